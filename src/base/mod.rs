@@ -1,0 +1,21 @@
+//! Values only, no policy: identities, positions, sets of positions, records.
+//!
+//! Nothing here knows of replicas, messages or time. Every type has one short printed form, which
+//! logs, traces and text scenarios share: `n2` a replica, `3#2` a leader, `17` a position,
+//! `{..5 7 9}` a set of positions, `<3#2 @17 w:x>` a record.
+
+mod footprint;
+mod id;
+mod lineage;
+mod membership;
+mod record;
+mod tail;
+mod tail_bitmap;
+
+pub use footprint::{Footprint, Key, KeyRange, KeySet};
+pub use id::{LeaderId, Lsn, ReplicaId, Term};
+pub use lineage::{Lineage, Run};
+pub use membership::{Membership, QuorumSystem};
+pub use record::{Command, Payload, Record};
+pub use tail::Tail;
+pub use tail_bitmap::TailBitmap;

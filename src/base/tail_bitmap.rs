@@ -1,0 +1,195 @@
+//! A set of positions with a full prefix.
+
+use super::Lsn;
+use super::tail::{Tail, mask, ones};
+use std::fmt;
+
+const BITS: u64 = u64::BITS as u64;
+
+/// A set of positions: every position below `offset`, then the members of a tail of bits.
+///
+/// ```text
+///  position   0 1 2 3 4 5 6 7 8 9
+///             x x x x x . . x . x      {..5 7 9}   offset 5, tail {7 9}
+/// ```
+///
+/// Canonical: `offset` itself is never in the set, so it is the first hole, and equality is set
+/// equality. What is accepted, settled or done at a replica is such a set (algorithm.md, Words).
+/// Adding the position at the offset is constant time amortized; all else is linear in the words
+/// between the offset and the greatest member, and their memory returns as the offset advances.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct TailBitmap {
+    offset: u64,
+    tail: Tail,
+}
+
+impl TailBitmap {
+    /// The empty set. Does not allocate.
+    pub fn new() -> TailBitmap {
+        TailBitmap::default()
+    }
+
+    /// Every position below `offset`, and nothing else.
+    pub fn below(offset: Lsn) -> TailBitmap {
+        TailBitmap { offset: offset.0, tail: Tail::new() }
+    }
+
+    /// Every position below `offset`, and the members of `tail`.
+    pub fn from_parts(offset: Lsn, tail: Tail) -> TailBitmap {
+        let mut set = TailBitmap { offset: offset.0, tail };
+        set.advance();
+        set
+    }
+
+    /// The first position that is not in the set: all below it are.
+    pub fn offset(&self) -> Lsn {
+        Lsn(self.offset)
+    }
+
+    /// The members above the offset.
+    pub fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// One past the greatest member; zero when empty.
+    pub fn end(&self) -> Lsn {
+        self.tail.last().map_or(Lsn(self.offset), Lsn::next)
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.offset == 0 && self.tail.is_empty()
+    }
+
+    /// How many positions are in it.
+    pub fn len(&self) -> u64 {
+        self.offset + self.tail.len() as u64
+    }
+
+    /// Whether `lsn` is in it.
+    pub fn contains(&self, lsn: Lsn) -> bool {
+        lsn.0 < self.offset || self.tail.contains(lsn)
+    }
+
+    /// Whether every position of `other` is in it.
+    pub fn contains_all(&self, other: &Tail) -> bool {
+        let (first, words) = other.words();
+        words.iter().zip(first..).all(|(w, i)| w & !self.word(i) == 0)
+    }
+
+    /// Adds `lsn`; says whether it was absent.
+    pub fn insert(&mut self, lsn: Lsn) -> bool {
+        if lsn.0 == self.offset {
+            self.offset += 1;
+            self.advance();
+            true
+        } else {
+            lsn.0 > self.offset && self.tail.insert(lsn)
+        }
+    }
+
+    /// Adds every position below `offset`.
+    pub fn insert_below(&mut self, offset: Lsn) {
+        if offset.0 > self.offset {
+            self.offset = offset.0;
+            self.advance();
+        }
+    }
+
+    /// Adds every position in `from .. to`.
+    pub fn insert_range(&mut self, from: Lsn, to: Lsn) {
+        if from.0 <= self.offset {
+            self.insert_below(to);
+        } else {
+            self.tail.insert_range(from, to);
+        }
+    }
+
+    /// Adds the members of `tail`.
+    pub fn insert_all(&mut self, tail: &Tail) {
+        if !tail.is_empty() {
+            self.tail.union_with(tail);
+            self.advance();
+        }
+    }
+
+    /// Adds everything that is in `other`.
+    pub fn union_with(&mut self, other: &TailBitmap) {
+        self.offset = self.offset.max(other.offset);
+        self.tail.union_with(&other.tail);
+        self.advance();
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub fn intersection(&self, other: &TailBitmap) -> TailBitmap {
+        let (low, high) = if self.offset <= other.offset { (self, other) } else { (other, self) };
+        let end = low.tail.limit().div_ceil(BITS);
+        let first = low.offset / BITS;
+        let words = (first..end.max(first)).map(|i| low.word(i) & high.word(i)).collect();
+        TailBitmap::from_parts(Lsn(low.offset), Tail::from_words(first, words))
+    }
+
+    /// What is in this one and not in `other`: a finite set. Linear in the words between the
+    /// smaller offset and the greatest member.
+    #[must_use]
+    pub fn difference(&self, other: &TailBitmap) -> Tail {
+        self.difference_iter(other).collect()
+    }
+
+    /// The members of [`difference`](Self::difference), least first, without building it.
+    pub fn difference_iter<'a>(&'a self, other: &'a TailBitmap) -> impl Iterator<Item = Lsn> + 'a {
+        let first = other.offset / BITS;
+        let end = self.tail.limit().max(self.offset).div_ceil(BITS);
+        (first..end).flat_map(move |i| ones(i * BITS, self.word(i) & !other.word(i)))
+    }
+
+    /// The positions below `end` that are not in the set, least first.
+    pub fn holes(&self, end: Lsn) -> impl Iterator<Item = Lsn> + '_ {
+        let first = self.offset / BITS;
+        (first..end.0.div_ceil(BITS).max(first))
+            .flat_map(move |i| ones(i * BITS, !self.word(i) & mask(i, self.offset, end.0)))
+    }
+
+    /// The word for positions `64 * index ..`.
+    fn word(&self, index: u64) -> u64 {
+        mask(index, 0, self.offset) | self.tail.word(index)
+    }
+
+    /// Back to canonical form: swallow the run of members at the offset.
+    fn advance(&mut self) {
+        if self.tail.is_empty() {
+            return;
+        }
+        while self.tail.contains(Lsn(self.offset)) {
+            let ahead = self.tail.word(self.offset / BITS) >> (self.offset % BITS);
+            self.offset += u64::from(ahead.trailing_ones());
+        }
+        self.tail.remove_below(Lsn(self.offset));
+    }
+}
+
+impl FromIterator<Lsn> for TailBitmap {
+    fn from_iter<I: IntoIterator<Item = Lsn>>(positions: I) -> TailBitmap {
+        TailBitmap::from_parts(Lsn(0), positions.into_iter().collect())
+    }
+}
+
+impl fmt::Display for TailBitmap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        if self.offset > 0 {
+            write!(f, "..{}", self.offset)?;
+        }
+        for (i, lsn) in self.tail.iter().enumerate() {
+            write!(f, "{}{lsn}", if i > 0 || self.offset > 0 { " " } else { "" })?;
+        }
+        f.write_str("}")
+    }
+}
+
+impl fmt::Debug for TailBitmap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

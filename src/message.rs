@@ -1,0 +1,197 @@
+//! What replicas say to each other: one struct per message, an enum, an envelope.
+//!
+//! Any message may be lost, doubled, late or out of order. What a message *promises* is durable at
+//! the sender before the message leaves it; the core withholds it until then.
+
+use crate::base::{LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, Tail, TailBitmap};
+use std::sync::Arc;
+
+/// Candidate to voter: would you grant `candidate`? Promises nothing and changes nothing; it keeps
+/// a healthy leader in place (algorithm.md, Electing 3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreVote {
+    /// The leader id that the sender would campaign with.
+    pub candidate: LeaderId,
+}
+
+/// Voter to candidate: the answer to [`PreVote`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreVoteReply {
+    /// The leader id that was asked about.
+    pub candidate: LeaderId,
+    /// Whether the voter would grant it.
+    pub granted: bool,
+    /// The voter's promise, so that a candidate far behind catches up in one step.
+    pub voted: LeaderId,
+}
+
+/// Candidate to voter: promise to refuse every leader below `candidate`, and say what you hold.
+/// The candidate's own promise to `candidate` is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vote {
+    /// The leader id that is campaigned for.
+    pub candidate: LeaderId,
+    /// Whose lineage the candidate took last: with it a voter knows which records the candidate's
+    /// bitmap speaks of.
+    pub lineage: Lineage,
+    /// What the candidate holds under that lineage.
+    pub accepted: TailBitmap,
+}
+
+/// Voter to candidate: the answer to [`Vote`], granted or refused. A grant states that the promise
+/// is durable; all of it is as of that promise (algorithm.md, Electing 2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoteReply {
+    /// The leader id that was asked for.
+    pub candidate: LeaderId,
+    /// The voter's promise. Equal to `candidate`: granted. Above: refused.
+    pub voted: LeaderId,
+    /// What a grant comes with; absent in a refusal.
+    pub grant: Option<Grant>,
+}
+
+/// What a voter holds, as of its promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The lineage that the voter took last; its leader is the voter's committer.
+    pub lineage: Lineage,
+    /// What the voter has accepted under that lineage.
+    pub accepted: TailBitmap,
+    /// Below it the voter has dropped its records: their effects are in its durable snapshot.
+    pub purged: Lsn,
+    /// The newest membership that the voter knows committed, with its position (`None`: the one
+    /// the cluster started with), and every later one that it holds.
+    pub memberships: Memberships,
+    /// Records that the candidate lacks, up to a byte budget; the rest is fetched.
+    pub records: Vec<Arc<Record>>,
+}
+
+/// The memberships that a replica goes by (algorithm.md, Membership 1): in force are the newest
+/// one known committed and every later one in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memberships {
+    /// Where the newest membership known committed stands; `None`: the cluster started with it.
+    pub committed_at: Option<Lsn>,
+    /// The newest membership known committed.
+    pub committed: Membership,
+    /// The later ones, in order of position, with the author of the record each came in.
+    pub pending: Vec<(Lsn, LeaderId, Membership)>,
+}
+
+/// Candidate to voter, after a grant: send these records, which I lack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// The leader id that was granted.
+    pub candidate: LeaderId,
+    /// Which positions; the records are those of the voter's lineage, as in its grant.
+    pub positions: Tail,
+}
+
+/// Voter to candidate: the answer to [`Fetch`], as much of it as a byte budget allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchReply {
+    /// The leader id that asked.
+    pub candidate: LeaderId,
+    /// The records.
+    pub records: Vec<Arc<Record>>,
+}
+
+/// Leader to follower: everything that a leader says once it leads. Also its heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replicate {
+    /// The leader.
+    pub leader: LeaderId,
+    /// The lineage of its log, until the follower has answered under this leader. A follower that
+    /// has not taken it refuses the records (algorithm.md, Replicating 1).
+    pub lineage: Option<Lineage>,
+    /// Records, in any order.
+    pub records: Vec<Arc<Record>>,
+    /// What the leader knows settled: a hint, believed only under its lineage.
+    pub settled: TailBitmap,
+    /// The newest membership that the leader knows committed, if the follower may not know it.
+    pub committed_membership: Option<(Lsn, Membership)>,
+    /// Counts rounds of asking "am I still your leader?"; echoed in the answer, for reads.
+    pub round: u64,
+}
+
+/// Follower to leader: composed only while promise and committer are `leader`, and durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicateReply {
+    /// The leader that is answered.
+    pub leader: LeaderId,
+    /// All that is accepted under it, so that a lost answer costs nothing.
+    pub accepted: TailBitmap,
+    /// The greatest round seen from this leader: at that round the promise was not above it.
+    pub round: u64,
+    /// Positions covered here and not accepted: they count for the barrier of a membership.
+    pub covered: Tail,
+    /// How many more bytes of records the follower is ready to take.
+    pub window: u64,
+    /// The newest membership known committed here, so that the leader can report a change complete.
+    pub committed_membership: Option<Lsn>,
+}
+
+/// Follower to a leader below its promise: step down. Carries no accepted set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refuse {
+    /// The leader id that is refused.
+    pub leader: LeaderId,
+    /// The promise that refuses it.
+    pub voted: LeaderId,
+}
+
+/// A proposal passed on to the leader by a replica that does not lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The number that the forwarding replica gave the proposal.
+    pub proposal: u64,
+    /// The command.
+    pub command: crate::base::Command,
+}
+
+/// The leader's answer to [`Forward`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardReply {
+    /// The number in the forward.
+    pub proposal: u64,
+    /// What became of it.
+    pub outcome: ForwardOutcome,
+}
+
+/// What became of a forwarded proposal, as far as the leader can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardOutcome {
+    /// Placed at this position by this leader. The forwarding replica answers its client when it
+    /// learns that the record is settled and has applied it.
+    Placed(LeaderId, Lsn),
+    /// Not placed and never will be: the receiver does not lead, or is busy.
+    Rejected,
+}
+
+/// Anything a replica says to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant is named after its struct, which has the text")]
+pub enum Message {
+    PreVote(PreVote),
+    PreVoteReply(PreVoteReply),
+    Vote(Vote),
+    VoteReply(VoteReply),
+    Fetch(Fetch),
+    FetchReply(FetchReply),
+    Replicate(Replicate),
+    ReplicateReply(ReplicateReply),
+    Refuse(Refuse),
+    Forward(Forward),
+    ForwardReply(ForwardReply),
+}
+
+/// A message with its ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// Who says it.
+    pub from: ReplicaId,
+    /// To whom.
+    pub to: ReplicaId,
+    /// What is said.
+    pub message: Message,
+}

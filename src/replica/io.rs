@@ -1,0 +1,185 @@
+//! What goes into a replica and what comes out.
+//!
+//! ```text
+//!              Tick  Receive  Propose  Read  Persisted  Applied  Loaded  Campaign
+//!                 \_____\________\_______\_______|________/________/_______/
+//!                                         Replica (pure)
+//!                  _____/________/_______/_______|________\________\_______\
+//!              Send  Persist  Apply  Settled  Rejected  Unknown  ReadReady  Load  Role
+//! ```
+
+use crate::base::{
+    Command, Footprint, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, Tail,
+};
+use crate::message::Envelope;
+use std::sync::Arc;
+
+/// What a driver tells its replica. Any order is allowed, and none of them must come: a lost input
+/// costs progress, never safety.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// One unit of time has passed; its length is the driver's choice (1 ms unless said).
+    Tick,
+    /// A message came in. It may be old, doubled or addressed to an earlier life of this replica.
+    Receive(Box<Envelope>),
+    /// A client wants `command` done. `proposal` is the driver's number for it, never reused.
+    Propose {
+        /// The driver's number.
+        proposal: u64,
+        /// What to do.
+        command: Command,
+    },
+    /// A client wants to read `footprint.reads` linearizably. `read` is the driver's number for it.
+    Read {
+        /// The driver's number.
+        read: u64,
+        /// What is going to be read.
+        footprint: Footprint,
+    },
+    /// Every [`Write`] up to and with the one of this number is durable. What rests on it is
+    /// released now, not before.
+    Persisted(u64),
+    /// The record of an [`Output::Apply`] has been executed.
+    Applied(Lsn),
+    /// The records asked for by [`Output::Load`], or those that could be read.
+    Loaded(Vec<Arc<Record>>),
+    /// Campaign now, without waiting for the election timeout.
+    Campaign,
+}
+
+/// What a replica asks of its driver. Outputs may be carried out in any order, except that writes
+/// take effect in the order of their numbers; only messages may be dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send a message. Everything that it promises is durable already.
+    Send(Box<Envelope>),
+    /// Make this durable, then say [`Input::Persisted`].
+    Persist(Box<Write>),
+    /// Execute the record's command, then say [`Input::Applied`]. Records that are out for
+    /// execution at the same time do not interfere: they may run in any order or in parallel. With
+    /// a `proposal`, its client is answered with the result. A record without a command executes
+    /// nothing and is never given out.
+    Apply {
+        /// What to execute.
+        record: Arc<Record>,
+        /// Whom to answer with the result.
+        proposal: Option<u64>,
+    },
+    /// The blind command of this proposal will never be undone: answer its client. (Its result is
+    /// nothing; it is executed later, or never if it is overridden.)
+    Settled {
+        /// The proposal.
+        proposal: u64,
+    },
+    /// The proposal was not placed and never will be.
+    Rejected {
+        /// The proposal.
+        proposal: u64,
+        /// Why, and what to do.
+        reason: Rejection,
+    },
+    /// The proposal was placed, but this replica lost track of it: it may or may not take effect.
+    Unknown {
+        /// The proposal.
+        proposal: u64,
+    },
+    /// Read now, before the next input: the state has everything that the read must see.
+    ReadReady {
+        /// The read.
+        read: u64,
+    },
+    /// The read was not served.
+    ReadFailed {
+        /// The read.
+        read: u64,
+        /// Why, and what to do.
+        reason: ReadError,
+    },
+    /// Read these records from disk; they have left memory. Answer with [`Input::Loaded`].
+    Load(Tail),
+    /// The role or the leader changed: for traces and for routing clients.
+    Role {
+        /// What this replica is now.
+        role: RoleName,
+        /// The leader it follows, or the leader id it holds or campaigns for.
+        leader: LeaderId,
+    },
+}
+
+/// What must become durable in one atomic step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Write {
+    /// Rises by one with each write of a replica's life.
+    pub number: u64,
+    /// The promise, if it rose.
+    pub voted: Option<LeaderId>,
+    /// The lineage just taken: its leader is the committer from now on, and every record held
+    /// whose author does not match it is to be dropped.
+    pub lineage: Option<Lineage>,
+    /// Records accepted; one at the same position is replaced.
+    pub records: Vec<Arc<Record>>,
+    /// The newest membership known committed, if it changed.
+    pub membership: Option<(Lsn, Membership)>,
+}
+
+/// What a replica starts from: what its earlier life made durable. The default is a new replica.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// The promise.
+    pub voted: LeaderId,
+    /// The lineage taken last; its leader is the committer.
+    pub lineage: Lineage,
+    /// Every record held, in order of position. All of them match the lineage.
+    pub records: Vec<Arc<Record>>,
+    /// The newest membership known committed, unless it is the one the cluster started with.
+    pub membership: Option<(Lsn, Membership)>,
+}
+
+/// Why a proposal was not placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// This replica does not lead. Ask `hint`, if there is one; else try again later.
+    #[error("not the leader; try {hint:?}")]
+    NotLeader {
+        /// Who leads, as far as this replica knows.
+        hint: Option<ReplicaId>,
+    },
+    /// As much is in flight as the options allow. Try again when something has been answered.
+    #[error("too much in flight; try again when an earlier command has been answered")]
+    Busy,
+    /// The command is larger than the options allow. Make it smaller; trying again is of no use.
+    #[error("the command takes {size} bytes and at most {max} are allowed")]
+    TooLarge {
+        /// Its size.
+        size: usize,
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// Why a read was not served. Reads have no effect, so every one may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// This replica does not lead, or stopped leading. Ask `hint`, if there is one.
+    #[error("not the leader; try {hint:?}")]
+    NotLeader {
+        /// Who leads, as far as this replica knows.
+        hint: Option<ReplicaId>,
+    },
+    /// As many reads wait as the options allow.
+    #[error("too many reads wait; try again when an earlier one has been answered")]
+    Busy,
+}
+
+/// What a replica is, for traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleName {
+    /// Follows a leader or waits for one.
+    Follower,
+    /// Asks whether it would be granted.
+    PreCandidate,
+    /// Campaigns, or fetches what its log lacks after having won.
+    Candidate,
+    /// Leads.
+    Leader,
+}
