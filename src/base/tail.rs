@@ -248,7 +248,9 @@ fn mask_below(position: u64) -> u64 {
 impl FromIterator<Lsn> for Tail {
     fn from_iter<I: IntoIterator<Item = Lsn>>(positions: I) -> Tail {
         let mut tail = Tail::new();
-        positions.into_iter().for_each(|lsn| drop(tail.insert(lsn)));
+        positions.into_iter().for_each(|lsn| {
+            tail.insert(lsn);
+        });
         tail
     }
 }
