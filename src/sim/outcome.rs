@@ -1,0 +1,59 @@
+//! What came of a run.
+
+use super::{Kind, Time};
+
+/// What became of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpResult {
+    /// When the client issued it.
+    pub issued: Time,
+    /// When it was finished; `None` if it was not when the run ended.
+    pub finished: Option<Time>,
+    /// Its [`Op::class`].
+    pub class: u8,
+    /// Its [`Op::kind`].
+    pub kind: Kind,
+}
+
+impl OpResult {
+    /// How long it took; of an unfinished one, its age at the end of the run.
+    pub fn latency(&self, ended: Time) -> Time {
+        self.finished.unwrap_or(ended) - self.issued
+    }
+}
+
+/// A replica became leader, as it says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderChange {
+    /// When.
+    pub at: Time,
+    /// The term.
+    pub term: u64,
+    /// Which replica, counted from 0.
+    pub replica: usize,
+}
+
+/// What came of a run. Counts are of the time from the start of the load on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// One per operation that was issued, in the order of the load.
+    pub ops: Vec<OpResult>,
+    /// Messages handed to links, lost ones included, doubles not.
+    pub messages: u64,
+    /// Records (raft: entries) in those messages.
+    pub records_sent: u64,
+    /// Commands executed, over all replicas.
+    pub records_applied: u64,
+    /// Bytes of those messages, headers and stream retransmissions included.
+    pub bytes: u64,
+    /// Every change of leader, in order of time; without the one before the load.
+    pub leaders: Vec<LeaderChange>,
+    /// When a replica began to campaign (or to ask whether it may), and which.
+    pub campaigns: Vec<(Time, usize)>,
+    /// Violated invariants, each beginning with its number; the first one ended the run.
+    pub violations: Vec<String>,
+    /// When the run ended.
+    pub ended: Time,
+    /// Events handled, for the world's own speed.
+    pub events: u64,
+}

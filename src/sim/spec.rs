@@ -1,0 +1,362 @@
+//! What is simulated: plain values.
+
+use super::{Network, Time};
+use crate::base::Command;
+
+/// Which protocol runs in the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// traft.
+    Traft,
+    /// traft with the footprint of every command replaced by `Everything`: what the bitmaps alone
+    /// cost or gain.
+    TraftSerial,
+    /// The `raft` crate 0.7 at its best settings (feature `compare`).
+    Raft,
+}
+
+impl Side {
+    /// Every side, in the order in which tables show them.
+    pub const ALL: [Side; 3] = [Side::Traft, Side::TraftSerial, Side::Raft];
+
+    /// `traft`, `traft-serial`, `raft`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Side::Traft => "traft",
+            Side::TraftSerial => "traft-serial",
+            Side::Raft => "raft",
+        }
+    }
+}
+
+/// How a directed link treats the messages on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkKind {
+    /// Every message by itself: what is lost is lost, what is late is overtaken.
+    Unordered,
+    /// One TCP-like stream: nothing is lost and nothing overtakes; what follows a lost packet
+    /// waits until it was sent again.
+    Ordered,
+}
+
+impl LinkKind {
+    /// `unordered`, `ordered`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LinkKind::Unordered => "unordered",
+            LinkKind::Ordered => "ordered",
+        }
+    }
+}
+
+/// Whether an operation changes the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Served without a record where the protocol can (both sides can).
+    Read,
+    /// Goes through the log.
+    Write,
+}
+
+/// One operation of a client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Op {
+    /// What it does. For a read only `footprint.reads` and the body matter.
+    pub command: Command,
+    /// Whether it goes through the log.
+    pub kind: Kind,
+    /// How long it keeps an apply worker busy, at every replica that executes it.
+    pub cost: Time,
+    /// Free for the caller, so that kinds of operations get rows of their own.
+    pub class: u8,
+    /// The client stands beside this replica: it hands the operation to it and takes the answer
+    /// from it, in no time. If that replica does not lead, it forwards as its protocol does.
+    pub site: usize,
+}
+
+/// When operations are issued.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Load {
+    /// Each at its time, whatever happens to the others. Times must not fall.
+    Open {
+        /// The operations.
+        ops: Vec<(Time, Op)>,
+    },
+    /// As soon as there are fewer than `depth` unfinished, in the order given.
+    Closed {
+        /// How many are outstanding at once.
+        depth: usize,
+        /// The operations.
+        ops: Vec<Op>,
+    },
+}
+
+impl Load {
+    /// How many operations there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Load::Open { ops } => ops.len(),
+            Load::Closed { ops, .. } => ops.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The operation at `index`, in the order given.
+    pub fn op(&self, index: usize) -> &Op {
+        match self {
+            Load::Open { ops } => &ops[index].1,
+            Load::Closed { ops, .. } => &ops[index],
+        }
+    }
+
+    /// The operations, in the order given.
+    pub fn ops(&self) -> impl Iterator<Item = &Op> {
+        (0..self.len()).map(|index| self.op(index))
+    }
+}
+
+/// When an operation counts as finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// As soon as the replica that was asked knows that it is committed and may be executed; a
+    /// read, as soon as it may be served.
+    Committed,
+    /// When the client has its answer. A blind command is answered once committed; one that
+    /// returns something, once executed.
+    Answered,
+}
+
+/// Something that happens to the cluster from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// The replica stops and loses all that is not durable.
+    Crash(usize),
+    /// A crashed replica starts again from what is durable.
+    Restart(usize),
+    /// Packets sent from the first to the second are lost from now on.
+    Cut(usize, usize),
+    /// The opposite of `Cut`.
+    Heal(usize, usize),
+    /// Cuts every link to and from the replica.
+    Isolate(usize),
+    /// Heals every link to and from the replica.
+    Rejoin(usize),
+    /// The replica campaigns now, without waiting for its election timeout.
+    Campaign(usize),
+}
+
+/// A history from before the run: all of it committed, and applied where it is held.
+#[derive(Clone, Debug)]
+pub struct Preload {
+    /// How many commands.
+    pub count: u64,
+    /// The command at a position. A plain function, so that a million of them cost nothing to
+    /// state. They must not interfere with each other.
+    pub command: fn(u64) -> Command,
+    /// `(replica, n)`: this replica misses the last `n` of them. A majority must miss none.
+    pub missing: Vec<(usize, u64)>,
+}
+
+/// A run: everything that its outcome depends on. Replicas are counted from 0 here; in the
+/// protocol replica `r` has the id `r + 1`.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Decides the weather, and whatever a protocol draws.
+    pub seed: u64,
+    /// How many replicas.
+    pub replicas: usize,
+    /// Which protocol.
+    pub side: Side,
+    /// How every link treats messages.
+    pub link: LinkKind,
+    /// Delays and losses.
+    pub network: Network,
+    /// The clients.
+    pub load: Load,
+    /// When an operation counts as finished.
+    pub finish: Finish,
+    /// Elected, in good weather, before the load starts. `None`: nobody is, a cold start.
+    pub leader: Option<usize>,
+    /// These are isolated from before that election until a script says `Rejoin`.
+    pub away: Vec<usize>,
+    /// If the leader is lost, this replica's election timeout is the shortest; `None`: chance.
+    pub successor: Option<usize>,
+    /// The least time without a word from the leader after which a replica campaigns.
+    pub election_timeout: Time,
+    /// The length of a replica's unit of time.
+    pub tick: Time,
+    /// What was not answered after this long is sent again.
+    pub resend: Time,
+    /// How long until a write is durable. Writes started at one instant share it.
+    pub sync_delay: Time,
+    /// What handling a message costs. Zero means that protocols are compared by messages and
+    /// waiting alone, and is printed as such.
+    pub cpu: Time,
+    /// How many commands a replica executes at once, where its protocol allows any two.
+    pub workers: usize,
+    /// What happens when. Times must not fall.
+    pub script: Vec<(Time, Act)>,
+    /// The history.
+    pub preload: Option<Preload>,
+    /// The run ends here at the latest. It ends earlier if every operation is finished and the
+    /// script is over.
+    pub until: Time,
+}
+
+impl Spec {
+    /// A spec with the stated defaults: seed 1, leader 0, client's answers count, a tick of 1 ms,
+    /// resending after 1.5 times the largest round trip with jitter left out, free syncs and CPU,
+    /// four workers, an empty script, an hour.
+    pub fn new(side: Side, link: LinkKind, replicas: usize, network: Network, load: Load) -> Spec {
+        let rtt = network.largest_rtt();
+        Spec {
+            seed: 1,
+            replicas,
+            side,
+            link,
+            load,
+            finish: Finish::Answered,
+            leader: Some(0),
+            away: Vec::new(),
+            successor: None,
+            election_timeout: rtt.scaled(3.0).max(Time::ms(150)),
+            tick: Time::ms(1),
+            resend: rtt.scaled(1.5).max(Time::ms(1)),
+            sync_delay: Time::ZERO,
+            cpu: Time::ZERO,
+            workers: 4,
+            script: Vec::new(),
+            preload: None,
+            until: Time::s(3_600),
+            network,
+        }
+    }
+
+    /// Whether it can be run.
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    pub fn check(&self) -> Result<(), SpecError> {
+        let n = self.replicas;
+        let size = self.network.one_way.len();
+        if n == 0 || n > size {
+            return Err(SpecError::Replicas { replicas: n, matrix: size });
+        }
+        if let Some(row) = self.network.one_way.iter().position(|row| row.len() != size) {
+            return Err(SpecError::NotSquare { row });
+        }
+        let probability = |p: f64| (0.0..=1.0).contains(&p);
+        if !probability(self.network.loss) || !probability(self.network.duplication) {
+            return Err(SpecError::Probability);
+        }
+        for (what, time) in [("tick", self.tick), ("resend", self.resend)] {
+            if time == Time::ZERO {
+                return Err(SpecError::Zero(what));
+            }
+        }
+        if self.network.egress_bits_per_s == 0 || self.workers == 0 {
+            return Err(SpecError::Zero("egress or workers"));
+        }
+        let acts = self.script.iter().flat_map(|(_, act)| act.replicas());
+        let sites = self.load.ops().map(|op| op.site);
+        let named = self.away.iter().copied().chain(self.leader).chain(self.successor);
+        match acts.chain(sites).chain(named).find(|r| *r >= n) {
+            Some(replica) => Err(SpecError::NoSuchReplica { replica }),
+            None => self.check_order(),
+        }
+    }
+
+    fn check_order(&self) -> Result<(), SpecError> {
+        let open = match &self.load {
+            Load::Open { ops } => ops.is_sorted_by_key(|(at, _)| *at),
+            Load::Closed { depth, .. } if *depth == 0 => return Err(SpecError::Zero("depth")),
+            Load::Closed { .. } => true,
+        };
+        if open && self.script.is_sorted_by_key(|(at, _)| *at) {
+            Ok(())
+        } else {
+            Err(SpecError::TimesFall)
+        }
+    }
+}
+
+impl Act {
+    /// The replicas it names.
+    fn replicas(self) -> impl Iterator<Item = usize> {
+        let (a, b) = match self {
+            Act::Cut(a, b) | Act::Heal(a, b) => (a, b),
+            Act::Crash(r)
+            | Act::Restart(r)
+            | Act::Isolate(r)
+            | Act::Rejoin(r)
+            | Act::Campaign(r) => (r, r),
+        };
+        [a, b].into_iter()
+    }
+}
+
+/// Why a spec cannot be run: mend the spec.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// Fewer than one replica, or more than the matrix of delays has rows.
+    #[error("{replicas} replicas cannot run on a matrix of {matrix} places")]
+    Replicas {
+        /// How many were asked for.
+        replicas: usize,
+        /// How many places there are.
+        matrix: usize,
+    },
+    /// The matrix of delays is not square.
+    #[error("the matrix of delays is not square: row {row} has another length")]
+    NotSquare {
+        /// The first such row.
+        row: usize,
+    },
+    /// A loss or duplication outside 0 to 1.
+    #[error("a probability must lie between 0 and 1")]
+    Probability,
+    /// Something that must be positive is zero.
+    #[error("{0} must not be zero")]
+    Zero(&'static str),
+    /// An act or an operation names a replica that there is not.
+    #[error("there is no replica {replica}")]
+    NoSuchReplica {
+        /// Which.
+        replica: usize,
+    },
+    /// The times of a load or of the script are not in order.
+    #[error("the times of the load or of the script are not in order")]
+    TimesFall,
+    /// This build cannot run the side: it lacks the feature `compare`.
+    #[error("the side {} is not part of this build", .0.name())]
+    NoSuchSide(Side),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_spec_is_refused_with_its_reason() {
+        let spec = |replicas| {
+            let network = Network::uniform("x", 3, Time::ms(1));
+            let load = Load::Open { ops: Vec::new() };
+            Spec::new(Side::Traft, LinkKind::Unordered, replicas, network, load)
+        };
+        assert_eq!(spec(4).check(), Err(SpecError::Replicas { replicas: 4, matrix: 3 }));
+        let mut ragged = spec(3);
+        ragged.network.one_way[1].pop();
+        assert_eq!(ragged.check(), Err(SpecError::NotSquare { row: 1 }));
+        let mut stranger = spec(3);
+        stranger.script = vec![(Time::ZERO, Act::Cut(0, 3))];
+        assert_eq!(stranger.check(), Err(SpecError::NoSuchReplica { replica: 3 }));
+        let mut unsorted = spec(3);
+        unsorted.script = vec![(Time::ms(1), Act::Crash(0)), (Time::ZERO, Act::Crash(1))];
+        assert_eq!(unsorted.check(), Err(SpecError::TimesFall));
+        assert_eq!(spec(3).check(), Ok(()));
+    }
+}
