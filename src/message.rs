@@ -123,8 +123,6 @@ pub struct ReplicateReply {
     pub accepted: TailBitmap,
     /// The greatest round seen from this leader: at that round the promise was not above it.
     pub round: u64,
-    /// Positions covered here and not accepted: they count for the barrier of a membership.
-    pub covered: Tail,
     /// How many more bytes of records the follower is ready to take.
     pub window: u64,
     /// The newest membership known committed here, so that the leader can report a change complete.

@@ -13,6 +13,13 @@ pub struct Command {
     pub body: Bytes,
 }
 
+impl Command {
+    /// About how many bytes it takes to keep or send.
+    pub fn size(&self) -> usize {
+        self.body.len() + self.footprint.size()
+    }
+}
+
 /// What a record carries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Payload {
@@ -106,7 +113,7 @@ impl Record {
         let sets = 8 * (self.depends.words().1.len() + self.overrides.words().1.len());
         let payload = match &self.payload {
             Payload::Void => 0,
-            Payload::Command(command) => command.body.len() + command.footprint.size(),
+            Payload::Command(command) => command.size(),
             Payload::Membership(membership) => 16 * membership.voters().len(),
         };
         32 + sets + payload

@@ -151,6 +151,20 @@ impl TailBitmap {
             .flat_map(move |i| ones(i * BITS, !self.word(i) & mask(i, self.offset, end.0)))
     }
 
+    /// The positions in `from .. end` that are neither in the set nor in `also`, least first.
+    pub fn holes_beside<'a>(
+        &'a self,
+        also: &'a Tail,
+        from: Lsn,
+        end: Lsn,
+    ) -> impl Iterator<Item = Lsn> + 'a {
+        let from = from.0.max(self.offset);
+        let first = from / BITS;
+        (first..end.0.div_ceil(BITS).max(first)).flat_map(move |i| {
+            ones(i * BITS, !(self.word(i) | also.word(i)) & mask(i, from, end.0))
+        })
+    }
+
     /// The word for positions `64 * index ..`.
     fn word(&self, index: u64) -> u64 {
         mask(index, 0, self.offset) | self.tail.word(index)

@@ -4,8 +4,10 @@
 //! a read quorum and committing a write quorum *in each membership in force*; that any two of them
 //! meet is what I-10 rests on (algorithm.md, Membership).
 
+mod compiled;
 mod tally;
 
+pub use compiled::Compiled;
 pub use tally::{Tally, Verdict};
 
 use crate::base::{Membership, QuorumSystem, ReplicaId};

@@ -29,6 +29,13 @@ pub enum Input {
         /// What to do.
         command: Command,
     },
+    /// Put a membership in force, jointly with the present ones until it commits.
+    Change {
+        /// The driver's number.
+        proposal: u64,
+        /// The membership; refused unless it is known to be sound.
+        membership: Membership,
+    },
     /// A client wants to read `footprint.reads` linearizably. `read` is the driver's number for it.
     Read {
         /// The driver's number.
@@ -144,6 +151,10 @@ pub enum Rejection {
         /// Who leads, as far as this replica knows.
         hint: Option<ReplicaId>,
     },
+    /// The membership has a read quorum and a write quorum that do not meet, or has too many
+    /// voters to tell. Trying again is of no use.
+    #[error("some read quorum may miss some write quorum of the membership")]
+    Unsound,
     /// As much is in flight as the options allow. Try again when something has been answered.
     #[error("too much in flight; try again when an earlier command has been answered")]
     Busy,

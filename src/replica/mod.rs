@@ -1,6 +1,352 @@
 //! The algorithm: a pure replica. Inputs go in, outputs come out as values; no clock, no thread,
-//! no disk, no randomness of its own.
+//! no disk, no randomness of its own. The same inputs give the same outputs.
+//!
+//! One file, one section of `design/algorithm.md`:
+//!
+//! | section | file |
+//! | --- | --- |
+//! | Authoring a record | `author.rs`, with `index.rs` for what interferes |
+//! | Electing | `elect.rs` |
+//! | Rebuilding the log | `rebuild.rs` |
+//! | Replicating | `lead.rs` and `peer.rs` at the leader, `follow.rs` at the follower |
+//! | Words: committed, settled | `commit.rs` |
+//! | Applying | `schedule.rs` |
+//! | Reading | `read.rs` |
+//! | Membership | `member.rs`, and the barrier in `commit.rs` |
+//!
+//! | message \ role | follower | pre-candidate | candidate | leader |
+//! | --- | --- | --- | --- | --- |
+//! | `PreVote` | answer | answer | answer | refuse |
+//! | `Vote`, id at or above the promise | grant | grant, follow | grant, follow | grant, step down |
+//! | `Vote`, id below | refuse | refuse | refuse | refuse |
+//! | `PreVoteReply` | | count | | |
+//! | `VoteReply`, `FetchReply` | | | count, gather | |
+//! | `Fetch` | answer | answer | answer | answer |
+//! | `Replicate`, id at or above | accept | accept, follow | accept, follow | accept, step down |
+//! | `Replicate`, id below | refuse | refuse | refuse | refuse |
+//! | `ReplicateReply`, `Refuse` | | | | commit; step down |
+//! | `Forward` | reject | reject | reject | place |
 
+mod author;
+mod commit;
+mod elect;
+mod follow;
+mod index;
 mod io;
+mod lead;
+mod log;
+mod member;
+mod options;
+mod peer;
+mod read;
+mod rebuild;
+mod schedule;
+mod writes;
 
+pub use index::{Index, Placement};
 pub use io::{Durable, Input, Output, ReadError, Rejection, RoleName, Write};
+pub use options::Options;
+
+use crate::base::{LeaderId, Lineage, Lsn, Record, ReplicaId, TailBitmap};
+use crate::message::{Envelope, FetchReply, Message};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A replica. Owned by one thread; feed it with [`handle`](Self::handle), carry out what
+/// [`drain`](Self::drain) gives.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    options: Options,
+    // Durable, as of the newest write composed.
+    voted: LeaderId,
+    lineage: Lineage,
+    log: log::Log,
+    accepted: TailBitmap,
+    purged: Lsn,
+    memberships: member::InForce,
+    // Volatile.
+    settled: TailBitmap,
+    schedule: schedule::Schedule,
+    proposals: author::Proposals,
+    role: Role,
+    writes: writes::Writes,
+    outputs: Vec<Output>,
+    /// Whoever waits for records that have left memory.
+    loans: BTreeMap<ReplicaId, LeaderId>,
+    /// The greatest promise heard of.
+    seen: LeaderId,
+    /// The greatest round of the leader followed.
+    round: u64,
+    reply_due: bool,
+    scratch: Vec<Lsn>,
+    /// Ticks since the start; begins at one election timeout, so that "never" is long ago.
+    now: u64,
+    heard_leader_at: u64,
+    campaign_at: u64,
+    random: u64,
+}
+
+/// A role owns its data.
+#[derive(Clone, Debug)]
+enum Role {
+    Follower { leader: LeaderId },
+    PreCandidate(elect::PreCandidacy),
+    Candidate(Box<elect::Candidacy>),
+    Leader(Box<lead::Leadership>),
+}
+
+impl Replica {
+    /// A replica that starts from what its earlier life made durable; [`Durable::default`] for a
+    /// new one. It starts as a follower and never resumes a leader id: it could author a second
+    /// record at a position that it had sent but not kept (Electing 1).
+    pub fn new(options: Options, durable: Durable) -> Replica {
+        let memberships = member::InForce::new(options.initial.clone(), durable.membership);
+        let leader = LeaderId::NOBODY;
+        let mut replica = Replica {
+            voted: durable.voted,
+            lineage: durable.lineage,
+            log: log::Log::default(),
+            accepted: TailBitmap::new(),
+            purged: Lsn::ZERO,
+            memberships,
+            settled: TailBitmap::new(),
+            schedule: schedule::Schedule::default(),
+            proposals: author::Proposals::default(),
+            role: Role::Follower { leader },
+            writes: writes::Writes::default(),
+            outputs: Vec::new(),
+            loans: BTreeMap::new(),
+            seen: LeaderId::NOBODY,
+            round: 0,
+            reply_due: false,
+            scratch: Vec::new(),
+            now: options.election_ticks,
+            heard_leader_at: 0,
+            campaign_at: 0,
+            random: options.seed,
+            options,
+        };
+        replica.reset_election_timer();
+        let mut floor = Lsn::ZERO;
+        for record in durable.records {
+            floor = floor.max(record.floor);
+            replica.accepted.insert(record.lsn);
+            replica.memberships.note(&record);
+            replica.log.put(record);
+        }
+        replica.settle(&TailBitmap::below(floor));
+        replica.pump();
+        replica
+    }
+
+    /// Takes one input. What it leads to is given by [`drain`](Self::drain); several inputs may be
+    /// handled before, and then share messages and writes.
+    pub fn handle(&mut self, input: Input) {
+        match input {
+            Input::Tick => self.on_tick(),
+            Input::Receive(envelope) => self.on_receive(*envelope),
+            Input::Propose { proposal, command } => self.on_propose(proposal, command),
+            Input::Change { proposal, membership } => self.on_change(proposal, membership),
+            Input::Read { read, footprint } => self.on_read(read, footprint),
+            Input::Persisted(number) => self.on_persisted(number),
+            Input::Applied(lsn) => self.schedule.applied(lsn, &self.log),
+            Input::Loaded(records) => self.on_loaded(records),
+            Input::Campaign => self.pre_campaign(),
+        }
+        self.pump();
+    }
+
+    /// Gives what is to be done since the last drain, appended to `outputs`.
+    pub fn drain(&mut self, outputs: &mut Vec<Output>) {
+        self.replicate();
+        self.reply();
+        self.confirm_alone();
+        self.writes.issue(&mut self.outputs);
+        outputs.append(&mut self.outputs);
+        self.check();
+    }
+
+    fn on_tick(&mut self) {
+        self.now += 1;
+        self.tick_proposals();
+        match self.role {
+            Role::Leader(_) => self.tick_leader(),
+            _ if self.now >= self.campaign_at => self.pre_campaign(),
+            Role::Candidate(_) => self.tick_candidate(),
+            Role::Follower { .. } | Role::PreCandidate(_) => {}
+        }
+    }
+
+    fn on_receive(&mut self, envelope: Envelope) {
+        let Envelope { from, to, message } = envelope;
+        if to != self.options.id || from == to {
+            return;
+        }
+        match message {
+            Message::PreVote(m) => self.on_pre_vote(from, m),
+            Message::PreVoteReply(m) => self.on_pre_vote_reply(from, m),
+            Message::Vote(m) => self.on_vote(from, m),
+            Message::VoteReply(m) => self.on_vote_reply(from, m),
+            Message::Fetch(m) => self.on_fetch(from, m),
+            Message::FetchReply(m) => self.on_fetch_reply(m),
+            Message::Replicate(m) => self.on_replicate(from, m),
+            Message::ReplicateReply(m) => self.on_replicate_reply(from, m),
+            Message::Refuse(m) => self.on_refuse(m),
+            Message::Forward(m) => self.on_forward(from, m),
+            Message::ForwardReply(m) => self.on_forward_reply(m),
+        }
+    }
+
+    fn on_persisted(&mut self, number: u64) {
+        self.writes.persisted(number, &mut self.outputs);
+        self.grant_own_vote();
+        self.own_persisted();
+    }
+
+    /// Records are back from disk: for the followers that lack them, or for a candidate.
+    fn on_loaded(&mut self, records: Vec<Arc<Record>>) {
+        for (to, candidate) in std::mem::take(&mut self.loans) {
+            if candidate == self.voted {
+                let records = records.clone();
+                self.send(to, Message::FetchReply(FetchReply { candidate, records }));
+            }
+        }
+        if let Role::Leader(lead) = &mut self.role {
+            lead.loaded.extend(records.into_iter().map(|record| (record.lsn, record)));
+            lead.stirred = true;
+        }
+    }
+
+    /// Gives out what became ready to run, and lets go of what is not needed any more.
+    fn pump(&mut self) {
+        if self.schedule.has_ready() {
+            for record in self.schedule.take_ready() {
+                let proposal = self.proposals.take(record.lsn, record.author);
+                self.outputs.push(Output::Apply { record, proposal });
+            }
+        }
+        self.serve_reads();
+        self.trim();
+    }
+
+    /// Forgets what is done and settled: first in the index, then, beyond the bound, in memory.
+    fn trim(&mut self) {
+        let mut needless = self.schedule.done().offset().min(self.settled.offset());
+        if let Role::Leader(lead) = &mut self.role {
+            needless = needless.min(lead.settled.offset());
+            lead.index.trim(needless);
+        }
+        let over = |log: &log::Log| log.bytes() > self.options.log_bytes_max;
+        while over(&self.log)
+            && self.log.first() < needless
+            && self.writes.durable() == self.writes.newest()
+        {
+            self.log.pop_first();
+        }
+    }
+
+    /// A cluster of one confirms itself.
+    fn confirm_alone(&mut self) {
+        if let Role::Leader(lead) = &self.role
+            && lead.peers.is_empty()
+        {
+            self.confirm_reads();
+        }
+    }
+
+    fn reset_election_timer(&mut self) {
+        // splitmix64
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        let patience = self.options.election_ticks.max(1);
+        self.campaign_at = self.now + patience + z % patience;
+    }
+
+    /// Sends a message that promises nothing.
+    fn send(&mut self, to: ReplicaId, message: Message) {
+        self.outputs.push(envelope(self.options.id, to, message));
+    }
+
+    fn check(&self) {
+        assert!(
+            self.lineage.leader() <= self.voted,
+            "I-1 committer {} above the promise {}",
+            self.lineage.leader(),
+            self.voted
+        );
+    }
+}
+
+/// What a driver, a checker or a trace may look at.
+impl Replica {
+    /// Which replica this is.
+    pub fn id(&self) -> ReplicaId {
+        self.options.id
+    }
+
+    /// The promise: every leader below it is refused.
+    pub fn voted(&self) -> LeaderId {
+        self.voted
+    }
+
+    /// The lineage taken last; its leader is the committer.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// What it is, and the leader followed, or the id held or campaigned for.
+    pub fn role(&self) -> (RoleName, LeaderId) {
+        (self.role.name(), self.role.leader())
+    }
+
+    /// Who leads, as far as it knows.
+    pub fn leader(&self) -> Option<ReplicaId> {
+        self.leader_hint()
+    }
+
+    /// Accepted under the committer, as of the newest write composed.
+    pub fn accepted(&self) -> &TailBitmap {
+        &self.accepted
+    }
+
+    /// Known settled here.
+    pub fn settled(&self) -> &TailBitmap {
+        &self.settled
+    }
+
+    /// Applied here, or marked as done by what overrides it.
+    pub fn done(&self) -> &TailBitmap {
+        self.schedule.done()
+    }
+
+    /// The record at a position, if memory holds one.
+    pub fn record(&self, lsn: Lsn) -> Option<&Arc<Record>> {
+        self.log.get(lsn)
+    }
+
+    /// The first position that memory still covers.
+    pub fn first_in_memory(&self) -> Lsn {
+        self.log.first()
+    }
+
+    /// While it leads: the next position, the empty positions, and what it knows settled as a
+    /// leader.
+    pub fn leading(&self) -> Option<(Lsn, &crate::base::Tail, &TailBitmap)> {
+        match &self.role {
+            Role::Leader(lead) => Some((lead.next, &lead.empties, &lead.settled)),
+            _ => None,
+        }
+    }
+
+    /// The memberships in force here, the committed one first.
+    pub fn memberships(&self) -> Vec<crate::base::Membership> {
+        self.memberships.in_force()
+    }
+}
+
+fn envelope(from: ReplicaId, to: ReplicaId, message: Message) -> Output {
+    Output::Send(Box::new(Envelope { from, to, message }))
+}

@@ -1,0 +1,218 @@
+//! Authoring a record (algorithm.md, Authoring), and what becomes of proposals.
+
+use super::{Input, Output, Rejection, Replica, Role};
+use crate::base::{Command, LeaderId, Lsn, Membership, Payload, Record, ReplicaId};
+use crate::message::{Forward, ForwardOutcome, ForwardReply, Message};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Which client waits for which position.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proposals {
+    /// Placed here, by position from `base`.
+    base: u64,
+    own: VecDeque<Option<u64>>,
+    /// Placed by another leader for a client of this replica.
+    placed: BTreeMap<Lsn, (LeaderId, u64)>,
+    /// Passed on and not yet known to be placed: (proposal, since when in ticks).
+    forwarded: BTreeMap<u64, u64>,
+}
+
+impl Proposals {
+    fn note(&mut self, lsn: Lsn, proposal: u64) {
+        if self.own.is_empty() {
+            self.base = lsn.0;
+        }
+        let at = (lsn.0 - self.base) as usize;
+        self.own.resize(at, None);
+        self.own.push_back(Some(proposal));
+    }
+
+    /// Who waits for the record that `author` placed at `lsn`; from now on nobody does.
+    pub(crate) fn take(&mut self, lsn: Lsn, author: LeaderId) -> Option<u64> {
+        let own = lsn.0.checked_sub(self.base).and_then(|at| self.own.get_mut(at as usize));
+        if let Some(proposal) = own.and_then(Option::take) {
+            while let Some(None) = self.own.front() {
+                self.own.pop_front();
+                self.base += 1;
+            }
+            return Some(proposal);
+        }
+        if self.placed.is_empty() {
+            return None;
+        }
+        let (placed_by, proposal) = self.placed.remove(&lsn)?;
+        (placed_by == author).then_some(proposal)
+    }
+
+    /// Takes those that wait for a position for which `gone` holds.
+    fn take_own(&mut self, gone: impl Fn(Lsn) -> bool) -> Vec<u64> {
+        let base = self.base;
+        let own = self.own.iter_mut().enumerate();
+        own.filter(|(at, _)| gone(Lsn(base + *at as u64))).filter_map(|(_, p)| p.take()).collect()
+    }
+
+    /// Takes those whose record `lost` says is not in the log any more.
+    pub(crate) fn take_placed(&mut self, lost: impl Fn(Lsn, LeaderId) -> bool) -> Vec<u64> {
+        let gone = self.placed.extract_if(.., |lsn, (author, _)| lost(*lsn, *author));
+        gone.map(|(_, (_, proposal))| proposal).collect()
+    }
+
+    /// Takes those that were passed on at or before `tick` and never heard of again.
+    fn take_forwarded(&mut self, tick: u64) -> Vec<u64> {
+        self.forwarded.extract_if(.., |_, at| *at <= tick).map(|(proposal, _)| proposal).collect()
+    }
+}
+
+impl Replica {
+    pub(super) fn on_propose(&mut self, proposal: u64, command: Command) {
+        match self.admit(&command) {
+            Ok(()) => {
+                let lsn = self.place(Payload::Command(command));
+                self.proposals.note(lsn, proposal);
+            }
+            Err(Rejection::NotLeader { hint: Some(leader) }) if self.options.forwarding => {
+                self.proposals.forwarded.insert(proposal, self.now);
+                self.send(leader, Message::Forward(Forward { proposal, command }));
+            }
+            Err(reason) => self.outputs.push(Output::Rejected { proposal, reason }),
+        }
+    }
+
+    /// Proposes a membership. It is joint with those in force until it commits.
+    pub(super) fn on_change(&mut self, proposal: u64, membership: Membership) {
+        if !matches!(self.role, Role::Leader(_)) {
+            let reason = Rejection::NotLeader { hint: self.leader_hint() };
+            return self.outputs.push(Output::Rejected { proposal, reason });
+        }
+        if crate::quorum::is_sound(&membership) != Some(true) {
+            let reason = Rejection::Unsound;
+            return self.outputs.push(Output::Rejected { proposal, reason });
+        }
+        let lsn = self.place(Payload::Membership(membership));
+        self.proposals.note(lsn, proposal);
+        self.refresh_memberships();
+    }
+
+    /// Whether a command may be placed now.
+    fn admit(&self, command: &Command) -> Result<(), Rejection> {
+        let (size, max) = (command.size(), self.options.command_bytes_max);
+        if size > max {
+            return Err(Rejection::TooLarge { size, max });
+        }
+        let Role::Leader(lead) = &self.role else {
+            return Err(Rejection::NotLeader { hint: self.leader_hint() });
+        };
+        let open = lead.next.0 - lead.settled.offset().0;
+        let full = lead.unsettled_bytes + size > self.options.unsettled_bytes_max
+            || open >= self.options.open_positions_max / 2;
+        if full { Err(Rejection::Busy) } else { Ok(()) }
+    }
+
+    /// Authors the record of `payload` at the next position. The floor is the first position that
+    /// the leader does not know settled; what it knows began above every floor in its log, so
+    /// floors never fall (I-11).
+    fn place(&mut self, payload: Payload) -> Lsn {
+        let Role::Leader(lead) = &mut self.role else { unreachable!("only a leader places") };
+        let lsn = lead.next;
+        lead.next = lsn.next();
+        lead.stirred = true;
+        let mut record = Record::bare(lsn, lead.id, payload);
+        if let Payload::Command(command) = &record.payload {
+            record.floor = lead.settled.offset();
+            let placement =
+                lead.index.place(&command.footprint, record.floor, self.options.overriding);
+            record.depends = placement.depends;
+            record.overrides = placement.overrides;
+        }
+        debug_assert!(record.is_well_formed(), "I-2 ill-formed {record}");
+        let record = Arc::new(record);
+        lead.unsettled_bytes += record.size();
+        if record.command().is_some() {
+            lead.index.insert(&record);
+        }
+        self.keep(record);
+        let write = self.writes.newest();
+        if let Role::Leader(lead) = &mut self.role {
+            match lead.own.back_mut() {
+                Some((number, _, to)) if *number == write && *to == lsn => *to = lsn.next(),
+                _ => lead.own.push_back((write, lsn, lsn.next())),
+            }
+        }
+        lsn
+    }
+
+    /// Places a command for a client of another replica, which answers when it sees it settled.
+    pub(super) fn on_forward(&mut self, from: ReplicaId, message: Forward) {
+        let outcome = match self.admit(&message.command) {
+            Ok(()) => {
+                let lsn = self.place(Payload::Command(message.command));
+                ForwardOutcome::Placed(self.voted, lsn)
+            }
+            Err(_) => ForwardOutcome::Rejected,
+        };
+        let reply = ForwardReply { proposal: message.proposal, outcome };
+        self.send(from, Message::ForwardReply(reply));
+    }
+
+    pub(super) fn on_forward_reply(&mut self, message: ForwardReply) {
+        let proposal = message.proposal;
+        if self.proposals.forwarded.remove(&proposal).is_none() {
+            return;
+        }
+        match message.outcome {
+            ForwardOutcome::Rejected => {
+                let reason = Rejection::NotLeader { hint: self.leader_hint() };
+                self.outputs.push(Output::Rejected { proposal, reason });
+            }
+            ForwardOutcome::Placed(author, lsn) => self.await_placed(proposal, author, lsn),
+        }
+    }
+
+    /// The answer may come after the record: a blind one that is settled is answered at once; the
+    /// result of one that has been executed is gone.
+    fn await_placed(&mut self, proposal: u64, author: LeaderId, lsn: Lsn) {
+        let held = self.log.get(lsn).filter(|record| record.author == author);
+        let blind = held.is_some_and(|record| record.is_blind());
+        if blind && self.settled.contains(lsn) {
+            self.outputs.push(Output::Settled { proposal });
+        } else if self.schedule.started(lsn) {
+            self.outputs.push(Output::Unknown { proposal });
+        } else {
+            self.proposals.placed.insert(lsn, (author, proposal));
+        }
+    }
+
+    /// A forward that was lost may have been placed all the same.
+    pub(super) fn tick_proposals(&mut self) {
+        let patience = self.options.election_ticks + self.options.resend_ticks;
+        if self.now > patience && !self.proposals.forwarded.is_empty() {
+            let lost = self.proposals.take_forwarded(self.now - patience);
+            self.outputs.extend(lost.into_iter().map(|proposal| Output::Unknown { proposal }));
+        }
+    }
+
+    /// This replica leads no more: whether its open proposals survive is for others to decide.
+    pub(super) fn abandon_proposals(&mut self) {
+        let settled = &self.settled;
+        let open = self.proposals.take_own(|lsn| !settled.contains(lsn));
+        self.outputs.extend(open.into_iter().map(|proposal| Output::Unknown { proposal }));
+    }
+
+    /// Who leads, as far as this replica knows.
+    pub(super) fn leader_hint(&self) -> Option<ReplicaId> {
+        match &self.role {
+            Role::Leader(lead) => Some(lead.id.node),
+            Role::Follower { leader } if *leader == self.lineage.leader() => {
+                (*leader != LeaderId::NOBODY).then_some(leader.node)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<(u64, Command)> for Input {
+    fn from((proposal, command): (u64, Command)) -> Input {
+        Input::Propose { proposal, command }
+    }
+}

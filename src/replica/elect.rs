@@ -1,0 +1,397 @@
+//! Electing (algorithm.md, Electing): pre-vote, campaign, vote, and gathering what the log lacks.
+
+use super::io::RoleName;
+use super::rebuild::{self, Survey};
+use super::{Output, Replica, Role};
+use crate::base::{LeaderId, Lsn, Membership, Record, ReplicaId, Tail};
+use crate::message::{
+    Fetch, FetchReply, Grant, Memberships, Message, PreVote, PreVoteReply, Vote, VoteReply,
+};
+use crate::quorum::{Tally, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Asks whether it would be granted.
+#[derive(Clone, Debug)]
+pub(crate) struct PreCandidacy {
+    /// The leader id that it would campaign with.
+    candidate: LeaderId,
+    /// Its promise when it asked. A replica that has promised another id since drops the campaign.
+    promise: LeaderId,
+    tally: Tally,
+}
+
+/// Campaigns for a leader id, then fetches what its log lacks.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidacy {
+    /// The leader id. Its promise to it is the write of this number.
+    pub(crate) id: LeaderId,
+    own_promise: u64,
+    asked: BTreeSet<ReplicaId>,
+    asked_at: u64,
+    tally: Tally,
+    grants: BTreeMap<ReplicaId, Grant>,
+    gathered: BTreeMap<(Lsn, LeaderId), Arc<Record>>,
+    fetching: bool,
+}
+
+impl Candidacy {
+    /// The record of `author` at `lsn`, if a voter has sent it.
+    pub(crate) fn gathered(&self, lsn: Lsn, author: LeaderId) -> Option<&Arc<Record>> {
+        self.gathered.get(&(lsn, author))
+    }
+}
+
+impl Replica {
+    /// The election timeout has passed, or the driver wants it: ask whether a campaign would
+    /// succeed. Nothing durable changes, so a replica that cannot win disturbs nobody.
+    pub(super) fn pre_campaign(&mut self) {
+        if matches!(self.role, Role::Leader(_)) {
+            return;
+        }
+        self.reset_election_timer();
+        let me = self.options.id;
+        let candidate = LeaderId::next_above(self.voted.max(self.seen), me);
+        let mut tally = Tally::new();
+        tally.record(me, true);
+        let promise = self.voted;
+        self.change_role(Role::PreCandidate(PreCandidacy { candidate, promise, tally }));
+        for to in self.memberships.voters().into_iter().filter(|to| *to != me) {
+            self.send(to, Message::PreVote(PreVote { candidate }));
+        }
+        self.count_pre_votes();
+    }
+
+    pub(super) fn on_pre_vote(&mut self, from: ReplicaId, message: PreVote) {
+        // A replica that hears from an established leader keeps it in place (Electing 3).
+        let established = match self.role {
+            Role::Leader(_) => true,
+            _ => self.now < self.heard_leader_at + self.options.election_ticks,
+        };
+        let granted = message.candidate > self.voted && !established;
+        let candidate = message.candidate;
+        let reply = PreVoteReply { candidate, granted, voted: self.voted };
+        self.send(from, Message::PreVoteReply(reply));
+    }
+
+    pub(super) fn on_pre_vote_reply(&mut self, from: ReplicaId, message: PreVoteReply) {
+        self.seen = self.seen.max(message.voted);
+        let Role::PreCandidate(pre) = &mut self.role else { return };
+        if pre.candidate != message.candidate {
+            return;
+        }
+        if !message.granted && message.voted >= pre.candidate {
+            // The voter is ahead: ask again with an id that is above its promise.
+            return self.pre_campaign();
+        }
+        pre.tally.record(from, message.granted);
+        self.count_pre_votes();
+    }
+
+    fn count_pre_votes(&mut self) {
+        let Role::PreCandidate(pre) = &self.role else { return };
+        if pre.promise != self.voted {
+            let leader = self.voted;
+            return self.change_role(Role::Follower { leader });
+        }
+        match pre.tally.elects(&self.memberships.in_force()) {
+            Verdict::Won => self.campaign(pre.candidate),
+            Verdict::Lost => self.change_role(Role::Follower { leader: self.voted }),
+            Verdict::Pending => {}
+        }
+    }
+
+    /// Makes the own promise durable, then asks (Electing 1).
+    fn campaign(&mut self, id: LeaderId) {
+        self.reset_election_timer();
+        self.raise_promise(id);
+        let candidacy = Candidacy {
+            id,
+            own_promise: self.writes.newest(),
+            asked: BTreeSet::new(),
+            asked_at: self.now,
+            tally: Tally::new(),
+            grants: BTreeMap::new(),
+            gathered: BTreeMap::new(),
+            fetching: false,
+        };
+        self.change_role(Role::Candidate(Box::new(candidacy)));
+        let voters = self.memberships.voters();
+        self.ask_votes(voters);
+        self.grant_own_vote();
+    }
+
+    /// Asks those of `voters` that have not answered for their vote.
+    fn ask_votes(&mut self, voters: Vec<ReplicaId>) {
+        let Role::Candidate(c) = &mut self.role else { return };
+        let vote = Vote {
+            candidate: c.id,
+            lineage: self.lineage.clone(),
+            accepted: self.accepted.clone(),
+        };
+        for to in voters {
+            if to != self.options.id && !c.grants.contains_key(&to) {
+                c.asked.insert(to);
+                let message = Message::Vote(vote.clone());
+                let send = super::envelope(self.options.id, to, message);
+                self.writes.promise(send, &mut self.outputs);
+            }
+        }
+    }
+
+    /// A candidate counts its own vote once its promise is durable.
+    pub(super) fn grant_own_vote(&mut self) {
+        let Role::Candidate(c) = &self.role else { return };
+        let me = self.options.id;
+        if c.grants.contains_key(&me) || self.writes.durable() < c.own_promise {
+            return;
+        }
+        let grant = self.grant(Vec::new());
+        self.take_grant(me, grant);
+    }
+
+    /// What this replica holds, as of its promise.
+    fn grant(&self, records: Vec<Arc<Record>>) -> Grant {
+        Grant {
+            lineage: self.lineage.clone(),
+            accepted: self.accepted.clone(),
+            purged: self.purged,
+            memberships: self.memberships.answer(),
+            records,
+        }
+    }
+
+    /// A voter grants any leader id at or above its promise, whatever the candidate's log holds
+    /// (Electing 2): refusing stale logs deadlocks when the only well-connected node is behind.
+    pub(super) fn on_vote(&mut self, from: ReplicaId, message: Vote) {
+        let candidate = message.candidate;
+        if candidate < self.voted || candidate.node != from {
+            let reply = VoteReply { candidate, voted: self.voted, grant: None };
+            return self.send(from, Message::VoteReply(reply));
+        }
+        if candidate > self.voted {
+            self.raise_promise(candidate);
+            self.change_role(Role::Follower { leader: candidate });
+            self.reset_election_timer();
+        }
+        let records = self.lacking(&message);
+        let reply = VoteReply { candidate, voted: candidate, grant: Some(self.grant(records)) };
+        let send = super::envelope(self.options.id, from, Message::VoteReply(reply));
+        self.writes.promise(send, &mut self.outputs);
+    }
+
+    /// The records in memory that the candidate lacks and that may survive, up to the byte budget.
+    fn lacking(&self, vote: &Vote) -> Vec<Arc<Record>> {
+        let mut budget = self.options.vote_bytes_max;
+        let mut records = Vec::new();
+        let newer = vote.lineage.leader() > self.lineage.leader();
+        for record in self.log.iter_from(Lsn::ZERO) {
+            let matches = vote.lineage.author(record.lsn) == record.author;
+            let has = matches && vote.accepted.contains(record.lsn);
+            if has || (newer && !matches) {
+                continue;
+            }
+            let Some(rest) = budget.checked_sub(record.size()) else { break };
+            budget = rest;
+            records.push(record.clone());
+        }
+        records
+    }
+
+    pub(super) fn on_vote_reply(&mut self, from: ReplicaId, message: VoteReply) {
+        self.seen = self.seen.max(message.voted);
+        let Role::Candidate(c) = &mut self.role else { return };
+        if c.id != message.candidate {
+            return;
+        }
+        match message.grant {
+            Some(grant) if message.voted == c.id => self.take_grant(from, grant),
+            _ => {
+                c.tally.record(from, false);
+                self.count_votes();
+            }
+        }
+    }
+
+    fn take_grant(&mut self, from: ReplicaId, mut grant: Grant) {
+        let Role::Candidate(c) = &mut self.role else { return };
+        for record in std::mem::take(&mut grant.records) {
+            c.gathered.insert((record.lsn, record.author), record);
+        }
+        c.tally.record(from, true);
+        c.grants.insert(from, grant);
+        self.count_votes();
+    }
+
+    /// Membership 4: a read quorum is needed in the newest membership that the candidate or any
+    /// voter answering it knows committed, and in every later one that any of them holds and that
+    /// is alive. Each answer can change the set, until nothing changes.
+    fn count_votes(&mut self) {
+        let Role::Candidate(c) = &self.role else { return };
+        let survey = rebuild::survey(&c.grants);
+        let needed = needed_memberships(&self.memberships, &c.grants, &survey);
+        match c.tally.elects(&needed) {
+            Verdict::Won => self.gather(survey),
+            Verdict::Lost => self.change_role(Role::Follower { leader: self.voted }),
+            Verdict::Pending => {
+                let voters: BTreeSet<ReplicaId> =
+                    needed.iter().flat_map(Membership::voters).collect();
+                let new: Vec<ReplicaId> = voters.difference(&c.asked).copied().collect();
+                self.ask_votes(new);
+            }
+        }
+    }
+
+    /// A quorum has granted. Leads if every survivor is at hand; else fetches what is missing from
+    /// a voter that holds it.
+    fn gather(&mut self, survey: Survey) {
+        let Role::Candidate(c) = &mut self.role else { return };
+        let have = |lsn: Lsn| {
+            let author = survey.lineage.author(lsn);
+            lsn < self.log.first()
+                || self.log.get(lsn).is_some_and(|r| r.author == author)
+                || c.gathered.contains_key(&(lsn, author))
+        };
+        let missing: Tail =
+            survey.survivors.difference_iter(&Default::default()).filter(|l| !have(*l)).collect();
+        if missing.is_empty() {
+            return self.lead(survey);
+        }
+        if c.fetching {
+            return;
+        }
+        c.fetching = true;
+        c.asked_at = self.now;
+        let id = c.id;
+        let mut open = missing;
+        let mut fetches = Vec::new();
+        for (from, grant) in &c.grants {
+            let held = rebuild::held(grant, &survey.lineage);
+            let positions: Tail = open.iter().filter(|lsn| held.contains(*lsn)).collect();
+            open.difference_with(&positions);
+            if !positions.is_empty() && *from != self.options.id {
+                fetches.push((*from, Fetch { candidate: id, positions }));
+            }
+        }
+        for (to, fetch) in fetches {
+            self.send(to, Message::Fetch(fetch));
+        }
+    }
+
+    /// A voter's records do not change between its grant and the candidate's leadership, because
+    /// it refuses every leader below: what it sends now is what it granted with.
+    pub(super) fn on_fetch(&mut self, from: ReplicaId, message: Fetch) {
+        if message.candidate != self.voted {
+            return;
+        }
+        let mut evicted = Tail::new();
+        let mut records = Vec::new();
+        let mut budget = self.options.message_bytes_max;
+        for lsn in message.positions.iter().filter(|lsn| self.accepted.contains(*lsn)) {
+            if lsn < self.log.first() {
+                if evicted.len() < 1024 {
+                    evicted.insert(lsn);
+                }
+                continue;
+            }
+            let Some(record) = self.log.get(lsn) else { continue };
+            let Some(rest) = budget.checked_sub(record.size()) else { break };
+            budget = rest;
+            records.push(record.clone());
+        }
+        if !evicted.is_empty() {
+            self.loans.insert(from, message.candidate);
+            self.outputs.push(Output::Load(evicted));
+        }
+        let reply = FetchReply { candidate: message.candidate, records };
+        self.send(from, Message::FetchReply(reply));
+    }
+
+    pub(super) fn on_fetch_reply(&mut self, message: FetchReply) {
+        let Role::Candidate(c) = &mut self.role else { return };
+        if c.id != message.candidate {
+            return;
+        }
+        // A reply in parts asks for the rest at once, one that was lost when the timer says so.
+        c.fetching &= message.records.is_empty();
+        for record in message.records {
+            c.gathered.insert((record.lsn, record.author), record);
+        }
+        self.count_votes();
+    }
+
+    /// What was asked and not answered is asked again.
+    pub(super) fn tick_candidate(&mut self) {
+        let Role::Candidate(c) = &mut self.role else { return };
+        if self.now <= c.asked_at + self.options.resend_ticks {
+            return;
+        }
+        c.asked_at = self.now;
+        c.fetching = false;
+        let asked: Vec<ReplicaId> = c.asked.iter().copied().collect();
+        self.ask_votes(asked);
+        self.count_votes();
+    }
+
+    /// The promise rises; durable before any answer that speaks of it (I-1).
+    pub(super) fn raise_promise(&mut self, to: LeaderId) {
+        assert!(to >= self.voted, "I-1 the promise {} would fall to {to}", self.voted);
+        if to > self.voted {
+            self.voted = to;
+            self.writes.edit().voted = Some(to);
+        }
+    }
+
+    pub(super) fn change_role(&mut self, role: Role) {
+        if matches!(self.role, Role::Leader(_)) && !matches!(role, Role::Leader(_)) {
+            self.leave_leadership();
+        }
+        let before = (self.role.name(), self.role.leader());
+        self.role = role;
+        let after = (self.role.name(), self.role.leader());
+        if before != after {
+            self.outputs.push(Output::Role { role: after.0, leader: after.1 });
+        }
+    }
+}
+
+/// The memberships in which a candidate needs a read quorum.
+fn needed_memberships(
+    own: &super::member::InForce,
+    grants: &BTreeMap<ReplicaId, Grant>,
+    survey: &Survey,
+) -> Vec<Membership> {
+    let own = own.answer();
+    let all = || grants.values().map(|g| &g.memberships).chain([&own]);
+    let newest = all().max_by_key(|m| m.committed_at).unwrap_or(&own);
+    let alive = |(lsn, author, _): &&(Lsn, LeaderId, Membership)| {
+        Some(*lsn) > newest.committed_at && survey.lineage.author(*lsn) == *author
+    };
+    let pending: BTreeMap<Lsn, &Membership> = all()
+        .flat_map(|m: &Memberships| m.pending.iter().filter(alive))
+        .map(|(l, _, m)| (*l, m))
+        .collect();
+    [&newest.committed].into_iter().chain(pending.into_values()).cloned().collect()
+}
+
+impl Role {
+    /// What this replica is, for traces.
+    pub(crate) fn name(&self) -> RoleName {
+        match self {
+            Role::Follower { .. } => RoleName::Follower,
+            Role::PreCandidate(_) => RoleName::PreCandidate,
+            Role::Candidate(_) => RoleName::Candidate,
+            Role::Leader(_) => RoleName::Leader,
+        }
+    }
+
+    /// The leader followed, or the id held or campaigned for.
+    pub(crate) fn leader(&self) -> LeaderId {
+        match self {
+            Role::Follower { leader } => *leader,
+            Role::PreCandidate(pre) => pre.candidate,
+            Role::Candidate(c) => c.id,
+            Role::Leader(lead) => lead.id,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Following: first contact, accepting, learning (algorithm.md, Replicating).
+
+use super::rebuild::agreement;
+use super::{Output, Replica, Role};
+use crate::base::{Lineage, Lsn, Payload, Record, ReplicaId, TailBitmap};
+use crate::message::{Message, Refuse, Replicate, ReplicateReply};
+use std::sync::Arc;
+
+impl Replica {
+    pub(super) fn on_replicate(&mut self, from: ReplicaId, message: Replicate) {
+        let leader = message.leader;
+        if leader < self.voted {
+            let refuse = Refuse { leader, voted: self.voted };
+            return self.send(from, Message::Refuse(refuse));
+        }
+        if leader.node != from || leader.node == self.options.id {
+            return;
+        }
+        // Nothing is accepted under a leader before its lineage is taken (Replicating 1).
+        if self.lineage.leader() != leader {
+            match message.lineage {
+                Some(lineage) if lineage.leader() == leader => self.take_lineage(lineage),
+                _ => return,
+            }
+        }
+        self.change_role(Role::Follower { leader });
+        self.heard_leader_at = self.now;
+        self.reset_election_timer();
+        if let Some((lsn, membership)) = message.committed_membership {
+            self.commit_membership(lsn, membership);
+        }
+        for record in message.records {
+            self.accept(record);
+        }
+        // Believed because it comes from the leader whose lineage was taken last (Replicating 3).
+        self.settle(&message.settled);
+        self.round = self.round.max(message.round);
+        self.reply_due = true;
+    }
+
+    /// First contact (Replicating 1): in one durable step the promise rises to the leader, the
+    /// committer becomes the leader, each record whose author matches is kept and every other one
+    /// dropped. What was kept counts as accepted under the leader at once.
+    pub(super) fn take_lineage(&mut self, lineage: Lineage) {
+        let leader = lineage.leader();
+        self.raise_promise(leader);
+        assert!(self.lineage.leader() <= leader, "I-1 the committer would fall to {leader}");
+        let mut kept = TailBitmap::below(self.purged.max(self.log.first()));
+        for (from, to) in agreement(&self.lineage, &lineage, self.accepted.end()) {
+            let mut part = TailBitmap::new();
+            part.insert_range(from, to);
+            kept.union_with(&part.intersection(&self.accepted));
+        }
+        let dropped: Vec<Lsn> = self.accepted.difference_iter(&kept).collect();
+        for lsn in dropped {
+            self.log.remove(lsn);
+        }
+        self.accepted = kept;
+        let write = self.writes.edit();
+        write.records.retain(|record| lineage.author(record.lsn) == record.author);
+        write.lineage = Some(lineage.clone());
+        self.memberships.retain(|lsn, author| lineage.author(lsn) == author);
+        let lost = self.proposals.take_placed(|lsn, author| lineage.author(lsn) != author);
+        self.outputs.extend(lost.into_iter().map(|proposal| Output::Unknown { proposal }));
+        self.lineage = lineage;
+        self.round = 0;
+    }
+
+    /// Accepts a record by itself, in any order (Replicating 2). What does not belong in this
+    /// leader's log, or is more than this replica may hold, is left; the answer says so by not
+    /// having it.
+    fn accept(&mut self, record: Arc<Record>) {
+        let lsn = record.lsn;
+        let far = self.accepted.offset().0.saturating_add(self.options.open_positions_max);
+        let full = self.writes.unpersisted() > self.options.unpersisted_bytes_max;
+        let belongs = self.lineage.author(lsn) == record.author;
+        if self.accepted.contains(lsn) || !belongs || lsn.0 >= far || full {
+            return;
+        }
+        self.keep(record);
+    }
+
+    /// Takes a record into the log and into the write being composed.
+    pub(super) fn keep(&mut self, record: Arc<Record>) {
+        let lsn = record.lsn;
+        self.log.put(record.clone());
+        self.accepted.insert(lsn);
+        if matches!(record.payload, Payload::Membership(_)) {
+            self.memberships.note(&record);
+        }
+        // Everything below its floor is settled, and that is a fact for whoever sees the record.
+        if record.floor > self.settled.offset() {
+            self.settle(&TailBitmap::below(record.floor));
+        }
+        let size = record.size();
+        self.writes.record(record, size);
+        if self.settled.contains(lsn) {
+            self.on_settled(lsn);
+        }
+    }
+
+    /// Learns that positions are settled.
+    pub(super) fn settle(&mut self, settled: &TailBitmap) {
+        let mut news = std::mem::take(&mut self.scratch);
+        news.extend(settled.difference_iter(&self.settled));
+        if !news.is_empty() {
+            self.settled.union_with(settled);
+        }
+        for lsn in news.drain(..) {
+            self.on_settled(lsn);
+        }
+        self.scratch = news;
+    }
+
+    /// A position is settled: if its record is here, its client may be answered and it may run.
+    pub(super) fn on_settled(&mut self, lsn: Lsn) {
+        let Some(record) = self.log.get(lsn) else { return };
+        if !record.command().is_some_and(|c| !c.footprint.is_blind()) {
+            if let Some(proposal) = self.proposals.take(lsn, record.author) {
+                self.outputs.push(Output::Settled { proposal });
+            }
+        }
+        self.schedule.offer(record, &self.log);
+        if let Payload::Membership(membership) = &record.payload {
+            let membership = membership.clone();
+            self.commit_membership(lsn, membership);
+        }
+    }
+
+    /// A membership is known committed: durable before anybody is told so (Membership 1).
+    fn commit_membership(&mut self, lsn: Lsn, membership: crate::base::Membership) {
+        if self.memberships.commit(lsn, membership) {
+            self.writes.edit().membership = self.memberships.committed();
+            self.refresh_memberships();
+        }
+    }
+
+    /// One answer for all that came since the last drain: it carries the whole accepted set, so
+    /// that a lost answer costs nothing. Composed only while promise and committer are the leader.
+    pub(super) fn reply(&mut self) {
+        if !std::mem::take(&mut self.reply_due) {
+            return;
+        }
+        let Role::Follower { leader } = self.role else { return };
+        if leader != self.voted || leader != self.lineage.leader() {
+            return;
+        }
+        let room = self.options.unpersisted_bytes_max.saturating_sub(self.writes.unpersisted());
+        let message = Message::ReplicateReply(ReplicateReply {
+            leader,
+            accepted: self.accepted.clone(),
+            round: self.round,
+            window: room as u64,
+            committed_membership: self.memberships.committed().map(|(lsn, _)| lsn),
+        });
+        let send = super::envelope(self.options.id, leader.node, message);
+        self.writes.promise(send, &mut self.outputs);
+    }
+}

@@ -1,0 +1,311 @@
+//! Leading: from a rebuilt log to messages (algorithm.md, Rebuilding and Replicating).
+
+use super::commit::Slots;
+use super::index::Index;
+use super::peer::{Peer, Source};
+use super::read::Reads;
+use super::rebuild::{self, Survey};
+use super::{Replica, Role};
+use crate::base::{LeaderId, Lsn, Record, ReplicaId, Tail, TailBitmap};
+use crate::message::{Message, Refuse, Replicate, ReplicateReply};
+use crate::quorum::Compiled;
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// What a leader has beyond a follower.
+#[derive(Clone, Debug)]
+pub(crate) struct Leadership {
+    /// The leader id.
+    pub(crate) id: LeaderId,
+    /// The next position: above everything that survived and every purge offset of its voters.
+    pub(crate) next: Lsn,
+    /// Positions of its log without a record. They are never voided and never sent.
+    pub(crate) empties: Tail,
+    /// Which records in flight a command interferes with.
+    pub(crate) index: Index,
+    /// What it knows settled: it saw it commit, or overridden by what it saw commit, or it lies
+    /// below the floor of a record of its log, or it is purged at a voter.
+    pub(crate) settled: TailBitmap,
+    /// Scratch space for what an answer brought.
+    pub(crate) fresh: Vec<Lsn>,
+    /// What became settled and was not yet told to the own replica.
+    pub(crate) news: Vec<Lsn>,
+    /// Bytes of records placed here and not known settled.
+    pub(crate) unsettled_bytes: usize,
+    /// Who has accepted what, above the settled prefix.
+    pub(crate) slots: Slots,
+    /// By open position: the records that a quorum holds and that wait for it to be settled.
+    pub(crate) parked: FxHashMap<Lsn, Vec<Lsn>>,
+    /// The write systems of the memberships in force.
+    pub(crate) quorums: Vec<Compiled>,
+    /// The others that count, and the own bit; bits are never reused.
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) bit: u64,
+    /// Ranges of the own log by the write that makes them durable here.
+    pub(crate) own: VecDeque<(u64, Lsn, Lsn)>,
+    /// Accepted here: durable.
+    pub(crate) own_accepted: TailBitmap,
+    /// Records read back from disk for followers.
+    pub(crate) loaded: BTreeMap<Lsn, Arc<Record>>,
+    /// Reads that wait.
+    pub(crate) reads: Reads,
+    /// Something may have to be sent.
+    pub(crate) stirred: bool,
+    /// Since when a quorum was heard, in ticks.
+    pub(crate) quorum_at: u64,
+}
+
+impl Replica {
+    /// A quorum has granted and every survivor is at hand: rebuild the log and lead.
+    pub(super) fn lead(&mut self, survey: Survey) {
+        let Role::Candidate(candidacy) = &self.role else { return };
+        let id = candidacy.id;
+        let rebuilt = rebuild::rebuild(id, &survey, self.log.first(), |lsn| {
+            let author = survey.lineage.author(lsn);
+            let own = self.log.get(lsn).filter(|record| record.author == author);
+            own.or_else(|| candidacy.gathered(lsn, author)).cloned()
+        });
+        // The lineage is fixed at this moment, and durable here before the leader counts itself.
+        let top = rebuilt.lineage.end();
+        self.take_lineage(rebuilt.lineage);
+        let mut floor = survey.purged.max(self.log.first());
+        for record in rebuilt.records {
+            floor = floor.max(record.floor);
+            if !self.accepted.contains(record.lsn) {
+                self.keep(record);
+            }
+        }
+        let next = top.max(survey.purged);
+        let mut lead = Leadership {
+            id,
+            next,
+            empties: rebuilt.empties,
+            index: Index::new(),
+            settled: TailBitmap::below(floor),
+            fresh: Vec::new(),
+            news: Vec::new(),
+            unsettled_bytes: 0,
+            slots: Slots::new(floor),
+            parked: FxHashMap::default(),
+            quorums: Vec::new(),
+            peers: Vec::new(),
+            bit: 1,
+            own: VecDeque::from([(self.writes.newest(), Lsn::ZERO, next)]),
+            own_accepted: TailBitmap::new(),
+            loaded: BTreeMap::new(),
+            reads: Reads::default(),
+            stirred: true,
+            quorum_at: self.now,
+        };
+        let open = floor.min(self.schedule.done().offset());
+        for record in self.log.iter_from(open).filter(|record| record.command().is_some()) {
+            lead.index.insert(record);
+        }
+        self.change_role(Role::Leader(Box::new(lead)));
+        self.settle(&TailBitmap::below(floor));
+        self.refresh_memberships();
+        self.own_persisted();
+    }
+
+    /// The memberships in force have changed: who is sent to, and what a quorum is.
+    pub(super) fn refresh_memberships(&mut self) {
+        let Role::Leader(lead) = &mut self.role else { return };
+        let me = self.options.id;
+        for id in self.memberships.voters() {
+            let known = lead.peers.iter().any(|peer| peer.id == id);
+            if id != me && !known {
+                let bit = 2_u64 << lead.peers.len();
+                lead.peers.push(Peer::new(id, bit, lead.next, self.now));
+            }
+        }
+        let bit = |id: ReplicaId| {
+            let peer = lead.peers.iter().find(|peer| peer.id == id);
+            peer.map_or(if id == me { lead.bit } else { 0 }, |peer| peer.bit)
+        };
+        let systems = self.memberships.in_force();
+        let quorums = systems.iter().map(|m| Compiled::new(&m.write, &bit)).collect();
+        let confirm = systems
+            .iter()
+            .map(|m| (Compiled::new(&m.read, &bit), Compiled::new(&m.write, &bit)))
+            .collect();
+        lead.reads.set_quorums(confirm);
+        lead.requorum(quorums, &self.log);
+        lead.stirred = true;
+        self.absorb_news();
+    }
+
+    /// Writes have become durable: the leader accepts its own records like any follower.
+    pub(super) fn own_persisted(&mut self) {
+        let Role::Leader(lead) = &mut self.role else { return };
+        let durable = self.writes.durable();
+        while lead.own.front().is_some_and(|(write, ..)| *write <= durable) {
+            let Some((_, from, to)) = lead.own.pop_front() else { break };
+            for lsn in (from.0..to.0).map(Lsn) {
+                if self.log.get(lsn).is_some() || lsn < self.log.first() {
+                    lead.own_accepted.insert(lsn);
+                    lead.accepted_at(lead.bit, lsn, &self.log);
+                }
+            }
+        }
+        self.absorb_news();
+    }
+
+    /// A follower's answer: all that it has accepted under this leader.
+    pub(super) fn on_replicate_reply(&mut self, from: ReplicaId, message: ReplicateReply) {
+        let Role::Leader(lead) = &mut self.role else { return };
+        if lead.id != message.leader {
+            return;
+        }
+        let Some(at) = lead.peers.iter().position(|peer| peer.id == from) else { return };
+        let mut fresh = std::mem::take(&mut lead.fresh);
+        let peer = &mut lead.peers[at];
+        peer.heard_at = self.now;
+        peer.window = message.window;
+        peer.membership = peer.membership.max(message.committed_membership);
+        peer.accept(&message.accepted, &self.log, |lsn| fresh.push(lsn));
+        let round = message.round.min(peer.sent_round);
+        let confirmed = round > peer.round;
+        peer.round = peer.round.max(round);
+        let bit = peer.bit;
+        for lsn in fresh.drain(..) {
+            lead.accepted_at(bit, lsn, &self.log);
+        }
+        lead.fresh = fresh;
+        lead.stirred = true;
+        self.absorb_news();
+        self.check_barrier();
+        if confirmed {
+            self.confirm_reads();
+        }
+    }
+
+    /// Membership 2, looked at whenever a follower has come further.
+    fn check_barrier(&mut self) {
+        let Role::Leader(lead) = &mut self.role else { return };
+        if self.memberships.pending().next().is_none() {
+            return;
+        }
+        let mut passed = lead.own_accepted.clone();
+        passed.insert_all(self.schedule.covered());
+        let own = |m: Lsn| passed.offset() > m;
+        if let Some(lsn) = lead.past_barrier(self.memberships.pending(), own) {
+            lead.settle_membership(lsn, &self.log);
+            self.absorb_news();
+        }
+    }
+
+    /// What the leader saw settle, its own replica learns at once: it has taken the lineage.
+    pub(super) fn absorb_news(&mut self) {
+        let Role::Leader(lead) = &mut self.role else { return };
+        if lead.news.is_empty() {
+            return;
+        }
+        let mut news = std::mem::take(&mut lead.news);
+        let placed = |lsn| self.log.get(lsn).filter(|record| record.author == lead.id);
+        let bytes: usize = news.iter().filter_map(|lsn| placed(*lsn)).map(|r| r.size()).sum();
+        lead.unsettled_bytes = lead.unsettled_bytes.saturating_sub(bytes);
+        for lsn in news.drain(..) {
+            if self.settled.insert(lsn) {
+                self.on_settled(lsn);
+            }
+        }
+        if let Role::Leader(lead) = &mut self.role
+            && lead.news.is_empty()
+        {
+            lead.news = news;
+        }
+    }
+
+    /// A replica has promised a greater leader.
+    pub(super) fn on_refuse(&mut self, message: Refuse) {
+        self.seen = self.seen.max(message.voted);
+        if let Role::Leader(lead) = &self.role
+            && lead.id == message.leader
+            && message.voted > lead.id
+        {
+            self.step_down();
+        }
+    }
+
+    /// Check-quorum: a leader that has not heard a write quorum for an election timeout steps
+    /// down, so that clients go elsewhere. For stability only.
+    pub(super) fn tick_leader(&mut self) {
+        let Role::Leader(lead) = &mut self.role else { return };
+        let recent = self.now.saturating_sub(self.options.election_ticks);
+        let heard =
+            |mask, peer: &Peer| if peer.heard_at >= recent { mask | peer.bit } else { mask };
+        let heard = lead.peers.iter().fold(lead.bit, heard);
+        if lead.quorums.iter().all(|q| q.is_quorum(heard)) {
+            lead.quorum_at = self.now;
+        } else if lead.quorum_at < recent {
+            return self.step_down();
+        }
+        for peer in &mut lead.peers {
+            peer.time_out(self.now, &self.options);
+        }
+        lead.reads.again(self.now, self.options.resend_ticks);
+        lead.stirred = true;
+    }
+
+    fn step_down(&mut self) {
+        self.reset_election_timer();
+        self.change_role(Role::Follower { leader: LeaderId::NOBODY });
+    }
+
+    /// What was placed and is not settled here may or may not survive; what waits to be read is
+    /// for another leader to answer.
+    pub(super) fn leave_leadership(&mut self) {
+        let Role::Leader(lead) = &mut self.role else { return };
+        let reads = lead.reads.take_all();
+        self.fail_reads(reads);
+        self.abandon_proposals();
+    }
+
+    /// Composes what the followers are to be sent now.
+    pub(super) fn replicate(&mut self) {
+        let Role::Leader(lead) = &mut self.role else { return };
+        if !std::mem::take(&mut lead.stirred) {
+            return;
+        }
+        lead.reads.start_round(self.now);
+        let committed = self.memberships.committed();
+        let round = lead.reads.round();
+        let source =
+            Source { log: &self.log, loaded: &lead.loaded, empties: &lead.empties, end: lead.next };
+        let mut wanted = Tail::new();
+        for peer in &mut lead.peers {
+            let records = peer.pick(&source, self.now, &self.options);
+            wanted.union_with(&peer.take_wanted());
+            let quiet = self.now - peer.sent_at;
+            let idle = quiet >= self.options.heartbeat_ticks;
+            let greeting = !peer.known && (peer.sent_at == 0 || quiet > self.options.resend_ticks);
+            if records.is_empty() && peer.sent_round >= round && !idle && !greeting {
+                continue;
+            }
+            peer.sent_at = self.now;
+            peer.sent_round = round;
+            let news = committed.as_ref().filter(|(lsn, _)| peer.membership < Some(*lsn));
+            let message = Message::Replicate(Replicate {
+                leader: lead.id,
+                lineage: (!peer.known).then(|| self.lineage.clone()),
+                records,
+                settled: lead.settled.clone(),
+                committed_membership: news.cloned(),
+                round,
+            });
+            self.outputs.push(super::envelope(self.options.id, peer.id, message));
+        }
+        self.load(wanted);
+    }
+
+    /// Asks for records that have left memory.
+    fn load(&mut self, wanted: Tail) {
+        let Role::Leader(lead) = &mut self.role else { return };
+        let lowest = lead.peers.iter().filter(|p| p.known).map(Peer::scan).min();
+        lead.loaded = lead.loaded.split_off(&lowest.unwrap_or_default());
+        if !wanted.is_empty() {
+            self.outputs.push(super::Output::Load(wanted));
+        }
+    }
+}

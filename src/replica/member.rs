@@ -1,0 +1,86 @@
+//! Which memberships are in force (algorithm.md, Membership).
+
+use crate::base::{LeaderId, Lsn, Membership, Payload, Record, ReplicaId};
+use crate::message::Memberships;
+use std::collections::BTreeMap;
+
+/// In force are the newest membership known committed and every later one in the log. While a
+/// change is pending, everything needs a quorum in each of them.
+#[derive(Clone, Debug)]
+pub(crate) struct InForce {
+    committed_at: Option<Lsn>,
+    committed: Membership,
+    pending: BTreeMap<Lsn, (LeaderId, Membership)>,
+}
+
+impl InForce {
+    /// What a replica starts with.
+    pub(crate) fn new(initial: Membership, committed: Option<(Lsn, Membership)>) -> InForce {
+        let (committed_at, committed) = match committed {
+            Some((lsn, membership)) => (Some(lsn), membership),
+            None => (None, initial),
+        };
+        InForce { committed_at, committed, pending: BTreeMap::new() }
+    }
+
+    /// The memberships in force, the committed one first.
+    pub(crate) fn in_force(&self) -> Vec<Membership> {
+        let pending = self.pending.values().map(|(_, membership)| membership);
+        [&self.committed].into_iter().chain(pending).cloned().collect()
+    }
+
+    /// Every replica that counts in one of them, sorted.
+    pub(crate) fn voters(&self) -> Vec<ReplicaId> {
+        let mut voters: Vec<ReplicaId> =
+            self.in_force().iter().flat_map(Membership::voters).collect();
+        voters.sort_unstable();
+        voters.dedup();
+        voters
+    }
+
+    /// Where the pending ones stand, least first.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = Lsn> + '_ {
+        self.pending.keys().copied()
+    }
+
+    /// The newest known committed one, unless the cluster started with it.
+    pub(crate) fn committed(&self) -> Option<(Lsn, Membership)> {
+        self.committed_at.map(|lsn| (lsn, self.committed.clone()))
+    }
+
+    /// A record of the log, in case it carries a membership. Says whether anything changed.
+    pub(crate) fn note(&mut self, record: &Record) -> bool {
+        let Payload::Membership(membership) = &record.payload else { return false };
+        if Some(record.lsn) <= self.committed_at {
+            return false;
+        }
+        self.pending.insert(record.lsn, (record.author, membership.clone()));
+        true
+    }
+
+    /// A membership is known committed: it alone is in force, with those above it. Says whether
+    /// that is news.
+    pub(crate) fn commit(&mut self, lsn: Lsn, membership: Membership) -> bool {
+        if Some(lsn) <= self.committed_at {
+            return false;
+        }
+        self.committed_at = Some(lsn);
+        self.committed = membership;
+        self.pending = self.pending.split_off(&lsn.next());
+        true
+    }
+
+    /// Forgets pending ones that the log no longer holds.
+    pub(crate) fn retain(&mut self, held: impl Fn(Lsn, LeaderId) -> bool) {
+        self.pending.retain(|lsn, (author, _)| held(*lsn, *author));
+    }
+
+    /// For a vote answer.
+    pub(crate) fn answer(&self) -> Memberships {
+        Memberships {
+            committed_at: self.committed_at,
+            committed: self.committed.clone(),
+            pending: self.pending.iter().map(|(l, (a, m))| (*l, *a, m.clone())).collect(),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What a user can set, with units, defaults and what breaks at the ends.
+
+use crate::base::{Membership, ReplicaId};
+
+/// The settings of one replica. All times are in ticks; the driver decides how long a tick is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Which replica this is.
+    pub id: ReplicaId,
+    /// The membership that the cluster started with: the same at every replica, for ever.
+    pub initial: Membership,
+    /// Ticks between two messages of an idle leader. Default 20. Must be well below
+    /// `election_ticks`; at 1 an idle cluster sends a message to each follower every tick.
+    pub heartbeat_ticks: u64,
+    /// A follower that hears nothing for this long, plus a random part of up to as much again,
+    /// asks for votes. Default 150. Below a round trip no leader ever lasts.
+    pub election_ticks: u64,
+    /// What has not been answered after this long is sent again. Default 30. Below a round trip
+    /// everything is sent twice.
+    pub resend_ticks: u64,
+    /// The most bytes of records on the way to one follower. Default 8 MiB.
+    pub in_flight_bytes_max: usize,
+    /// The most bytes of backlog on the way to one follower. New records go first, but cannot
+    /// overtake what is already queued on the link. Default 32 KiB.
+    pub backlog_bytes_max: usize,
+    /// The most bytes of records in one message. Default 1 MiB.
+    pub message_bytes_max: usize,
+    /// The most bytes of records that a vote answer carries. Default 1 MiB.
+    pub vote_bytes_max: usize,
+    /// The largest command accepted. Default 1 MiB; must not exceed `message_bytes_max`.
+    pub command_bytes_max: usize,
+    /// The most bytes of records that the leader has placed and does not know settled: beyond it a
+    /// proposal is rejected as busy. Default 64 MiB.
+    pub unsettled_bytes_max: usize,
+    /// The most positions a replica keeps open above its first hole: what lies beyond is not
+    /// taken, so that no message can make a replica allocate without bound. Default 16 million.
+    pub open_positions_max: u64,
+    /// The most bytes that a follower takes before they are durable. Default 64 MiB.
+    pub unpersisted_bytes_max: usize,
+    /// Records that are done and whose bytes exceed this leave memory, the oldest first; they are
+    /// asked back with [`Output::Load`](super::Output::Load). Default 256 MiB.
+    pub log_bytes_max: usize,
+    /// The most reads waiting at once. Default 100,000.
+    pub reads_max: usize,
+    /// Whether a blind write overrides what it writes again (else it depends on it). Default true.
+    pub overriding: bool,
+    /// Whether a replica that does not lead passes proposals on (else it names the leader).
+    /// Default true.
+    pub forwarding: bool,
+    /// Where the random part of election timeouts comes from. Different at each replica.
+    pub seed: u64,
+}
+
+impl Options {
+    /// The defaults for replica `id` in a cluster that starts with `initial`.
+    pub fn new(id: ReplicaId, initial: Membership) -> Options {
+        Options {
+            id,
+            initial,
+            heartbeat_ticks: 20,
+            election_ticks: 150,
+            resend_ticks: 30,
+            in_flight_bytes_max: 8 << 20,
+            backlog_bytes_max: 32 << 10,
+            message_bytes_max: 1 << 20,
+            vote_bytes_max: 1 << 20,
+            command_bytes_max: 1 << 20,
+            unsettled_bytes_max: 64 << 20,
+            open_positions_max: 16_000_000,
+            unpersisted_bytes_max: 64 << 20,
+            log_bytes_max: 256 << 20,
+            reads_max: 100_000,
+            overriding: true,
+            forwarding: true,
+            seed: id.0,
+        }
+    }
+}

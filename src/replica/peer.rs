@@ -1,0 +1,273 @@
+//! What a leader knows of one follower, and what it sends it next.
+
+use super::log::Log;
+use super::options::Options;
+use crate::base::{Lsn, Record, ReplicaId, Tail, TailBitmap};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// How many positions are asked back from disk at a time.
+const LOAD_MAX: u64 = 256;
+
+/// A follower as its leader sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// Who it is.
+    pub(crate) id: ReplicaId,
+    /// Its bit in the leader's masks.
+    pub(crate) bit: u64,
+    /// It has answered under this leader: it has taken the lineage, and `accepted` is known.
+    pub(crate) known: bool,
+    /// Accepted there under this leader.
+    pub(crate) accepted: TailBitmap,
+    /// Overridden by a settled record that it has accepted.
+    pub(crate) covered: Tail,
+    /// When it was last heard, in ticks.
+    pub(crate) heard_at: u64,
+    /// The greatest round that it echoed.
+    pub(crate) round: u64,
+    /// The newest committed membership it is known to have.
+    pub(crate) membership: Option<Lsn>,
+    /// How many bytes it is ready to take.
+    pub(crate) window: u64,
+    /// When something was last sent to it, in ticks.
+    pub(crate) sent_at: u64,
+    /// The greatest round that was sent to it.
+    pub(crate) sent_round: u64,
+    /// The next new record to send.
+    next: Lsn,
+    /// Everything below was accepted, covered or in flight when last looked at.
+    scan: Lsn,
+    /// Sent, not accepted, not given up.
+    in_flight: Tail,
+    in_flight_bytes: usize,
+    /// The part of it that was not new when it was sent.
+    backlog: Tail,
+    backlog_bytes: usize,
+    /// What was sent when: (tick, range), oldest first.
+    sent: VecDeque<(u64, Lsn, Lsn)>,
+    /// Wanted from disk for it.
+    wanted: Tail,
+}
+
+/// What the leader's log is to a peer: records in memory, records read back from disk, and the
+/// positions that have none.
+pub(crate) struct Source<'a> {
+    pub(crate) log: &'a Log,
+    pub(crate) loaded: &'a BTreeMap<Lsn, Arc<Record>>,
+    pub(crate) empties: &'a Tail,
+    pub(crate) end: Lsn,
+}
+
+impl Source<'_> {
+    fn get(&self, lsn: Lsn) -> Option<&Arc<Record>> {
+        self.log.get(lsn).or_else(|| self.loaded.get(&lsn))
+    }
+}
+
+impl Peer {
+    /// A follower that nothing is known of; the leader's new records start at `next`.
+    pub(crate) fn new(id: ReplicaId, bit: u64, next: Lsn, now: u64) -> Peer {
+        Peer {
+            id,
+            bit,
+            known: false,
+            accepted: TailBitmap::new(),
+            covered: Tail::new(),
+            heard_at: now,
+            round: 0,
+            membership: None,
+            window: u64::MAX,
+            sent_at: 0,
+            sent_round: 0,
+            next,
+            scan: Lsn::ZERO,
+            in_flight: Tail::new(),
+            in_flight_bytes: 0,
+            backlog: Tail::new(),
+            backlog_bytes: 0,
+            sent: VecDeque::new(),
+            wanted: Tail::new(),
+        }
+    }
+
+    /// Its answer: all that it has accepted. Calls `news` with what was not known before.
+    pub(crate) fn accept(&mut self, accepted: &TailBitmap, log: &Log, mut news: impl FnMut(Lsn)) {
+        self.known = true;
+        for lsn in accepted.difference_iter(&self.accepted) {
+            news(lsn);
+            if self.in_flight.contains(lsn) {
+                let size = log.get(lsn).map_or(0, |record| record.size());
+                self.in_flight_bytes = self.in_flight_bytes.saturating_sub(size);
+                if self.backlog.contains(lsn) {
+                    self.backlog_bytes = self.backlog_bytes.saturating_sub(size);
+                }
+            }
+        }
+        self.accepted.union_with(accepted);
+        self.in_flight.remove_below(self.accepted.offset());
+        self.in_flight.difference_with(self.accepted.tail());
+        self.settle_accounts();
+        self.covered.remove_below(self.accepted.offset());
+        self.scan = self.scan.max(self.accepted.offset());
+    }
+
+    /// Sizes are not known of what left memory while it was on the way: the accounts are set right
+    /// when nothing is left.
+    fn settle_accounts(&mut self) {
+        if self.in_flight.is_empty() {
+            self.in_flight_bytes = 0;
+        }
+        if !self.backlog.is_empty() {
+            self.backlog.intersect_with(&self.in_flight);
+        }
+        if self.backlog.is_empty() {
+            self.backlog_bytes = 0;
+        }
+    }
+
+    /// It has accepted a settled record with these overrides: they need not be sent any more.
+    pub(crate) fn cover(&mut self, overrides: &Tail) {
+        self.covered.union_with(overrides);
+        self.covered.remove_below(self.accepted.offset());
+    }
+
+    /// Accepted or covered: what counts for the barrier of a membership.
+    pub(crate) fn passed(&self) -> TailBitmap {
+        let mut passed = self.accepted.clone();
+        passed.insert_all(&self.covered);
+        passed
+    }
+
+    /// Gives up what has been on the way for longer than the resend timeout.
+    pub(crate) fn time_out(&mut self, now: u64, options: &Options) {
+        while let Some(&(at, from, to)) = self.sent.front() {
+            if now <= at + options.resend_ticks {
+                return;
+            }
+            self.sent.pop_front();
+            let mut range = Tail::new();
+            range.insert_range(from, to);
+            range.intersect_with(&self.in_flight);
+            if let Some(lost) = range.first() {
+                self.scan = self.scan.min(lost);
+                self.in_flight.difference_with(&range);
+                self.settle_accounts();
+            }
+        }
+    }
+
+    /// The records to send now: new ones first, then what is missing, as far as the windows allow
+    /// (algorithm.md, Replicating 4 and 5).
+    pub(crate) fn pick(
+        &mut self,
+        source: &Source,
+        now: u64,
+        options: &Options,
+    ) -> Vec<Arc<Record>> {
+        let mut picked = Vec::new();
+        let window = (options.in_flight_bytes_max as u64).min(self.window) as usize;
+        let mut budget = options.message_bytes_max.min(window.saturating_sub(self.in_flight_bytes));
+        if self.in_flight_bytes == 0 {
+            budget = budget.max(1);
+        }
+        self.pick_new(source, now, &mut budget, &mut picked);
+        if self.known && self.scan < source.end {
+            let backlog = options.backlog_bytes_max.saturating_sub(self.backlog_bytes);
+            self.pick_missing(source, now, budget.min(backlog), &mut picked);
+        }
+        picked
+    }
+
+    fn pick_new(
+        &mut self,
+        source: &Source,
+        now: u64,
+        budget: &mut usize,
+        picked: &mut Vec<Arc<Record>>,
+    ) {
+        let from = self.next;
+        while *budget > 0 && self.next < source.end {
+            if let Some(record) = source.get(self.next) {
+                let size = record.size();
+                *budget = budget.saturating_sub(size);
+                self.in_flight_bytes += size;
+                picked.push(record.clone());
+            }
+            self.next = self.next.next();
+        }
+        if from < self.next {
+            self.in_flight.insert_range(from, self.next);
+            self.sent.push_back((now, from, self.next));
+            if self.scan == from {
+                self.scan = self.next;
+            }
+        }
+    }
+
+    /// Looks for what is neither accepted, nor on the way, nor needless, from `scan` up.
+    fn pick_missing(
+        &mut self,
+        source: &Source,
+        now: u64,
+        mut budget: usize,
+        picked: &mut Vec<Arc<Record>>,
+    ) {
+        let mut found = Vec::new();
+        let mut stop = self.next;
+        for lsn in self.accepted.holes_beside(&self.in_flight, self.scan, self.next) {
+            if !self.needs(lsn, source) {
+                continue;
+            }
+            if budget == 0 {
+                stop = lsn;
+                break;
+            }
+            let Some(record) = source.get(lsn) else {
+                // It has left memory: ask for it, and go on from here when it is back.
+                self.wanted.insert_range(lsn, Lsn(lsn.0 + LOAD_MAX).min(source.log.first()));
+                stop = lsn;
+                break;
+            };
+            budget = budget.saturating_sub(record.size());
+            found.push(record.clone());
+        }
+        self.scan = stop;
+        for record in &found {
+            let (lsn, size) = (record.lsn, record.size());
+            self.in_flight_bytes += size;
+            self.backlog_bytes += size;
+            self.in_flight.insert(lsn);
+            self.backlog.insert(lsn);
+            match self.sent.back_mut() {
+                Some((at, _, to)) if *at == now && *to == lsn => *to = lsn.next(),
+                _ => self.sent.push_back((now, lsn, lsn.next())),
+            }
+        }
+        picked.append(&mut found);
+    }
+
+    /// Replicating 4: an empty position has nothing to send, a covered one needs nothing, unless
+    /// one of its victims is neither accepted nor covered there and is empty in the leader's log.
+    fn needs(&self, lsn: Lsn, source: &Source) -> bool {
+        if source.empties.contains(lsn) {
+            return false;
+        }
+        if !self.covered.contains(lsn) {
+            return true;
+        }
+        let Some(record) = source.get(lsn) else { return !source.empties.is_empty() };
+        let here = |lsn| self.accepted.contains(lsn) || self.covered.contains(lsn);
+        record.overrides.iter().any(|victim| source.empties.contains(victim) && !here(victim))
+    }
+
+    /// Takes what it wants from disk.
+    pub(crate) fn take_wanted(&mut self) -> Tail {
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// The lowest position that it may still need.
+    pub(crate) fn scan(&self) -> Lsn {
+        self.scan
+    }
+}

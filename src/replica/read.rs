@@ -1,0 +1,164 @@
+//! Linearizable reads at the leader (algorithm.md, Reading).
+
+use super::{Output, ReadError, Replica, Role};
+use crate::base::{Footprint, Lsn, Tail};
+use crate::quorum::Compiled;
+use std::collections::VecDeque;
+
+/// A read that waits.
+#[derive(Clone, Debug)]
+struct Waiting {
+    read: u64,
+    footprint: Footprint,
+    /// Leadership must be confirmed by an answer to this round or a later one.
+    round: u64,
+    /// Noted on arrival and not done then.
+    noted: Tail,
+}
+
+/// Reads in order of arrival, and the rounds that confirm leadership.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reads {
+    /// Wait for their round.
+    unconfirmed: VecDeque<Waiting>,
+    /// Confirmed; wait for something to be done.
+    blocked: Vec<Waiting>,
+    round: u64,
+    confirmed: u64,
+    round_at: u64,
+    /// Read and write system of each membership in force: either kind of quorum confirms.
+    quorums: Vec<(Compiled, Compiled)>,
+}
+
+impl Reads {
+    /// The newest round.
+    pub(crate) fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// The memberships in force have changed.
+    pub(crate) fn set_quorums(&mut self, quorums: Vec<(Compiled, Compiled)>) {
+        self.quorums = quorums;
+    }
+
+    /// Begins a round if a read has come since the last one: one round serves all that wait.
+    pub(crate) fn start_round(&mut self, now: u64) {
+        if self.unconfirmed.back().is_some_and(|waiting| waiting.round > self.round) {
+            self.round += 1;
+            self.round_at = now;
+        }
+    }
+
+    /// Begins a new round if the last one was not answered in time.
+    pub(crate) fn again(&mut self, now: u64, resend: u64) {
+        if !self.unconfirmed.is_empty()
+            && self.confirmed < self.round
+            && now > self.round_at + resend
+        {
+            self.round += 1;
+            self.round_at = now;
+        }
+    }
+
+    /// Takes the numbers of all reads, oldest first.
+    pub(crate) fn take_all(&mut self) -> Vec<u64> {
+        self.blocked.drain(..).chain(self.unconfirmed.drain(..)).map(|w| w.read).collect()
+    }
+
+    fn len(&self) -> usize {
+        self.unconfirmed.len() + self.blocked.len()
+    }
+
+    /// The replicas whose bits are in `have` confirm.
+    fn is_confirmed(&self, have: u64) -> bool {
+        self.quorums.iter().all(|(r, w)| r.is_quorum(have) || w.is_quorum(have))
+    }
+}
+
+impl Replica {
+    /// Reading 1: note the interfering records of the log, and its empty positions. What is done
+    /// need not be noted. The latest writer of each key is enough: when it is done, everything
+    /// before it that interferes is done too, by the order of applying; or it is covered by a
+    /// record that would itself be the latest writer.
+    pub(super) fn on_read(&mut self, read: u64, footprint: Footprint) {
+        let Role::Leader(lead) = &mut self.role else {
+            let reason = ReadError::NotLeader { hint: self.leader_hint() };
+            return self.outputs.push(Output::ReadFailed { read, reason });
+        };
+        if lead.reads.len() >= self.options.reads_max {
+            let reason = ReadError::Busy;
+            return self.outputs.push(Output::ReadFailed { read, reason });
+        }
+        let done = self.schedule.done();
+        let mut noted = Tail::new();
+        for lsn in lead.index.latest_writers(&footprint.reads, done.offset()) {
+            if !done.contains(lsn) {
+                noted.insert(lsn);
+            }
+        }
+        if !lead.empties.is_empty() {
+            let open = |lsn: &Lsn| !done.contains(*lsn);
+            lead.empties.iter().filter(open).for_each(|lsn| {
+                noted.insert(lsn);
+            });
+        }
+        let round = lead.reads.round + 1;
+        lead.reads.unconfirmed.push_back(Waiting { read, footprint, round, noted });
+        lead.stirred = true;
+    }
+
+    /// Reading 2: leadership is confirmed, for every read that came before the round was sent, by
+    /// a read quorum or a write quorum in each membership in force. A follower echoes the round
+    /// only while its promise is this leader.
+    pub(super) fn confirm_reads(&mut self) {
+        let Role::Leader(lead) = &mut self.role else { return };
+        if lead.reads.unconfirmed.is_empty() {
+            return;
+        }
+        let rounds = lead.peers.iter().map(|peer| peer.round).chain([lead.reads.round]);
+        let reached = rounds.filter(|round| {
+            let have = |mask, peer: &super::peer::Peer| {
+                if peer.round >= *round { mask | peer.bit } else { mask }
+            };
+            lead.reads.is_confirmed(lead.peers.iter().fold(lead.bit, have))
+        });
+        let reached = reached.max().unwrap_or(0);
+        lead.reads.confirmed = lead.reads.confirmed.max(reached);
+        let confirmed = lead.reads.confirmed;
+        while lead.reads.unconfirmed.front().is_some_and(|w| w.round <= confirmed) {
+            lead.reads.blocked.extend(lead.reads.unconfirmed.pop_front());
+        }
+        self.serve_reads();
+    }
+
+    /// Reading 3: the noted records are done, and every interfering record that the leader knows
+    /// settled is done, later ones included: a later write may already be visible, so nothing
+    /// acknowledged before that write may be missing.
+    pub(super) fn serve_reads(&mut self) {
+        let Role::Leader(lead) = &mut self.role else { return };
+        if lead.reads.blocked.is_empty() {
+            return;
+        }
+        assert!(self.voted == lead.id, "Reading 3: promised {} and leads {}", self.voted, lead.id);
+        let done = self.schedule.done();
+        let undone: Tail = lead.settled.difference(done);
+        let (log, outputs) = (&self.log, &mut self.outputs);
+        lead.reads.blocked.retain(|waiting| {
+            let interferes = |lsn: Lsn| {
+                let command = log.get(lsn).and_then(|record| record.command());
+                command.is_none_or(|command| command.footprint.interferes(&waiting.footprint))
+            };
+            let ready = done.contains_all(&waiting.noted) && !undone.iter().any(interferes);
+            if ready {
+                outputs.push(Output::ReadReady { read: waiting.read });
+            }
+            !ready
+        });
+    }
+
+    pub(super) fn fail_reads(&mut self, reads: Vec<u64>) {
+        let hint = None;
+        let fail = |read| Output::ReadFailed { read, reason: ReadError::NotLeader { hint } };
+        self.outputs.extend(reads.into_iter().map(fail));
+    }
+}

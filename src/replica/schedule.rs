@@ -1,0 +1,162 @@
+//! Which settled records may run now (algorithm.md, Applying).
+
+use super::log::Log;
+use crate::base::{Lsn, Record, Tail, TailBitmap};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+/// The order of applying, as a set that grows: a record runs once it is settled and not done,
+/// every bit of its `depends` is done, and everything below its floor is done or covered.
+///
+/// Records that are running at the same time do not interfere. Two rules see to that beyond the
+/// ones of the page, which speak of applying as one step: a covered record never starts (what
+/// overrides it will mark it done), and a record starts only when none of its victims is running.
+/// For the same reason a position that runs counts as passed only when it is done.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Schedule {
+    /// Applied, or marked by what overrides it.
+    done: TailBitmap,
+    /// Overridden by a settled record that is held here. Forgotten below the done prefix.
+    covered: Tail,
+    /// Done, or covered and not running: what may lie below a floor.
+    passed: TailBitmap,
+    /// Given out and not reported applied.
+    running: Tail,
+    /// By position: who is looked at again when it is done.
+    waiting: FxHashMap<Lsn, SmallVec<[Lsn; 2]>>,
+    /// By floor: who is looked at again when everything below is passed.
+    below_floor: BinaryHeap<Reverse<(Lsn, Lsn)>>,
+    /// May run now, in the order in which they became ready.
+    ready: Vec<Arc<Record>>,
+}
+
+impl Schedule {
+    /// What has been applied or marked as done.
+    pub(crate) fn done(&self) -> &TailBitmap {
+        &self.done
+    }
+
+    /// What is covered, above the done prefix at least.
+    pub(crate) fn covered(&self) -> &Tail {
+        &self.covered
+    }
+
+    /// Whether the record at `lsn` has been given out, or need not be.
+    pub(crate) fn started(&self, lsn: Lsn) -> bool {
+        self.done.contains(lsn) || self.running.contains(lsn)
+    }
+
+    /// Takes the records that became ready.
+    pub(crate) fn take_ready(&mut self) -> std::vec::Drain<'_, Arc<Record>> {
+        self.ready.drain(..)
+    }
+
+    /// Whether a record became ready that has not been taken.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// A record is held here and settled: run it as soon as the order allows.
+    pub(crate) fn offer(&mut self, record: &Arc<Record>, log: &Log) {
+        if self.done.contains(record.lsn) {
+            return;
+        }
+        self.cover(&record.overrides);
+        self.consider(record, log);
+        self.pass_floors(log);
+    }
+
+    /// The record at `lsn` has been executed.
+    pub(crate) fn applied(&mut self, lsn: Lsn, log: &Log) {
+        if !self.running.remove(lsn) {
+            return;
+        }
+        self.finish(lsn, log);
+        self.pass_floors(log);
+    }
+
+    /// A victim that runs is passed when it is done, all others at once.
+    fn cover(&mut self, victims: &Tail) {
+        self.covered.union_with(victims);
+        if self.running.intersects(victims) {
+            let mut idle = victims.clone();
+            idle.difference_with(&self.running);
+            self.passed.insert_all(&idle);
+        } else {
+            self.passed.insert_all(victims);
+        }
+    }
+
+    /// Starts the record, or leaves it with the first thing that it waits for.
+    fn consider(&mut self, record: &Arc<Record>, log: &Log) {
+        let lsn = record.lsn;
+        if self.done.contains(lsn) || self.covered.contains(lsn) || self.running.contains(lsn) {
+            return;
+        }
+        if self.passed.offset() < record.floor {
+            self.below_floor.push(Reverse((record.floor, lsn)));
+            return;
+        }
+        let open = record.depends.iter().find(|d| !self.done.contains(*d));
+        let busy = || record.overrides.iter().find(|o| self.running.contains(*o));
+        if let Some(blocker) = open.or_else(busy) {
+            self.waiting.entry(blocker).or_default().push(lsn);
+            return;
+        }
+        if record.command().is_some() {
+            self.running.insert(lsn);
+            self.ready.push(record.clone());
+        } else {
+            self.finish(lsn, log);
+        }
+    }
+
+    /// Marks as done: the record, its overrides, the overrides of those that are held, and so on.
+    /// A victim that was done before may have come to be held since: its overrides count too.
+    fn finish(&mut self, lsn: Lsn, log: &Log) {
+        self.mark(lsn, log);
+        let mut open: SmallVec<[Arc<Record>; 4]> = log.get(lsn).cloned().into_iter().collect();
+        while let Some(record) = open.pop() {
+            for victim in record.overrides.iter() {
+                self.mark(victim, log);
+                let held = log.get(victim).filter(|v| !self.done.contains_all(&v.overrides));
+                open.extend(held.cloned());
+            }
+        }
+        self.covered.remove_below(self.done.offset());
+    }
+
+    fn mark(&mut self, lsn: Lsn, log: &Log) {
+        if !self.done.insert(lsn) {
+            return;
+        }
+        self.passed.insert(lsn);
+        if !self.waiting.is_empty()
+            && let Some(waiting) = self.waiting.remove(&lsn)
+        {
+            for lsn in waiting {
+                self.consider_at(lsn, log);
+            }
+        }
+    }
+
+    /// Looks again at those whose floor everything has passed.
+    fn pass_floors(&mut self, log: &Log) {
+        while let Some(Reverse((floor, lsn))) = self.below_floor.peek().copied() {
+            if floor > self.passed.offset() {
+                return;
+            }
+            self.below_floor.pop();
+            self.consider_at(lsn, log);
+        }
+    }
+
+    fn consider_at(&mut self, lsn: Lsn, log: &Log) {
+        if let Some(record) = log.get(lsn).cloned() {
+            self.consider(&record, log);
+        }
+    }
+}
