@@ -2,6 +2,7 @@
 
 use super::lead::Leadership;
 use super::log::Log;
+use super::peer::Peer;
 use crate::base::{Lsn, Payload, Record};
 use crate::quorum::Compiled;
 use std::collections::VecDeque;
@@ -121,26 +122,14 @@ impl Leadership {
     }
 
     /// The barrier (Membership 2): a membership at `m` commits only when write quorums of every
-    /// membership in force have all positions up to `m`, each accepted or covered there. Returns
-    /// the ones that may commit now, least first.
-    pub(crate) fn past_barrier(
-        &self,
-        pending: impl Iterator<Item = Lsn>,
-        own: impl Fn(Lsn) -> bool,
-    ) -> Option<Lsn> {
-        let passed: Vec<(u64, Lsn)> =
-            self.peers.iter().map(|peer| (peer.bit, peer.passed().offset())).collect();
-        let mut reached = None;
-        for m in pending {
-            let mine = if own(m) { self.bit } else { 0 };
-            let holders =
-                passed.iter().filter(|(_, end)| *end > m).fold(mine, |mask, (bit, _)| mask | bit);
-            if !self.quorums.iter().all(|q| q.is_quorum(holders)) {
-                break;
-            }
-            reached = Some(m);
-        }
-        reached
+    /// membership in force have all positions up to `m`, each accepted or covered there. `own`
+    /// says whether this replica does.
+    pub(crate) fn is_past_barrier(&self, m: Lsn, own: bool) -> bool {
+        let has = |mask, peer: &Peer| {
+            if peer.passed().offset() > m { mask | peer.bit } else { mask }
+        };
+        let holders = self.peers.iter().fold(if own { self.bit } else { 0 }, has);
+        self.quorums.iter().all(|q| q.is_quorum(holders))
     }
 
     /// A membership has passed its barrier.

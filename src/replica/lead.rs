@@ -174,23 +174,21 @@ impl Replica {
         lead.fresh = fresh;
         lead.stirred = true;
         self.absorb_news();
-        self.check_barrier();
         if confirmed {
             self.confirm_reads();
         }
     }
 
-    /// Membership 2, looked at whenever a follower has come further.
-    fn check_barrier(&mut self) {
-        let Role::Leader(lead) = &mut self.role else { return };
-        if self.memberships.pending().next().is_none() {
-            return;
-        }
-        let mut passed = lead.own_accepted.clone();
-        passed.insert_all(self.schedule.covered());
-        let own = |m: Lsn| passed.offset() > m;
-        if let Some(lsn) = lead.past_barrier(self.memberships.pending(), own) {
-            lead.settle_membership(lsn, &self.log);
+    /// Membership 2, for the first pending membership and, once it has committed, the next.
+    pub(super) fn check_barrier(&mut self) {
+        while let Some(m) = self.memberships.first_pending() {
+            let Role::Leader(lead) = &mut self.role else { return };
+            let mut passed = lead.own_accepted.clone();
+            passed.insert_all(self.schedule.covered());
+            if !lead.is_past_barrier(m, passed.offset() > m) {
+                return;
+            }
+            lead.settle_membership(m, &self.log);
             self.absorb_news();
         }
     }

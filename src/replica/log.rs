@@ -19,11 +19,6 @@ impl Log {
         Lsn(self.first)
     }
 
-    /// One past the last position that memory covers.
-    pub(crate) fn end(&self) -> Lsn {
-        Lsn(self.first + self.slots.len() as u64)
-    }
-
     /// About how many bytes the records take.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

@@ -38,9 +38,9 @@ impl InForce {
         voters
     }
 
-    /// Where the pending ones stand, least first.
-    pub(crate) fn pending(&self) -> impl Iterator<Item = Lsn> + '_ {
-        self.pending.keys().copied()
+    /// Where the first pending one stands.
+    pub(crate) fn first_pending(&self) -> Option<Lsn> {
+        self.pending.keys().next().copied()
     }
 
     /// The newest known committed one, unless the cluster started with it.

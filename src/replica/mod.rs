@@ -219,6 +219,7 @@ impl Replica {
 
     /// Gives out what became ready to run, and lets go of what is not needed any more.
     fn pump(&mut self) {
+        self.check_barrier();
         if self.schedule.has_ready() {
             for record in self.schedule.take_ready() {
                 let proposal = self.proposals.take(record.lsn, record.author);

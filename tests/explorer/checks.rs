@@ -1,0 +1,246 @@
+//! What must hold, by number. Knows the replica only by what it shows and does.
+
+use crate::world::Plan;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use traft::base::*;
+use traft::replica::{Input, Replica};
+
+/// The state of the machine: by key, the position that wrote it last, and the value.
+#[derive(Default, Clone, PartialEq, Debug)]
+struct State(BTreeMap<Key, (Lsn, u64)>);
+
+impl State {
+    /// Executes a command; the result stands for all that it has read.
+    fn apply(&mut self, record: &Record) -> u64 {
+        let Some(command) = record.command() else { return 0 };
+        let mut result = 7;
+        for key in command.footprint.reads.points() {
+            let value = self.0.get(key).map_or(3, |(_, value)| *value);
+            result = (result ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17);
+        }
+        for key in command.footprint.writes.points() {
+            let value = (result ^ record.lsn.0).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            self.0.insert(key.clone(), (record.lsn, value ^ record.author.node.0));
+        }
+        result
+    }
+}
+
+/// What is known of one replica.
+#[derive(Default)]
+struct Seen {
+    state: State,
+    applied: Vec<Arc<Record>>,
+    settled: TailBitmap,
+    leading: LeaderId,
+}
+
+/// Everything that was ever authored, settled, answered.
+pub(crate) struct Checks {
+    plan: Plan,
+    seed: u64,
+    seen: Vec<Seen>,
+    records: BTreeMap<(Lsn, LeaderId), Arc<Record>>,
+    /// The author of the record settled at a position, and the least leader that knew.
+    settled: BTreeMap<Lsn, (LeaderId, LeaderId)>,
+    results: BTreeMap<Lsn, u64>,
+    proposals: BTreeMap<u64, Command>,
+    acknowledged: BTreeSet<u64>,
+    placed: BTreeMap<u64, Lsn>,
+    /// By key: the greatest position that a client knows to be written.
+    known: BTreeMap<Key, Lsn>,
+    reads: BTreeMap<u64, BTreeMap<Key, Lsn>>,
+    served: usize,
+    elections: usize,
+    trace: Vec<String>,
+}
+
+impl Checks {
+    pub(crate) fn new(plan: Plan, seed: u64) -> Checks {
+        Checks {
+            plan,
+            seed,
+            seen: (0..plan.replicas).map(|_| Seen::default()).collect(),
+            records: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            results: BTreeMap::new(),
+            proposals: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
+            placed: BTreeMap::new(),
+            known: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            served: 0,
+            elections: 0,
+            trace: Vec::new(),
+        }
+    }
+
+    pub(crate) fn settled_records(&self) -> usize {
+        self.settled.len()
+    }
+
+    pub(crate) fn elections(&self) -> usize {
+        self.elections
+    }
+
+    pub(crate) fn reads_served(&self) -> usize {
+        self.served
+    }
+
+    pub(crate) fn trace(&mut self, at: usize, input: &Input) {
+        if std::env::var_os("EXPLORER_TRACE").is_some() && *input != Input::Tick {
+            self.trace.push(format!("n{} {input:?}", at + 1));
+        }
+    }
+
+    pub(crate) fn fail(&self, what: &str) -> ! {
+        for line in &self.trace {
+            println!("{line}");
+        }
+        panic!("seed {} of {:?}: {what}", self.seed, self.plan);
+    }
+
+    pub(crate) fn proposed(&mut self, proposal: u64, command: &Command) {
+        self.proposals.insert(proposal, command.clone());
+    }
+
+    /// Looks at a replica after a step.
+    pub(crate) fn look(&mut self, at: usize, replica: &Replica) {
+        let new: Vec<Lsn> = replica.settled().difference_iter(&self.seen[at].settled).collect();
+        self.seen[at].settled = replica.settled().clone();
+        for lsn in new {
+            let Some(record) = replica.record(lsn) else { continue };
+            let leader = replica.lineage().leader();
+            let known = *self.settled.entry(lsn).or_insert((record.author, leader));
+            if known.0 != record.author {
+                self.fail(&format!("I-6 at {lsn} both {} and {} settled", known.0, record.author));
+            }
+            self.note(record);
+        }
+        self.look_at_leader(at, replica);
+    }
+
+    /// I-2: `(lsn, author)` names one record.
+    fn note(&mut self, record: &Arc<Record>) {
+        let known = self.records.entry((record.lsn, record.author)).or_insert(record.clone());
+        if known != record {
+            let both = format!("I-2 {known} and {record}");
+            self.fail(&both);
+        }
+    }
+
+    /// I-5: a committed record is in the log of every later leader, or empty there.
+    fn look_at_leader(&mut self, at: usize, replica: &Replica) {
+        let Some((next, empties, _)) = replica.leading() else { return };
+        let id = replica.role().1;
+        if self.seen[at].leading == id {
+            return;
+        }
+        self.seen[at].leading = id;
+        self.elections += 1;
+        for (lsn, (author, leader)) in &self.settled {
+            let held = replica.record(*lsn).map(|r| r.author);
+            let fine = held == Some(*author) || (held.is_none() && empties.contains(*lsn));
+            if *leader < id && (*lsn >= next || !fine) {
+                self.fail(&format!("I-5 {id} has {held:?} at {lsn}, settled there: {author}"));
+            }
+        }
+    }
+
+    /// I-8: no two interfering records are executed the other way round. I-9: no command returns
+    /// two results.
+    pub(crate) fn applied(&mut self, at: usize, record: &Arc<Record>, proposal: Option<u64>) {
+        let later =
+            self.seen[at].applied.iter().find(|r| r.lsn >= record.lsn && r.interferes(record));
+        if let Some(later) = later {
+            self.fail(&format!("I-8 n{} executes {record} after {later}", at + 1));
+        }
+        self.seen[at].applied.push(record.clone());
+        let result = self.seen[at].state.apply(record);
+        if !record.is_blind() && *self.results.entry(record.lsn).or_insert(result) != result {
+            self.fail(&format!("I-9 two results of {record}"));
+        }
+        if let Some(proposal) = proposal {
+            if self.proposals.get(&proposal) != record.command() {
+                self.fail(&format!("proposal {proposal} answered with {record}"));
+            }
+            self.placed.insert(proposal, record.lsn);
+            self.acknowledged(proposal);
+            self.learn(record);
+        }
+    }
+
+    pub(crate) fn crashed(&mut self, at: usize) {
+        self.seen[at] = Seen::default();
+    }
+
+    /// A client was told that its command took effect.
+    pub(crate) fn acknowledged(&mut self, proposal: u64) {
+        if !self.acknowledged.insert(proposal) {
+            self.fail(&format!("proposal {proposal} answered twice"));
+        }
+    }
+
+    fn learn(&mut self, record: &Record) {
+        let Some(command) = record.command() else { return };
+        for key in command.footprint.writes.points() {
+            let known = self.known.entry(key.clone()).or_default();
+            *known = (*known).max(record.lsn);
+        }
+    }
+
+    pub(crate) fn asked(&mut self, read: u64, keys: &[Key]) {
+        let at_least =
+            keys.iter().map(|k| (k.clone(), self.known.get(k).copied().unwrap_or_default()));
+        self.reads.insert(read, at_least.collect());
+    }
+
+    /// The replica says: read now.
+    pub(crate) fn read(&mut self, at: usize, read: u64) {
+        let Some(at_least) = self.reads.remove(&read) else {
+            self.fail(&format!("read {read} answered twice"));
+        };
+        self.served += 1;
+        for (key, least) in at_least {
+            let found = self.seen[at].state.0.get(&key).map_or(Lsn::ZERO, |(lsn, _)| *lsn);
+            if found < least {
+                self.fail(&format!("stale read of {key:?}: {found}, known before: {least}"));
+            }
+            let known = self.known.entry(key).or_default();
+            *known = (*known).max(found);
+        }
+    }
+
+    /// I-9 and nothing lost: every replica's state equals running the settled records one by one,
+    /// with the results that were given; every acknowledged command is among them.
+    pub(crate) fn finish(&self, replicas: &[&Replica]) {
+        let mut state = State::default();
+        let mut commands = Vec::new();
+        for (lsn, (author, _)) in &self.settled {
+            let record = &self.records[&(*lsn, *author)];
+            let result = state.apply(record);
+            commands.extend(record.command().cloned());
+            let given = self.results.get(lsn);
+            if given.is_some_and(|given| *given != result) {
+                self.fail(&format!("I-9 {record} gave {given:?}, one by one {result}"));
+            }
+        }
+        let newest = replicas.iter().map(|r| r.lineage().leader()).max().unwrap_or_default();
+        for (at, replica) in replicas.iter().enumerate() {
+            if replica.lineage().leader() == newest && self.seen[at].state != state {
+                let held = &self.seen[at].state;
+                let end = replica.done();
+                if end.offset().0 as usize >= self.settled.len() {
+                    self.fail(&format!("I-9 n{} holds {held:?}, expected {state:?}", at + 1));
+                }
+            }
+        }
+        for proposal in &self.acknowledged {
+            let lsn = self.placed.get(proposal);
+            if lsn.is_some_and(|lsn| !self.settled.contains_key(lsn)) {
+                self.fail(&format!("acknowledged proposal {proposal} is lost"));
+            }
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Replicas, their disks, a bag of messages, and chance.
+
+use crate::checks::Checks;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use traft::base::*;
+use traft::message::Envelope;
+use traft::replica::*;
+
+/// What a run is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) replicas: u64,
+    /// 0 none, 1 loss and duplication, 2 crashes too, 3 and many of them.
+    pub(crate) faults: u64,
+    pub(crate) keys: u64,
+    pub(crate) steps: u64,
+    /// Whether the membership is changed; quorums are then of different sizes too.
+    pub(crate) membership: bool,
+}
+
+/// What survives a crash.
+#[derive(Default)]
+struct Disk {
+    durable: Durable,
+    records: BTreeMap<Lsn, Arc<Record>>,
+}
+
+impl Disk {
+    fn write(&mut self, write: Write) {
+        if let Some(voted) = write.voted {
+            self.durable.voted = voted;
+        }
+        if let Some(lineage) = write.lineage {
+            self.records.retain(|lsn, r| lineage.author(*lsn) == r.author);
+            self.durable.lineage = lineage;
+        }
+        self.records.extend(write.records.into_iter().map(|r| (r.lsn, r)));
+        if write.membership.is_some() {
+            self.durable.membership = write.membership;
+        }
+    }
+
+    fn durable(&self) -> Durable {
+        Durable { records: self.records.values().cloned().collect(), ..self.durable.clone() }
+    }
+}
+
+struct Node {
+    replica: Replica,
+    disk: Disk,
+    writes: Vec<Write>,
+    applying: Vec<(Arc<Record>, Option<u64>)>,
+}
+
+/// One run.
+pub(crate) struct World {
+    plan: Plan,
+    random: u64,
+    initial: Membership,
+    nodes: Vec<Node>,
+    net: Vec<Envelope>,
+    next: u64,
+    checks: Checks,
+    calm: bool,
+}
+
+fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan, seed: u64) -> World {
+        let mut world = World {
+            plan,
+            random: mix(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1)),
+            initial: Membership::majority([]),
+            nodes: Vec::new(),
+            net: Vec::new(),
+            next: 0,
+            checks: Checks::new(plan, seed),
+            calm: false,
+        };
+        world.initial = match plan.membership {
+            true => world.draw_membership(),
+            false => Membership::majority((1..=plan.replicas).map(ReplicaId)),
+        };
+        for id in 1..=plan.replicas {
+            let replica = world.start(id, Durable::default());
+            let disk = Disk::default();
+            world.nodes.push(Node { replica, disk, writes: Vec::new(), applying: Vec::new() });
+        }
+        world
+    }
+
+    pub(crate) fn settled_records(&self) -> usize {
+        self.checks.settled_records()
+    }
+
+    pub(crate) fn elections(&self) -> usize {
+        self.checks.elections()
+    }
+
+    pub(crate) fn reads_served(&self) -> usize {
+        self.checks.reads_served()
+    }
+
+    pub(crate) fn run(&mut self) {
+        for _ in 0..self.plan.steps {
+            self.step();
+        }
+        self.heal();
+        let replicas: Vec<&Replica> = self.nodes.iter().map(|n| &n.replica).collect();
+        self.checks.finish(&replicas);
+    }
+
+    fn draw(&mut self, below: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mix(self.random) % below.max(1)
+    }
+
+    fn draw_membership(&mut self) -> Membership {
+        let mut voters = Vec::new();
+        while voters.is_empty() {
+            voters = (1..=self.plan.replicas).filter(|_| self.draw(5) < 3).collect();
+        }
+        let n = voters.len() as u64;
+        let write = 1 + self.draw(n) as usize;
+        let voters = voters.into_iter().map(ReplicaId);
+        Membership::flexible(voters, n as usize + 1 - write, write)
+    }
+
+    fn start(&mut self, id: u64, durable: Durable) -> Replica {
+        let mut options = Options::new(ReplicaId(id), self.initial.clone());
+        options.heartbeat_ticks = 2;
+        options.election_ticks = 12;
+        options.resend_ticks = 3;
+        options.seed = self.draw(u64::MAX);
+        options.forwarding = self.draw(2) == 0;
+        options.overriding = self.draw(5) > 0;
+        if self.draw(3) == 0 {
+            options.vote_bytes_max = 100;
+            options.message_bytes_max = 150;
+        }
+        if self.draw(4) == 0 {
+            options.in_flight_bytes_max = 200;
+        }
+        Replica::new(options, durable)
+    }
+
+    fn step(&mut self) {
+        let at = self.draw(self.nodes.len() as u64) as usize;
+        let crash = [0, 0, 2, 6][self.plan.faults as usize];
+        match self.draw(1000) {
+            0..500 => self.deliver(),
+            500..640 => self.input(at, Input::Tick),
+            640..760 => self.propose(at),
+            760..790 => self.read(at),
+            790..880 => self.persist(at),
+            880..960 => self.apply(at),
+            960..970 => self.input(at, Input::Campaign),
+            970..980 if self.plan.membership => {
+                let membership = self.draw_membership();
+                let proposal = self.number();
+                self.input(at, Input::Change { proposal, membership });
+            }
+            x if x >= 1000 - crash => self.crash(at),
+            _ => self.deliver(),
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn draw_keys(&mut self) -> Vec<Key> {
+        let keys = self.plan.keys;
+        let mut set = Vec::new();
+        while set.is_empty() {
+            set = (0..keys).filter(|_| self.draw(2) == 0).collect();
+        }
+        set.into_iter().map(|k| Key::from(vec![b'a' + k as u8])).collect()
+    }
+
+    fn propose(&mut self, at: usize) {
+        let keys = self.draw_keys();
+        let set = KeySet::from_parts(keys, []);
+        let footprint = match self.draw(4) {
+            0 => Footprint { reads: KeySet::from_parts(self.draw_keys(), []), writes: set },
+            1 => Footprint::update(set),
+            _ => Footprint::write(set),
+        };
+        let proposal = self.number();
+        let command = Command { footprint, body: Key::new() };
+        self.checks.proposed(proposal, &command);
+        self.input(at, Input::Propose { proposal, command });
+    }
+
+    fn read(&mut self, at: usize) {
+        let keys = self.draw_keys();
+        let read = self.number();
+        self.checks.asked(read, &keys);
+        let footprint = Footprint::read(KeySet::from_parts(keys, []));
+        self.input(at, Input::Read { read, footprint });
+    }
+
+    fn deliver(&mut self) {
+        if self.net.is_empty() {
+            return;
+        }
+        let at = self.draw(self.net.len() as u64) as usize;
+        let fate = if self.calm || self.plan.faults == 0 { 99 } else { self.draw(100) };
+        let envelope = match fate {
+            0..10 => return drop(self.net.swap_remove(at)),
+            10..18 => self.net[at].clone(),
+            _ => self.net.swap_remove(at),
+        };
+        let to = (envelope.to.0 - 1) as usize;
+        self.input(to, Input::Receive(Box::new(envelope)));
+    }
+
+    fn persist(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        if node.writes.is_empty() {
+            return;
+        }
+        let write = node.writes.remove(0);
+        let number = write.number;
+        node.disk.write(write);
+        self.input(at, Input::Persisted(number));
+    }
+
+    fn apply(&mut self, at: usize) {
+        let open = self.nodes[at].applying.len() as u64;
+        if open == 0 {
+            return;
+        }
+        let pick = self.draw(open) as usize;
+        let (record, proposal) = self.nodes[at].applying.swap_remove(pick);
+        self.checks.applied(at, &record, proposal);
+        self.input(at, Input::Applied(record.lsn));
+    }
+
+    /// Part of the writes that are out may have become durable; the rest is lost with memory.
+    fn crash(&mut self, at: usize) {
+        let kept = self.draw(self.nodes[at].writes.len() as u64 + 1) as usize;
+        let node = &mut self.nodes[at];
+        for write in node.writes.drain(..).take(kept) {
+            node.disk.write(write);
+        }
+        node.applying.clear();
+        let durable = node.disk.durable();
+        self.checks.crashed(at);
+        self.nodes[at].replica = self.start(at as u64 + 1, durable);
+        self.outputs(at);
+    }
+
+    fn input(&mut self, at: usize, input: Input) {
+        self.checks.trace(at, &input);
+        self.nodes[at].replica.handle(input);
+        self.outputs(at);
+    }
+
+    fn outputs(&mut self, at: usize) {
+        let mut outputs = Vec::new();
+        self.nodes[at].replica.drain(&mut outputs);
+        for output in outputs {
+            let node = &mut self.nodes[at];
+            match output {
+                Output::Send(envelope) => self.net.push(*envelope),
+                Output::Persist(write) => node.writes.push(*write),
+                Output::Apply { record, proposal } => node.applying.push((record, proposal)),
+                Output::Settled { proposal } => self.checks.acknowledged(proposal),
+                Output::ReadReady { read } => self.checks.read(at, read),
+                Output::Load(positions) => {
+                    let records = positions.iter().filter_map(|l| node.disk.records.get(&l));
+                    let records = records.cloned().collect();
+                    node.replica.handle(Input::Loaded(records));
+                    return self.outputs(at);
+                }
+                _ => {}
+            }
+        }
+        let replica = &self.nodes[at].replica;
+        self.checks.look(at, replica);
+    }
+
+    /// Faults stop; every disk and every worker is quick; then everything must be done everywhere.
+    fn heal(&mut self) {
+        self.calm = true;
+        for round in 0..4000 {
+            for at in 0..self.nodes.len() {
+                while !self.nodes[at].writes.is_empty() {
+                    self.persist(at);
+                }
+                while !self.nodes[at].applying.is_empty() {
+                    self.apply(at);
+                }
+                self.input(at, Input::Tick);
+            }
+            while !self.net.is_empty() {
+                self.deliver();
+            }
+            if round % 8 == 0 && self.all_done() {
+                return;
+            }
+        }
+        let show = |n: &Node| {
+            let r = &n.replica;
+            let lead =
+                r.leading().map(|(next, e, s)| format!("leads: next {next} empty {e} settled {s}"));
+            let force: Vec<String> = r.memberships().iter().map(|m| m.to_string()).collect();
+            let log: Vec<String> = (0..r.accepted().end().0)
+                .filter_map(|l| r.record(Lsn(l)))
+                .map(|r| r.to_string())
+                .collect();
+            format!(
+                "{} {:?} accepted {} settled {} done {} {lead:?} {force:?}\n   {}",
+                r.id(),
+                r.role(),
+                r.accepted(),
+                r.settled(),
+                r.done(),
+                log.join(" ")
+            )
+        };
+        let shown: Vec<String> = self.nodes.iter().map(show).collect();
+        self.checks.fail(&format!("I-12 not everything is done:\n{}", shown.join("\n")));
+    }
+
+    /// There is one leader, and every replica that counts has done its whole log.
+    fn all_done(&self) -> bool {
+        let leader = self.nodes.iter().filter(|n| n.replica.leading().is_some());
+        let Some(leader) = leader.max_by_key(|n| n.replica.role().1) else { return false };
+        let Some((next, ..)) = leader.replica.leading() else { return false };
+        let mut voters: Vec<ReplicaId> =
+            leader.replica.memberships().iter().flat_map(Membership::voters).collect();
+        voters.push(leader.replica.id());
+        leader.replica.memberships().len() == 1
+            && voters.iter().all(|id| {
+                let done = self.nodes[id.0 as usize - 1].replica.done();
+                done.offset() >= next
+            })
+    }
+}
