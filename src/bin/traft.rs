@@ -1,3 +1,7 @@
-//! The one binary.
+//! The one binary: `traft compare`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    traft::compare::main(std::env::args_os())
+}

@@ -1,1 +1,112 @@
-//! compare
+//! `traft compare`: generalized and classic Raft on the same workload, network and clock.
+//!
+//! ```text
+//!  cli ──> scenario (cells: which specs, what is measured) ──> work ──> row ──> report
+//!            │ place, workload, trace, matrix                   └─ sim::run, sim::bound
+//! ```
+//!
+//! Nothing here knows either protocol: a side is a name in a [`Spec`](crate::sim::Spec), and both
+//! get the same one. What the figures mean is in `docs/compare.md`.
+
+mod cell;
+mod cli;
+mod matrix;
+mod place;
+mod report;
+mod rng;
+mod row;
+mod scenario;
+mod trace;
+mod work;
+mod workload;
+mod zipf;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use cli::{Cli, CompareArgs, Task};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+/// An invariant was violated; the line that replays it is on standard error.
+const VIOLATION: u8 = 1;
+
+/// The command line or a file is wrong; one sentence on standard error says what.
+const BAD_INPUT: u8 = 2;
+
+/// The program `traft` with these arguments, the first being its name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match Cli::try_parse_from(args) {
+        Ok(Cli { command: Task::Compare(args) }) => compare(&args),
+        Err(error)
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
+        {
+            // A closed pipe is no reason to fail.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        Err(error) => bad_input(&sentence(&error)),
+    }
+}
+
+fn compare(args: &CompareArgs) -> ExitCode {
+    let plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(error) => return bad_input(&error.to_string()),
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let bar = progress_bar();
+    let report = work::run(&plan, threads, &|done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => return bad_input(&error.to_string()),
+    };
+    let text = match () {
+        () if args.json => report::json(plan.seed, &report),
+        () if args.csv => report::csv(&report),
+        () => report::table(plan.seed, &report, colour()),
+    };
+    // The reader may have seen enough (`| head`): a closed pipe is no reason to fail.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    for violation in &report.violations {
+        eprintln!("{violation}");
+    }
+    if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(VIOLATION) }
+}
+
+/// On a terminal that was not told otherwise (<https://no-color.org>).
+fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// On standard error, and only if that is a terminal.
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed}");
+    let bar = ProgressBar::new(0);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn bad_input(sentence: &str) -> ExitCode {
+    eprintln!("traft: {sentence}");
+    ExitCode::from(BAD_INPUT)
+}
+
+/// The parser's own complaint on one line: its first paragraph, without usage and advice.
+fn sentence(error: &clap::Error) -> String {
+    let text = error.to_string();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "a command is missing; try `traft compare` or `traft --help`".into();
+    }
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let words: Vec<&str> = first.split_whitespace().collect();
+    format!("{}; try `traft compare --help`", words.join(" "))
+}

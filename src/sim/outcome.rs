@@ -48,6 +48,8 @@ pub struct Outcome {
     pub bytes: u64,
     /// Every change of leader, in order of time; without the one before the load.
     pub leaders: Vec<LeaderChange>,
+    /// The term of the leader elected before the load; 0 after a cold start.
+    pub term_before: u64,
     /// When a replica began to campaign (or to ask whether it may), and which.
     pub campaigns: Vec<(Time, usize)>,
     /// Violated invariants, each beginning with its number; the first one ended the run.

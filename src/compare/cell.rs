@@ -1,0 +1,170 @@
+//! One setting in which sides are compared: what is run, how often, and what is measured in it.
+
+use super::place::Place;
+use super::rng::Rng;
+use super::scenario::Scenario;
+use crate::sim::{LinkKind, Outcome, Side, Spec, Time};
+
+/// A protocol on a kind of link: what differs between the rows of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Variant {
+    pub(super) side: Side,
+    pub(super) link: LinkKind,
+}
+
+/// One scenario on one network with one load. Its rows share everything but side and link.
+pub(super) struct Cell {
+    pub(super) scenario: Scenario,
+    /// The name of the network.
+    pub(super) network: String,
+    pub(super) place: Place,
+    /// The jitter-free round trip to the nearest write quorum.
+    pub(super) rtt: Time,
+    /// What a reader must know of the setting, for the head of the table.
+    pub(super) about: String,
+    pub(super) interference: Option<u32>,
+    /// How many runs make a row, each with a seed of its own.
+    pub(super) repeats: u64,
+    /// Who is compared, in the order of the rows.
+    pub(super) variants: Vec<Variant>,
+    /// What is measured: a row each.
+    pub(super) views: Vec<View>,
+    /// Whether a bound is printed: not for single events.
+    pub(super) bounded: bool,
+    /// The run of one seed, with any side and link.
+    pub(super) make: Box<dyn Fn(u64) -> Spec + Send + Sync>,
+}
+
+impl Cell {
+    /// The `nth` run of a variant. Without repetition the seed is the one that the user gave, and
+    /// every side gets the same seeds.
+    pub(super) fn spec(&self, variant: Variant, seed: u64, nth: u64) -> Spec {
+        let seed = if self.repeats == 1 { seed } else { Rng::derive(seed, nth) };
+        let mut spec = (self.make)(seed);
+        spec.seed = seed;
+        spec.side = variant.side;
+        spec.link = variant.link;
+        spec
+    }
+}
+
+/// A row of a cell: its `param`, and which of the times of a run it is about.
+pub(super) struct View {
+    pub(super) param: Option<String>,
+    pub(super) measure: Measure,
+}
+
+/// Which times of a run a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Measure {
+    /// Every operation of this class, from issue to answer.
+    Class(u8),
+    /// The same, the operation being issued when the leader dies.
+    AfterDeath(u8),
+    /// From the start to the last change of leader.
+    LastLeader,
+}
+
+/// What a view takes from the runs of a variant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sample {
+    pub(super) times: Vec<Time>,
+    pub(super) unfinished: u64,
+    /// How many terms a duel began, in the worst run.
+    pub(super) terms: Option<u64>,
+    /// From the death of a leader to the first campaign, in the slowest run.
+    pub(super) detection: Option<Time>,
+    /// From the first campaign to the answer, in the slowest run.
+    pub(super) after_detection: Option<Time>,
+}
+
+impl Measure {
+    /// The class of operations that is measured.
+    pub(super) fn class(self) -> Option<u8> {
+        match self {
+            Measure::Class(class) | Measure::AfterDeath(class) => Some(class),
+            Measure::LastLeader => None,
+        }
+    }
+
+    /// Adds what is measured in one run.
+    pub(super) fn take(self, outcome: &Outcome, sample: &mut Sample) {
+        let Some(class) = self.class() else { return sample.add_duel(outcome) };
+        for op in outcome.ops.iter().filter(|op| op.class == class) {
+            let time = op.latency(outcome.ended);
+            sample.times.push(time);
+            sample.unfinished += u64::from(op.finished.is_none());
+            if self == Measure::AfterDeath(class) {
+                let first = outcome.campaigns.iter().find(|(at, _)| *at >= op.issued);
+                let detection = first.map_or(time, |(at, _)| *at - op.issued);
+                sample.detection = sample.detection.max(Some(detection));
+                sample.after_detection = sample.after_detection.max(Some(time - detection));
+            }
+        }
+    }
+}
+
+impl Sample {
+    fn add_duel(&mut self, outcome: &Outcome) {
+        let last = outcome.leaders.last();
+        self.times.push(last.map_or(outcome.ended, |change| change.at));
+        self.unfinished += u64::from(last.is_none());
+        let terms = last.map(|change| change.term - outcome.term_before);
+        self.terms = self.terms.max(terms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{Kind, LeaderChange, OpResult};
+
+    fn op(class: u8, issued: u64, finished: Option<u64>) -> OpResult {
+        OpResult {
+            class,
+            issued: Time::ms(issued),
+            finished: finished.map(Time::ms),
+            kind: Kind::Write,
+        }
+    }
+
+    #[test]
+    fn an_unfinished_operation_counts_at_its_age() {
+        let outcome = Outcome {
+            ops: vec![op(0, 1, Some(4)), op(1, 2, Some(9)), op(0, 3, None)],
+            ended: Time::ms(50),
+            ..Outcome::default()
+        };
+        let mut sample = Sample::default();
+        Measure::Class(0).take(&outcome, &mut sample);
+        assert_eq!(sample.times, [Time::ms(3), Time::ms(47)]);
+        assert_eq!((sample.unfinished, sample.detection), (1, None));
+    }
+
+    #[test]
+    fn no_leader_counts_as_the_whole_run() {
+        let mut outcome = Outcome { ended: Time::ms(50), ..Outcome::default() };
+        let mut sample = Sample::default();
+        Measure::LastLeader.take(&outcome, &mut sample);
+        let change = |ms, term| LeaderChange { at: Time::ms(ms), term, replica: 0 };
+        outcome.leaders = vec![change(3, 5), change(7, 6)];
+        outcome.term_before = 4;
+        Measure::LastLeader.take(&outcome, &mut sample);
+        assert_eq!(sample.times, [Time::ms(50), Time::ms(7)]);
+        assert_eq!((sample.unfinished, sample.terms), (1, Some(2)));
+    }
+
+    #[test]
+    fn after_a_death_detection_is_told_from_the_rest() {
+        let outcome = Outcome {
+            ops: vec![op(1, 10, Some(200))],
+            campaigns: vec![(Time::ms(2), 0), (Time::ms(150), 1), (Time::ms(160), 2)],
+            ..Outcome::default()
+        };
+        let mut sample = Sample::default();
+        Measure::AfterDeath(1).take(&outcome, &mut sample);
+        assert_eq!(sample.times, [Time::ms(190)]);
+        assert_eq!(sample.detection, Some(Time::ms(140)));
+        assert_eq!(sample.after_detection, Some(Time::ms(50)));
+    }
+}

@@ -1,0 +1,333 @@
+//! The command line: what may be asked, and one sentence for what may not.
+
+use super::matrix::{Matrix, MatrixError};
+use super::place::Place;
+use super::scenario::{Plan, Scenario};
+use super::trace::{self, TraceError};
+use crate::sim::{LinkKind, Side};
+use clap::{Args, Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Generalized Raft: commits and applies a set of records, not a prefix.
+#[derive(Parser, Debug)]
+#[command(name = "traft", version, disable_help_subcommand = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Task,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Task {
+    /// Run generalized and classic Raft on the same workload, network and clock, and compare
+    #[command(after_help = guide())]
+    Compare(CompareArgs),
+}
+
+#[derive(Args, Debug, Default)]
+pub(super) struct CompareArgs {
+    /// Only these scenarios (listed below; separate several by commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    scenario: Vec<String>,
+    /// Only these networks (listed below)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    network: Vec<String>,
+    /// A network from a TOML file with `regions` and a square `rtt_ms`
+    #[arg(long, value_name = "FILE")]
+    matrix: Option<PathBuf>,
+    /// Block requests from a file with the columns seconds,op,lbn,sectors: scenario `trace`
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Only these sides: traft, traft-serial (every command interferes), raft (the `raft` crate)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    side: Vec<String>,
+    /// Only these links: unordered (datagrams), ordered (one TCP-like stream)
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    link: Vec<String>,
+    /// Percent of the commands that share one hot key, in quiet, jitter and loss
+    #[arg(long, value_name = "PERCENT", value_delimiter = ',')]
+    interference: Vec<String>,
+    /// How many replicas
+    #[arg(long, value_name = "N")]
+    replicas: Option<usize>,
+    /// How many operations are outstanding in a closed loop: ycsb and trace
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    depth: usize,
+    /// Decides the weather and the workload: one seed, one result, byte for byte
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Every side on every link, every rate and network, and a gap of a million: takes minutes
+    #[arg(long)]
+    all: bool,
+    /// Print one JSON document
+    #[arg(long, conflicts_with = "csv")]
+    pub(super) json: bool,
+    /// Print comma-separated values, one row a line
+    #[arg(long)]
+    pub(super) csv: bool,
+}
+
+/// The most operations that a closed loop may keep outstanding.
+const DEPTH_MAX: usize = 65_536;
+
+/// Why the command line cannot be carried out. The user mends it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadInput {
+    /// A name that is not on the list.
+    #[error("unknown {what} {name:?}; there are: {known}")]
+    Unknown {
+        /// What it would have named.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// Something is out of its range.
+    #[error("{what} must be {range}, not {found}")]
+    Range {
+        /// What.
+        what: String,
+        /// The range.
+        range: String,
+        /// What was given.
+        found: String,
+    },
+    /// The options do not go together.
+    #[error("{0}")]
+    Together(String),
+    /// The file of `--trace`.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// The file of `--matrix`.
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
+}
+
+impl CompareArgs {
+    /// Reads the files and checks every name and number.
+    pub(super) fn plan(&self) -> Result<Plan, BadInput> {
+        let named = |names: &[String], what, known: &[&'static str]| -> Result<Vec<usize>, _> {
+            names.iter().map(|name| position(what, name, known)).collect()
+        };
+        let scenarios = named(&self.scenario, "scenario", &Scenario::ALL.map(Scenario::name))?;
+        let sides = named(&self.side, "side", &Side::ALL.map(Side::name))?;
+        let links = named(&self.link, "link", &LINKS.map(LinkKind::name))?;
+        let built_in = Place::BUILT_IN;
+        let names: Vec<&str> = built_in.iter().map(Place::name).collect();
+        let mut places = Vec::new();
+        for name in &self.network {
+            places.push(built_in[position("network", name, &names)?].clone());
+        }
+        if let Some(path) = &self.matrix {
+            let matrix = Arc::new(Matrix::load(path)?);
+            places.push(Place::File { name: stem(path), path: path.clone(), matrix });
+        }
+        let mut plan = Plan {
+            seed: self.seed,
+            scenarios: scenarios.into_iter().map(|n| Scenario::ALL[n]).collect(),
+            places,
+            sides: sides.into_iter().map(|n| Side::ALL[n]).collect(),
+            links: links.into_iter().map(|n| LINKS[n]).collect(),
+            interference: self.interference.iter().map(|p| percent(p)).collect::<Result<_, _>>()?,
+            replicas: self.replicas,
+            depth: self.depth,
+            trace: Arc::default(),
+            all: self.all,
+            trace_path: self.trace.clone(),
+        };
+        if let Some(path) = &self.trace {
+            plan.trace = Arc::new(trace::load(path)?);
+        }
+        self.choose_scenarios(&mut plan)?;
+        check_sizes(&plan)?;
+        Ok(plan)
+    }
+
+    /// Without `--scenario`: those that the other options are about, or all.
+    fn choose_scenarios(&self, plan: &mut Plan) -> Result<(), BadInput> {
+        if plan.scenarios.is_empty() {
+            let room = plan.replicas.unwrap_or(usize::MAX);
+            plan.scenarios = Scenario::ALL
+                .into_iter()
+                .filter(|s| (*s == Scenario::Trace) == self.trace.is_some())
+                .filter(|s| plan.interference.is_empty() || s.has_rates() || self.trace.is_some())
+                .filter(|s| room >= s.replicas_min())
+                .collect();
+        }
+        let has = |wanted: fn(Scenario) -> bool| plan.scenarios.iter().any(|s| wanted(*s));
+        let is_trace = |s| s == Scenario::Trace;
+        let complaint = match () {
+            () if has(is_trace) && self.trace.is_none() => "the scenario trace needs --trace FILE",
+            () if !has(is_trace) && self.trace.is_some() => {
+                "--trace needs the scenario trace among those of --scenario"
+            }
+            () if !has(Scenario::has_rates) && !plan.interference.is_empty() => {
+                "--interference applies to the scenarios quiet, jitter and loss only"
+            }
+            () => return Ok(()),
+        };
+        Err(BadInput::Together(complaint.into()))
+    }
+}
+
+fn check_sizes(plan: &Plan) -> Result<(), BadInput> {
+    if !(1..=DEPTH_MAX).contains(&plan.depth) {
+        return Err(range("--depth", format!("1 to {DEPTH_MAX}"), plan.depth));
+    }
+    for place in &plan.places {
+        let (name, room) = (place.name(), place.replicas_max());
+        if let Some(n) = plan.replicas.filter(|n| !(1..=room).contains(n)) {
+            return Err(range(&format!("--replicas on {name}"), format!("1 to {room}"), n));
+        }
+    }
+    for scenario in &plan.scenarios {
+        let (name, least) = (scenario.name(), scenario.replicas_min());
+        let smallest = plan.places.iter().map(Place::replicas).min();
+        let replicas = plan.replicas.or(smallest).unwrap_or(least);
+        if replicas < least {
+            let what = format!("the number of replicas in {name}");
+            return Err(range(&what, format!("at least {least}"), replicas));
+        }
+    }
+    Ok(())
+}
+
+fn range(what: &str, range: String, found: usize) -> BadInput {
+    BadInput::Range { what: what.into(), range, found: found.to_string() }
+}
+
+fn percent(text: &str) -> Result<u32, BadInput> {
+    text.trim_end_matches([' ', '%']).parse().ok().filter(|p| *p <= 100).ok_or_else(|| {
+        BadInput::Range {
+            what: "--interference".into(),
+            range: "a whole percentage from 0 to 100".into(),
+            found: format!("{text:?}"),
+        }
+    })
+}
+
+fn position(what: &'static str, name: &str, known: &[&str]) -> Result<usize, BadInput> {
+    known.iter().position(|k| *k == name).ok_or_else(|| BadInput::Unknown {
+        what,
+        name: name.into(),
+        known: known.join(", "),
+    })
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or("matrix".into(), |stem| stem.to_string_lossy().into_owned())
+}
+
+const LINKS: [LinkKind; 2] = [LinkKind::Unordered, LinkKind::Ordered];
+
+/// What follows the options in `--help`.
+fn guide() -> String {
+    let scenarios: String =
+        Scenario::ALL.iter().map(|s| format!("  {:<13} {}\n", s.name(), s.about())).collect();
+    format!(
+        "Scenarios:
+{scenarios}
+Networks:
+  lan           0.25 ms one way
+  jitter        lan with up to 0.125 ms of jitter
+  loss          lan with 1 % loss
+  calibration   10 ms one way, 1 % loss; jitter adds 0-5 ms: its figures are known
+  aws5          five AWS regions, measured in 2021
+
+Examples:
+  traft compare
+      everything, at most 120 rows, within a minute
+  traft compare --scenario loss --network calibration
+      what a lost message costs, on the network whose figures are known
+  traft compare --scenario loss --interference 0,2,10,30,100 --link unordered
+      how the gain shrinks as commands interfere
+  traft compare --trace requests.csv --depth 64
+      block requests of a real machine, 64 at a time
+  traft compare --matrix regions.toml --scenario quiet,jitter
+      your own places
+  traft compare --json --seed 7 > seven.json
+      every figure of one seed, for other programs
+
+Exit codes:
+  0  done
+  1  an invariant was violated; the line that replays it is on standard error
+  2  the command line or a file is wrong
+
+What the columns and fields mean: docs/compare.md"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(args: &[&str]) -> Result<Plan, BadInput> {
+        let cli = Cli::try_parse_from(["traft", "compare"].iter().chain(args)).expect("parses");
+        let Task::Compare(args) = cli.command;
+        args.plan()
+    }
+
+    fn why(args: &[&str]) -> String {
+        plan(args).expect_err("bad input").to_string()
+    }
+
+    #[test]
+    fn without_options_everything_but_the_trace_runs() {
+        let plan = plan(&[]).expect("the default");
+        assert_eq!(plan.scenarios, Scenario::ALL[..9]);
+        assert!(plan.places.is_empty() && plan.sides.is_empty() && plan.seed == 1);
+    }
+
+    #[test]
+    fn bad_input_is_one_sentence() {
+        let cases: [(&[&str], &str); 10] = [
+            (
+                &["--scenario", "storm"],
+                "unknown scenario \"storm\"; there are: quiet, jitter, loss, slow-command, \
+                 lagging, duel, failover, overwrite, ycsb, trace",
+            ),
+            (&["--side", "paxos"], "unknown side \"paxos\"; there are: traft, traft-serial, raft"),
+            (&["--link", "tcp"], "unknown link \"tcp\"; there are: unordered, ordered"),
+            (
+                &["--network", "wan"],
+                "unknown network \"wan\"; there are: lan, jitter, loss, calibration, aws5",
+            ),
+            (
+                &["--interference", "101"],
+                "--interference must be a whole percentage from 0 to 100, not \"101\"",
+            ),
+            (&["--depth", "0"], "--depth must be 1 to 65536, not 0"),
+            (&["--network", "aws5", "--replicas", "6"], "--replicas on aws5 must be 1 to 5, not 6"),
+            (
+                &["--scenario", "lagging", "--replicas", "2"],
+                "the number of replicas in lagging must be at least 3, not 2",
+            ),
+            (&["--scenario", "trace"], "the scenario trace needs --trace FILE"),
+            (
+                &["--scenario", "duel", "--interference", "2"],
+                "--interference applies to the scenarios quiet, jitter and loss only",
+            ),
+        ];
+        for (args, expected) in cases {
+            assert_eq!(why(args), expected);
+        }
+    }
+
+    #[test]
+    fn options_choose_the_scenarios_that_they_are_about() {
+        let scenarios = |args: &[&str]| plan(args).expect("good input").scenarios;
+        assert_eq!(
+            scenarios(&["--interference", "2,30"]),
+            [Scenario::Quiet, Scenario::Jitter, Scenario::Loss]
+        );
+        assert!(!scenarios(&["--replicas", "1"]).contains(&Scenario::Duel));
+    }
+
+    #[test]
+    fn help_names_every_scenario_and_network() {
+        let guide = guide();
+        assert!(Scenario::ALL.iter().all(|s| guide.contains(&format!("\n  {} ", s.name()))));
+        assert!(Place::BUILT_IN.iter().all(|p| guide.contains(&format!("\n  {} ", p.name()))));
+    }
+}

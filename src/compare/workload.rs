@@ -1,0 +1,206 @@
+//! What the clients ask for: operations from a seed, the same for every side.
+
+use super::rng::Rng;
+use super::trace::Request;
+use super::zipf::{YCSB_THETA, Zipf};
+use crate::base::{Command, Footprint, KeyRange, KeySet};
+use crate::sim::{Kind, Load, Op, Time};
+use bytes::Bytes;
+
+/// Bytes of every command's body.
+pub(super) const BODY_BYTES: usize = 256;
+
+/// Records in a YCSB table: YCSB's own default.
+pub(super) const YCSB_KEYS: usize = 1_000;
+
+/// The one key that interfering commands share. Distinct keys count from the other end.
+const HOT: u64 = u64::MAX;
+
+/// One of YCSB's core workloads: which share of the operations reads, and what the others do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ycsb {
+    /// Half reads, half blind updates.
+    A,
+    /// 95 % reads, 5 % blind updates.
+    B,
+    /// Reads only.
+    C,
+    /// Half reads, half read-modify-writes.
+    F,
+}
+
+impl Ycsb {
+    pub(super) const ALL: [Ycsb; 4] = [Ycsb::A, Ycsb::B, Ycsb::C, Ycsb::F];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Ycsb::A => "A",
+            Ycsb::B => "B",
+            Ycsb::C => "C",
+            Ycsb::F => "F",
+        }
+    }
+
+    fn read_percent(self) -> f64 {
+        match self {
+            Ycsb::A | Ycsb::F => 50.0,
+            Ycsb::B => 95.0,
+            Ycsb::C => 100.0,
+        }
+    }
+
+    /// `count` operations on zipfian keys.
+    pub(super) fn ops(self, seed: u64, count: usize, site: usize) -> Vec<Op> {
+        let (mut rng, zipf) = (Rng::new(seed), Zipf::new(YCSB_KEYS, YCSB_THETA));
+        let op = |_| {
+            let key = zipf.draw(&mut rng) as u64;
+            match rng.percent(self.read_percent()) {
+                true => read(get(key), site),
+                false if self == Ycsb::F => write(modify(key), site),
+                false => write(set(key), site),
+            }
+        };
+        (0..count).map(op).collect()
+    }
+}
+
+/// `count` writes; `percent` of them read and write one hot key, the others set a key of their own.
+pub(super) fn interfering(seed: u64, count: usize, percent: u32, site: usize) -> Vec<Op> {
+    let mut rng = Rng::new(seed);
+    let command = |n| match rng.percent(f64::from(percent)) {
+        true => modify(HOT),
+        false => set(n),
+    };
+    (0..count as u64).map(command).map(|command| write(command, site)).collect()
+}
+
+/// `count` blind writes to `keys` zipfian keys.
+pub(super) fn overwrites(seed: u64, count: usize, keys: usize, site: usize) -> Vec<Op> {
+    let (mut rng, zipf) = (Rng::new(seed), Zipf::new(keys, YCSB_THETA));
+    (0..count).map(|_| write(set(zipf.draw(&mut rng) as u64), site)).collect()
+}
+
+/// The requests of a trace, in order. The key of a sector is its number.
+pub(super) fn block_requests(requests: &[Request], site: usize) -> Vec<Op> {
+    let op = |request: &Request| {
+        let sectors = KeyRange::new(key(request.first), key(request.first + request.sectors));
+        let keys = KeySet::from_parts([], [sectors]);
+        match request.write {
+            true => write(command(Footprint::write(keys)), site),
+            false => read(command(Footprint::read(keys)), site),
+        }
+    };
+    requests.iter().map(op).collect()
+}
+
+/// One operation every `1 / per_second`, the first at `start`.
+pub(super) fn paced(start: Time, per_second: u64, ops: Vec<Op>) -> Load {
+    let at = |n: usize| start + Time(n as u64 * 1_000_000_000 / per_second);
+    Load::Open { ops: ops.into_iter().enumerate().map(|(n, op)| (at(n), op)).collect() }
+}
+
+/// A write by a client beside replica `site`.
+pub(super) fn write(command: Command, site: usize) -> Op {
+    Op { command, kind: Kind::Write, cost: Time::ZERO, class: 0, site }
+}
+
+/// A read by a client beside replica `site`.
+pub(super) fn read(command: Command, site: usize) -> Op {
+    Op { kind: Kind::Read, ..write(command, site) }
+}
+
+/// Sets a key without reading it, and returns nothing.
+pub(super) fn set(n: u64) -> Command {
+    command(Footprint::write(KeySet::point(key(n))))
+}
+
+/// Reads a key, and writes and returns what follows from it.
+pub(super) fn modify(n: u64) -> Command {
+    command(Footprint::update(KeySet::point(key(n))))
+}
+
+/// Reads a key.
+pub(super) fn get(n: u64) -> Command {
+    command(Footprint::read(KeySet::point(key(n))))
+}
+
+fn command(footprint: Footprint) -> Command {
+    static BODY: [u8; BODY_BYTES] = [b'x'; BODY_BYTES];
+    Command { footprint, body: Bytes::from_static(&BODY) }
+}
+
+/// Big-endian, so that keys are in the order of their numbers.
+fn key(n: u64) -> Bytes {
+    Bytes::copy_from_slice(&n.to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(ops: &[Op], wanted: impl Fn(&Op) -> bool) -> f64 {
+        ops.iter().filter(|op| wanted(op)).count() as f64 / ops.len() as f64
+    }
+
+    #[test]
+    fn ycsb_mixes_are_as_published() {
+        for (workload, reads, blind) in
+            [(Ycsb::A, 0.5, 0.5), (Ycsb::B, 0.95, 0.05), (Ycsb::C, 1.0, 0.0), (Ycsb::F, 0.5, 0.0)]
+        {
+            let ops = workload.ops(3, 20_000, 0);
+            let read = share(&ops, |op| op.kind == Kind::Read);
+            let set = share(&ops, |op| op.command.footprint.is_blind());
+            assert!((read - reads).abs() < 0.01, "{workload:?} {read}");
+            assert!((set - blind).abs() < 0.01, "{workload:?} {set}");
+            let hottest = get(0).footprint;
+            let hot = share(&ops, |op| {
+                op.command.footprint.reads == hottest.reads
+                    || op.command.footprint.writes == hottest.reads
+            });
+            assert!((0.11..0.16).contains(&hot), "{workload:?} {hot}");
+        }
+    }
+
+    #[test]
+    fn the_stated_share_interferes_and_the_rest_does_not() {
+        for percent in [0, 2, 10, 30, 100] {
+            let ops = interfering(5, 10_000, percent, 0);
+            let hot = modify(HOT).footprint;
+            let share = share(&ops, |op| op.command.footprint == hot) * 100.0;
+            assert!((share - f64::from(percent)).abs() < 1.5, "{percent} {share}");
+            let mut cold: Vec<_> = ops
+                .iter()
+                .map(|op| &op.command.footprint)
+                .filter(|f| **f != hot)
+                .map(|f| f.writes.points()[0].clone())
+                .collect();
+            let count = cold.len();
+            cold.sort_unstable();
+            cold.dedup();
+            assert_eq!(cold.len(), count, "each cold key is written once");
+        }
+    }
+
+    #[test]
+    fn requests_interfere_as_their_sectors_overlap() {
+        let request = |write, first, sectors| Request { seconds: 0, write, first, sectors };
+        let ops = block_requests(
+            &[request(true, 0, 8), request(true, 8, 8), request(false, 7, 2), request(false, 7, 1)],
+            0,
+        );
+        let meets =
+            |a: usize, b: usize| ops[a].command.footprint.interferes(&ops[b].command.footprint);
+        assert!(!meets(0, 1) && meets(0, 2) && meets(1, 2) && !meets(2, 3) && !meets(1, 3));
+        assert!(ops[0].command.footprint.is_blind());
+        assert_eq!(ops[2].kind, Kind::Read);
+    }
+
+    #[test]
+    fn pace_is_even() {
+        let Load::Open { ops } = paced(Time::ms(5), 3_000, interfering(1, 4, 0, 0)) else {
+            panic!("paced is open")
+        };
+        let times: Vec<u64> = ops.iter().map(|(at, _)| at.0).collect();
+        assert_eq!(times, [5_000_000, 5_333_333, 5_666_666, 6_000_000]);
+    }
+}
