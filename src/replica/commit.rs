@@ -67,10 +67,11 @@ impl Leadership {
     }
 
     /// A quorum at this leader id is one half of committing; every bit of `depends` settled the
-    /// other. A membership has its own rule, the barrier.
+    /// other. A membership has its own rule, the barrier, unless it is known to have passed it.
     fn try_commit(&mut self, lsn: Lsn, log: &Log) {
         let Some(record) = log.get(lsn) else { return };
-        if matches!(record.payload, Payload::Membership(_)) {
+        let barred = matches!(record.payload, Payload::Membership(_));
+        if barred && Some(lsn) > self.membership_at {
             return;
         }
         match record.depends.iter().find(|d| !self.settled.contains(*d)) {
@@ -143,12 +144,11 @@ impl Leadership {
         for lsn in (self.slots.base().0..self.next.0).map(Lsn) {
             let Some(slot) = self.slots.get(lsn) else { continue };
             let acks = slot.acks;
-            let had = slot.quorum;
             let has = self.quorums.iter().all(|q| q.is_quorum(acks));
             if let Some(slot) = self.slots.get(lsn) {
                 slot.quorum = has;
             }
-            if has && !had && !self.settled.contains(lsn) {
+            if has && !self.settled.contains(lsn) {
                 self.try_commit(lsn, log);
             }
         }

@@ -37,6 +37,8 @@ pub(crate) struct Leadership {
     pub(crate) slots: Slots,
     /// By open position: the records that a quorum holds and that wait for it to be settled.
     pub(crate) parked: FxHashMap<Lsn, Vec<Lsn>>,
+    /// The newest membership known committed.
+    pub(crate) membership_at: Option<Lsn>,
     /// The write systems of the memberships in force.
     pub(crate) quorums: Vec<Compiled>,
     /// The others that count, and the own bit; bits are never reused.
@@ -88,6 +90,7 @@ impl Replica {
             unsettled_bytes: 0,
             slots: Slots::new(floor),
             parked: FxHashMap::default(),
+            membership_at: None,
             quorums: Vec::new(),
             peers: Vec::new(),
             bit: 1,
@@ -130,6 +133,7 @@ impl Replica {
             .map(|m| (Compiled::new(&m.read, &bit), Compiled::new(&m.write, &bit)))
             .collect();
         lead.reads.set_quorums(confirm);
+        lead.membership_at = self.memberships.committed().map(|(lsn, _)| lsn);
         lead.requorum(quorums, &self.log);
         lead.stirred = true;
         self.absorb_news();
