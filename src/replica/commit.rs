@@ -97,6 +97,9 @@ impl Leadership {
             for peer in self.peers.iter_mut().filter(|peer| acks & peer.bit != 0) {
                 peer.cover(&record.overrides);
             }
+            if acks & self.bit != 0 {
+                self.own_covered.union_with(&record.overrides);
+            }
         }
         self.slots.trim(self.settled.offset());
     }
@@ -157,9 +160,10 @@ impl Leadership {
     /// A record that was settled before has reached one more replica.
     fn cover_peer(&mut self, bit: u64, lsn: Lsn, log: &Log) {
         let overrides = |record: &Record| !record.overrides.is_empty();
-        if let Some(record) = log.get(lsn).filter(|record| overrides(record))
-            && let Some(peer) = self.peers.iter_mut().find(|peer| peer.bit == bit)
-        {
+        let Some(record) = log.get(lsn).filter(|record| overrides(record)) else { return };
+        if bit == self.bit {
+            self.own_covered.union_with(&record.overrides);
+        } else if let Some(peer) = self.peers.iter_mut().find(|peer| peer.bit == bit) {
             peer.cover(&record.overrides);
         }
     }

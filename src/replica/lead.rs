@@ -48,6 +48,8 @@ pub(crate) struct Leadership {
     pub(crate) own: VecDeque<(u64, Lsn, Lsn)>,
     /// Accepted here: durable.
     pub(crate) own_accepted: TailBitmap,
+    /// Overridden by a settled record that is durable here.
+    pub(crate) own_covered: Tail,
     /// Records read back from disk for followers.
     pub(crate) loaded: BTreeMap<Lsn, Arc<Record>>,
     /// Reads that wait.
@@ -96,6 +98,7 @@ impl Replica {
             bit: 1,
             own: VecDeque::from([(self.writes.newest(), Lsn::ZERO, next)]),
             own_accepted: TailBitmap::new(),
+            own_covered: Tail::new(),
             loaded: BTreeMap::new(),
             reads: Reads::default(),
             stirred: true,
@@ -151,6 +154,7 @@ impl Replica {
                     lead.accepted_at(lead.bit, lsn, &self.log);
                 }
             }
+            lead.own_covered.remove_below(lead.own_accepted.offset());
         }
         self.absorb_news();
     }
@@ -188,7 +192,7 @@ impl Replica {
         while let Some(m) = self.memberships.first_pending() {
             let Role::Leader(lead) = &mut self.role else { return };
             let mut passed = lead.own_accepted.clone();
-            passed.insert_all(self.schedule.covered());
+            passed.insert_all(&lead.own_covered);
             if !lead.is_past_barrier(m, passed.offset() > m) {
                 return;
             }

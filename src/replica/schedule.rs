@@ -39,11 +39,6 @@ impl Schedule {
         &self.done
     }
 
-    /// What is covered, above the done prefix at least.
-    pub(crate) fn covered(&self) -> &Tail {
-        &self.covered
-    }
-
     /// Whether the record at `lsn` has been given out, or need not be.
     pub(crate) fn started(&self, lsn: Lsn) -> bool {
         self.done.contains(lsn) || self.running.contains(lsn)
