@@ -1,7 +1,7 @@
 //! Authoring a record (algorithm.md, Authoring), and what becomes of proposals.
 
 use super::{Input, Output, Rejection, Replica, Role};
-use crate::base::{Command, LeaderId, Lsn, Membership, Payload, Record, ReplicaId};
+use crate::base::{Command, LeaderId, Lsn, Membership, Payload, Record, ReplicaId, TailBitmap};
 use crate::message::{Forward, ForwardOutcome, ForwardReply, Message};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -45,11 +45,21 @@ impl Proposals {
         (placed_by == author).then_some(proposal)
     }
 
-    /// Takes those that wait for a position for which `gone` holds.
-    fn take_own(&mut self, gone: impl Fn(Lsn) -> bool) -> Vec<u64> {
-        let base = self.base;
-        let own = self.own.iter_mut().enumerate();
-        own.filter(|(at, _)| gone(Lsn(base + *at as u64))).filter_map(|(_, p)| p.take()).collect()
+    /// The leadership of `author` ends: takes those whose record is not settled. The others will
+    /// still be executed here and are answered then.
+    fn close(&mut self, author: LeaderId, settled: &TailBitmap) -> Vec<u64> {
+        let mut open = Vec::new();
+        for (at, proposal) in self.own.drain(..).enumerate() {
+            let lsn = Lsn(self.base + at as u64);
+            match proposal {
+                Some(proposal) if settled.contains(lsn) => {
+                    self.placed.insert(lsn, (author, proposal));
+                }
+                Some(proposal) => open.push(proposal),
+                None => {}
+            }
+        }
+        open
     }
 
     /// Takes those whose record `lost` says is not in the log any more.
@@ -193,9 +203,8 @@ impl Replica {
     }
 
     /// This replica leads no more: whether its open proposals survive is for others to decide.
-    pub(super) fn abandon_proposals(&mut self) {
-        let settled = &self.settled;
-        let open = self.proposals.take_own(|lsn| !settled.contains(lsn));
+    pub(super) fn abandon_proposals(&mut self, author: LeaderId) {
+        let open = self.proposals.close(author, &self.settled);
         self.outputs.extend(open.into_iter().map(|proposal| Output::Unknown { proposal }));
     }
 

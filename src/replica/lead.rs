@@ -263,9 +263,9 @@ impl Replica {
     /// for another leader to answer.
     pub(super) fn leave_leadership(&mut self) {
         let Role::Leader(lead) = &mut self.role else { return };
-        let reads = lead.reads.take_all();
+        let (id, reads) = (lead.id, lead.reads.take_all());
         self.fail_reads(reads);
-        self.abandon_proposals();
+        self.abandon_proposals(id);
     }
 
     /// Composes what the followers are to be sent now.
