@@ -40,7 +40,7 @@ pub fn is_sound(membership: &Membership) -> Option<bool> {
         (&membership.read, &membership.write)
         && voters == same
     {
-        return Some(r + w > voters.len());
+        return Some(r.saturating_add(*w) > voters.len());
     }
     let voters = membership.voters();
     if voters.len() > EXACT_VOTERS_MAX {
