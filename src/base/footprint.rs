@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use std::cmp::Ordering;
 use std::fmt;
 
 /// A key of the user's state. Keys are ordered as byte strings.
@@ -52,8 +53,11 @@ impl KeyRange {
     }
 }
 
-/// A set of keys: single points and ranges. Canonical: points sorted and outside the ranges,
-/// ranges sorted, non-empty, neither overlapping nor touching.
+/// A set of keys: single points and ranges.
+///
+/// Canonical, so that equality is set equality: seen as runs of keys without a gap (the key after
+/// `k` is `k` with a zero byte at its end), the runs are sorted and neither overlap nor touch; a
+/// run of one key is a point, every other one a range.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KeySet {
     points: SmallVec<[Key; 1]>,
@@ -76,20 +80,24 @@ impl KeySet {
         points: impl IntoIterator<Item = Key>,
         ranges: impl IntoIterator<Item = KeyRange>,
     ) -> KeySet {
-        let mut ranges: Vec<KeyRange> = ranges.into_iter().filter(|r| !r.is_empty()).collect();
-        ranges.sort_unstable();
-        ranges.dedup_by(|next, last| {
-            let joins = last.end.as_ref().is_none_or(|end| next.start <= *end);
-            if joins && !last.covers(next) {
-                last.end = next.end.take();
+        let points = points.into_iter().map(Run::point);
+        let ranges = ranges.into_iter().filter(|r| !r.is_empty()).map(Run::range);
+        let mut runs: Vec<Run> = points.chain(ranges).collect();
+        runs.sort_unstable_by(|a, b| a.start.cmp(&b.start));
+        runs.dedup_by(|next, run| {
+            let joins = run.end.reaches(&next.start);
+            if joins && next.end > run.end {
+                std::mem::swap(&mut run.end, &mut next.end);
             }
             joins
         });
-        let mut set = KeySet { points: points.into_iter().collect(), ranges };
-        let KeySet { points, ranges } = &mut set;
-        points.retain(|key| !in_ranges(ranges, key));
-        points.sort_unstable();
-        points.dedup();
+        let mut set = KeySet::new();
+        for Run { start, end } in runs {
+            match end {
+                RunEnd::With(last) if last == start => set.points.push(start),
+                end => set.ranges.push(KeyRange { start, end: end.bound() }),
+            }
+        }
         set
     }
 
@@ -108,22 +116,25 @@ impl KeySet {
         self.points.is_empty() && self.ranges.is_empty()
     }
 
-    /// Whether `key` is in it.
+    /// Whether `key` is in it. Logarithmic.
     pub fn contains(&self, key: &[u8]) -> bool {
-        self.points.iter().any(|p| p == key) || in_ranges(&self.ranges, key)
+        self.has_point(key) || self.has_range_with(key)
     }
 
-    /// Whether some key is in both.
+    /// Whether some key is in both. One pass over the smaller set's points, each looked up in the
+    /// other set, and one over both sets' ranges.
     pub fn intersects(&self, other: &KeySet) -> bool {
-        self.points.iter().any(|p| other.contains(p))
-            || other.points.iter().any(|p| in_ranges(&self.ranges, p))
-            || self.ranges.iter().any(|r| other.ranges.iter().any(|s| r.overlaps(s)))
+        let (few, many) =
+            if self.points.len() <= other.points.len() { (self, other) } else { (other, self) };
+        few.points.iter().any(|p| many.contains(p))
+            || (!few.ranges.is_empty() && many.points.iter().any(|p| few.has_range_with(p)))
+            || (!few.ranges.is_empty() && ranges_meet(&few.ranges, &many.ranges))
     }
 
     /// Whether every key of `other` is in this one.
     pub fn covers(&self, other: &KeySet) -> bool {
-        other.points.iter().all(|p| self.contains(p))
-            && other.ranges.iter().all(|r| self.ranges.iter().any(|s| s.covers(r)))
+        let whole = |r: &KeyRange| self.range_at(&r.start).is_some_and(|mine| mine.covers(r));
+        other.points.iter().all(|p| self.contains(p)) && other.ranges.iter().all(whole)
     }
 
     /// The bytes of its keys: what it costs to keep or send.
@@ -131,6 +142,120 @@ impl KeySet {
         let range = |r: &KeyRange| r.start.len() + r.end.as_ref().map_or(0, Bytes::len);
         self.points.iter().map(Bytes::len).sum::<usize>()
             + self.ranges.iter().map(range).sum::<usize>()
+    }
+
+    fn has_point(&self, key: &[u8]) -> bool {
+        match &self.points[..] {
+            [] => false,
+            [point] => point == key,
+            points => points.binary_search_by(|p| p[..].cmp(key)).is_ok(),
+        }
+    }
+
+    fn has_range_with(&self, key: &[u8]) -> bool {
+        self.range_at(key).is_some_and(|r| r.contains(key))
+    }
+
+    /// The last range that starts at or below `key`: the only one that can hold it.
+    fn range_at(&self, key: &[u8]) -> Option<&KeyRange> {
+        let after = self.ranges.partition_point(|r| r.start <= *key);
+        self.ranges[..after].last()
+    }
+}
+
+/// Whether a range of `a` overlaps one of `b`; both sorted, neither overlapping in itself.
+fn ranges_meet(mut a: &[KeyRange], mut b: &[KeyRange]) -> bool {
+    while let ([x, rest_a @ ..], [y, rest_b @ ..]) = (a, b) {
+        if x.overlaps(y) {
+            return true;
+        }
+        if x.start < y.start { a = rest_a } else { b = rest_b }
+    }
+    false
+}
+
+/// Keys without a gap, while a set is being put together.
+struct Run {
+    start: Key,
+    end: RunEnd,
+}
+
+/// Where a run ends, in order. Each end has one form: `Before` never holds a key that ends in a
+/// zero byte, since "before `k` with a zero byte" is "with `k`".
+#[derive(PartialEq, Eq)]
+enum RunEnd {
+    With(Key),
+    Before(Key),
+    Never,
+}
+
+impl Run {
+    fn point(key: Key) -> Run {
+        Run { start: key.clone(), end: RunEnd::With(key) }
+    }
+
+    fn range(range: KeyRange) -> Run {
+        let end = match range.end {
+            None => RunEnd::Never,
+            Some(end) if end.ends_with(&[0]) => RunEnd::With(end.slice(..end.len() - 1)),
+            Some(end) => RunEnd::Before(end),
+        };
+        Run { start: range.start, end }
+    }
+}
+
+impl RunEnd {
+    /// Whether a run that starts at `start` leaves no gap to a run that ends here and does not
+    /// start after it.
+    fn reaches(&self, start: &Key) -> bool {
+        match self {
+            RunEnd::With(last) => {
+                start <= last || start.strip_suffix(&[0]).is_some_and(|key| key == last)
+            }
+            RunEnd::Before(end) => start <= end,
+            RunEnd::Never => true,
+        }
+    }
+
+    /// The first key after the run.
+    fn bound(self) -> Option<Key> {
+        match self {
+            RunEnd::With(last) => Some(Bytes::from([&last[..], &[0]].concat())),
+            RunEnd::Before(end) => Some(end),
+            RunEnd::Never => None,
+        }
+    }
+}
+
+impl PartialOrd for RunEnd {
+    fn partial_cmp(&self, other: &RunEnd) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for RunEnd {
+    fn cmp(&self, other: &RunEnd) -> Ordering {
+        use RunEnd::{Before, Never, With};
+        match (self, other) {
+            (Never, Never) => Ordering::Equal,
+            (Never, _) => Ordering::Greater,
+            (_, Never) => Ordering::Less,
+            (With(a), With(b)) | (Before(a), Before(b)) => a.cmp(b),
+            (With(a), Before(b)) => {
+                if a < b {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            }
+            (Before(a), With(b)) => {
+                if a <= b {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            }
+        }
     }
 }
 
@@ -191,10 +316,6 @@ impl Footprint {
     pub fn size(&self) -> usize {
         self.reads.size() + self.writes.size()
     }
-}
-
-fn in_ranges(ranges: &[KeyRange], key: &[u8]) -> bool {
-    ranges.iter().any(|r| r.contains(key))
 }
 
 impl fmt::Display for KeySet {
