@@ -49,6 +49,10 @@ impl Lsn {
     /// The first position of every log.
     pub const ZERO: Lsn = Lsn(0);
 
+    /// The greatest position that may exist, so that sums of positions and lengths never overflow.
+    /// Gates refuse a greater one.
+    pub const MAX: Lsn = Lsn((1 << 62) - 1);
+
     /// The position after this one.
     #[must_use]
     pub const fn next(self) -> Lsn {

@@ -3,6 +3,7 @@
 use super::Lsn;
 use bitvec::prelude::{BitVec, Lsb0};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 const BITS: u64 = u64::BITS as u64;
 
@@ -11,8 +12,9 @@ const BITS: u64 = u64::BITS as u64;
 ///
 /// Canonical: `base` is a multiple of 64 (zero when empty), the first and the last word are not
 /// zero. So equality is set equality, and memory follows what is between the least and the
-/// greatest member, one bit a position. Operations work word by word.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
+/// greatest member, one bit a position: two members far apart cost the distance. Operations work
+/// word by word. Positions are at most [`Lsn::MAX`]; a greater one is a bug of the caller.
+#[derive(Default)]
 pub struct Tail {
     base: u64,
     bits: BitVec<u64, Lsb0>,
@@ -25,16 +27,36 @@ impl Tail {
     }
 
     /// From words, the first of which stands for positions `64 * first_word ..`. Brought into
-    /// canonical form; this is how a set comes from the wire.
+    /// canonical form.
+    ///
+    /// # Panics
+    ///
+    /// If the words stand for positions above [`Lsn::MAX`]. What comes from outside goes through
+    /// [`try_from_words`](Self::try_from_words).
     pub fn from_words(first_word: u64, words: Vec<u64>) -> Tail {
-        let mut tail = Tail { base: first_word * BITS, bits: BitVec::from_vec(words) };
+        Tail::try_from_words(first_word, words).expect("positions are at most Lsn::MAX")
+    }
+
+    /// [`from_words`](Self::from_words), or `None` if the words stand for positions above
+    /// [`Lsn::MAX`]. This is how a set comes from the wire.
+    pub fn try_from_words(first_word: u64, words: Vec<u64>) -> Option<Tail> {
+        let end = first_word.checked_add(words.len() as u64)?;
+        if end > Lsn::MAX.0 / BITS + 1 {
+            return None;
+        }
+        let mut tail = Tail { base: first_word * BITS, bits: packed(words) };
         tail.trim();
-        tail
+        Some(tail)
     }
 
     /// The number of the first word and the words.
     pub fn words(&self) -> (u64, &[u64]) {
-        (self.base / BITS, self.bits.as_raw_slice())
+        (self.base / BITS, self.raw())
+    }
+
+    /// The bytes of memory that it keeps: at most 128, or four times what its words need.
+    pub fn memory(&self) -> usize {
+        self.bits.capacity() / 8
     }
 
     /// Whether nothing is in it.
@@ -67,7 +89,9 @@ impl Tail {
     /// Adds `lsn`; says whether it was absent.
     pub fn insert(&mut self, lsn: Lsn) -> bool {
         let word = lsn.0 / BITS;
-        self.cover(word, word + 1);
+        if word < self.base / BITS || lsn.0 >= self.limit() {
+            self.cover(word, word + 1);
+        }
         let at = (word - self.base / BITS) as usize;
         let slot = &mut self.raw_mut()[at];
         let bit = 1 << (lsn.0 % BITS);
@@ -87,7 +111,7 @@ impl Tail {
         true
     }
 
-    /// Adds every position of `range`.
+    /// Adds every position of `from .. to`.
     pub fn insert_range(&mut self, from: Lsn, to: Lsn) {
         if from >= to {
             return;
@@ -95,8 +119,11 @@ impl Tail {
         let (first, last) = (from.0 / BITS, (to.0 - 1) / BITS);
         self.cover(first, last + 1);
         let start = self.base / BITS;
-        for word in first..=last {
-            self.raw_mut()[(word - start) as usize] |= mask(word, from.0, to.0);
+        let words = &mut self.raw_mut()[(first - start) as usize..=(last - start) as usize];
+        words[0] |= mask(first, from.0, to.0);
+        if let [_, inner @ .., end] = words {
+            inner.fill(!0);
+            *end |= mask(last, from.0, to.0);
         }
     }
 
@@ -106,11 +133,11 @@ impl Tail {
             return;
         }
         let whole = ((lsn.0 / BITS).min(self.limit() / BITS) - self.base / BITS) as usize;
-        self.edit(|words| drop(words.drain(..whole)));
-        self.base += whole as u64 * BITS;
-        if let Some(word) = self.raw_mut().first_mut()
-            && lsn.0 > 0
-        {
+        if whole > 0 {
+            self.edit(|words| drop(words.drain(..whole)));
+            self.base += whole as u64 * BITS;
+        }
+        if let Some(word) = self.raw_mut().first_mut() {
             *word &= !mask_below(lsn.0);
         }
         self.trim();
@@ -118,30 +145,50 @@ impl Tail {
 
     /// Adds everything that is in `other`.
     pub fn union_with(&mut self, other: &Tail) {
-        if other.is_empty() {
+        self.union_above(other, 0);
+    }
+
+    /// Adds what is in `other` in the words from `floor` on: below it, nothing is made room for.
+    pub(crate) fn union_above(&mut self, other: &Tail, floor: u64) {
+        let (first, words) = other.words();
+        let skip = floor.saturating_sub(first).min(words.len() as u64);
+        let lead = words[skip as usize..].iter().take_while(|w| **w == 0).count();
+        let words = &words[skip as usize + lead..];
+        if words.is_empty() {
             return;
         }
-        self.cover(other.base / BITS, other.limit() / BITS);
-        let shift = ((other.base - self.base) / BITS) as usize;
-        let mine = &mut self.raw_mut()[shift..];
-        mine.iter_mut().zip(other.raw()).for_each(|(a, b)| *a |= b);
+        let first = first + skip + lead as u64;
+        self.cover(first, first + words.len() as u64);
+        let shift = (first - self.base / BITS) as usize;
+        self.raw_mut()[shift..].iter_mut().zip(words).for_each(|(a, b)| *a |= b);
     }
 
     /// Takes out everything that is in `other`.
     pub fn difference_with(&mut self, other: &Tail) {
-        self.combine(other, |a, b| a & !b);
+        let (first, end) = self.overlap(other);
+        if first < end {
+            let theirs = other.slice(first, end);
+            self.slice_mut(first, end).iter_mut().zip(theirs).for_each(|(a, b)| *a &= !b);
+            self.trim();
+        }
     }
 
     /// Keeps only what is also in `other`.
     pub fn intersect_with(&mut self, other: &Tail) {
-        self.combine(other, |a, b| a & b);
+        let (first, end) = self.overlap(other);
+        if first >= end {
+            *self = Tail::new();
+            return;
+        }
+        let words = self.slice(first, end).iter().zip(other.slice(first, end));
+        *self = Tail::from_words(first, words.map(|(a, b)| a & b).collect());
     }
 
     /// Whether a position is in both.
     pub fn intersects(&self, other: &Tail) -> bool {
-        let start = self.base.max(other.base) / BITS;
-        let end = self.limit().min(other.limit()) / BITS;
-        (start..end).any(|w| self.word(w) & other.word(w) != 0)
+        let (first, end) = self.overlap(other);
+        first < end
+            && self.slice(first, end).iter().zip(other.slice(first, end)).any(|(a, b)| a & b != 0)
     }
 
     /// The positions, least first.
@@ -172,19 +219,28 @@ impl Tail {
         self.bits.as_raw_mut_slice()
     }
 
-    fn combine(&mut self, other: &Tail, f: impl Fn(u64, u64) -> u64) {
-        let first = self.base / BITS;
-        for (i, word) in self.bits.as_raw_mut_slice().iter_mut().enumerate() {
-            *word = f(*word, other.word(first + i as u64));
-        }
-        self.trim();
+    /// The words `first .. end` that both store; empty if `first >= end`.
+    fn overlap(&self, other: &Tail) -> (u64, u64) {
+        let first = self.base.max(other.base) / BITS;
+        (first, self.limit().min(other.limit()) / BITS)
+    }
+
+    /// The stored words `first .. end`.
+    fn slice(&self, first: u64, end: u64) -> &[u64] {
+        let start = self.base / BITS;
+        &self.raw()[(first - start) as usize..(end - start) as usize]
+    }
+
+    fn slice_mut(&mut self, first: u64, end: u64) -> &mut [u64] {
+        let start = self.base / BITS;
+        &mut self.raw_mut()[(first - start) as usize..(end - start) as usize]
     }
 
     /// Works on the words as a plain vector. Both conversions keep the buffer and cost nothing.
     fn edit(&mut self, f: impl FnOnce(&mut Vec<u64>)) {
         let mut words = std::mem::take(&mut self.bits).into_vec();
         f(&mut words);
-        self.bits = BitVec::from_vec(words);
+        self.bits = packed(words);
     }
 
     /// Makes room for words `first .. end`; the caller then sets a bit in the outermost ones.
@@ -203,7 +259,7 @@ impl Tail {
         }
     }
 
-    /// Back to canonical form: no zero word at either end, no memory beyond four times the need.
+    /// Back to canonical form: no zero word at either end.
     fn trim(&mut self) {
         let words = self.raw();
         let kept = words.len() - words.iter().rev().take_while(|w| **w == 0).count();
@@ -214,13 +270,39 @@ impl Tail {
             self.edit(|words| {
                 words.truncate(kept);
                 words.drain(..lead);
-                if words.capacity() > 16 && words.capacity() / 4 > words.len() {
-                    words.shrink_to(2 * words.len());
-                }
             });
             self.base += lead as u64 * BITS;
         }
     }
+}
+
+/// By words: the bit vector's own copies and compares pass through bit addresses.
+impl Clone for Tail {
+    fn clone(&self) -> Tail {
+        Tail { base: self.base, bits: BitVec::from_vec(self.raw().to_vec()) }
+    }
+}
+
+impl PartialEq for Tail {
+    fn eq(&self, other: &Tail) -> bool {
+        self.words() == other.words()
+    }
+}
+
+impl Eq for Tail {}
+
+impl Hash for Tail {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.words().hash(state);
+    }
+}
+
+/// The words as bits; gives memory back if they have become few.
+fn packed(mut words: Vec<u64>) -> BitVec<u64, Lsb0> {
+    if words.capacity() > 16 && words.capacity() > 4 * words.len() {
+        words.shrink_to(2 * words.len());
+    }
+    BitVec::from_vec(words)
 }
 
 /// The positions of the set bits of `word`, whose bit 0 is position `base`.

@@ -74,7 +74,8 @@ impl TailBitmap {
     /// Whether every position of `other` is in it.
     pub fn contains_all(&self, other: &Tail) -> bool {
         let (first, words) = other.words();
-        words.iter().zip(first..).all(|(w, i)| w & !self.word(i) == 0)
+        let below = (self.offset / BITS).saturating_sub(first).min(words.len() as u64);
+        words[below as usize..].iter().zip(first + below..).all(|(w, i)| w & !self.word(i) == 0)
     }
 
     /// Adds `lsn`; says whether it was absent.
@@ -107,17 +108,14 @@ impl TailBitmap {
 
     /// Adds the members of `tail`.
     pub fn insert_all(&mut self, tail: &Tail) {
-        if !tail.is_empty() {
-            self.tail.union_with(tail);
-            self.advance();
-        }
+        self.tail.union_above(tail, self.offset / BITS);
+        self.advance();
     }
 
     /// Adds everything that is in `other`.
     pub fn union_with(&mut self, other: &TailBitmap) {
         self.offset = self.offset.max(other.offset);
-        self.tail.union_with(&other.tail);
-        self.advance();
+        self.insert_all(&other.tail);
     }
 
     /// What is in both.
@@ -134,13 +132,16 @@ impl TailBitmap {
     /// smaller offset and the greatest member.
     #[must_use]
     pub fn difference(&self, other: &TailBitmap) -> Tail {
-        self.difference_iter(other).collect()
+        let first = other.offset / BITS;
+        let end = self.limit().div_ceil(BITS).max(first);
+        let words = (first..end).map(|i| self.word(i) & !other.word(i));
+        Tail::from_words(first, words.collect())
     }
 
     /// The members of [`difference`](Self::difference), least first, without building it.
     pub fn difference_iter<'a>(&'a self, other: &'a TailBitmap) -> impl Iterator<Item = Lsn> + 'a {
         let first = other.offset / BITS;
-        let end = self.tail.limit().max(self.offset).div_ceil(BITS);
+        let end = self.limit().div_ceil(BITS);
         (first..end).flat_map(move |i| ones(i * BITS, self.word(i) & !other.word(i)))
     }
 
@@ -163,6 +164,11 @@ impl TailBitmap {
         (first..end.0.div_ceil(BITS).max(first)).flat_map(move |i| {
             ones(i * BITS, !(self.word(i) | also.word(i)) & mask(i, from, end.0))
         })
+    }
+
+    /// No word from here on holds a member.
+    fn limit(&self) -> u64 {
+        self.tail.limit().max(self.offset)
     }
 
     /// The word for positions `64 * index ..`.
