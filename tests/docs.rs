@@ -1,0 +1,157 @@
+//! The documents keep their promises: every relative link leads somewhere, every file that
+//! `design/invariants.md` names exists and says the number, and `docs/seeds.md` has every row of
+//! the seed systems exactly once, each with a link, an issue or a reason.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every `.md` file of the tree, without what cargo and git keep there.
+fn pages(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("a directory of the tree can be listed") {
+        let path = entry.expect("an entry of the tree can be read").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !name.starts_with('.') && name != "target" {
+                pages(&path, found);
+            }
+        } else if name.ends_with(".md") {
+            found.push(path);
+        }
+    }
+}
+
+/// The page without fenced blocks and without code spans.
+fn prose(text: &str) -> String {
+    let mut fenced = false;
+    let mut prose = String::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            let outside = line.split('`').step_by(2).collect::<Vec<_>>().join(" ");
+            prose.push_str(&outside);
+            prose.push('\n');
+        }
+    }
+    prose
+}
+
+/// Targets of `[text](target)`.
+fn links(text: &str) -> Vec<String> {
+    let ends = text.match_indices("](").map(|(at, _)| &text[at + 2..]);
+    ends.filter_map(|rest| Some(rest[..rest.find(')')?].to_string())).collect()
+}
+
+/// As the forges make an anchor of a heading: lower case, words joined by dashes.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
+}
+
+#[test]
+fn every_relative_link_leads_somewhere() {
+    let mut found = Vec::new();
+    pages(&root(), &mut found);
+    assert!(found.len() > 10, "the pages were not found");
+    let mut broken = Vec::new();
+    for page in &found {
+        for link in links(&prose(&read(page))) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (path, fragment) = link.split_once('#').unwrap_or((&link, ""));
+            let dir = page.parent().expect("a page lies in a directory");
+            let target = if path.is_empty() { page.clone() } else { dir.join(path) };
+            let missing = !target.exists()
+                || !fragment.is_empty()
+                    && target.extension().is_some_and(|e| e == "md")
+                    && !anchors(&read(&target)).contains(&fragment.to_string());
+            if missing {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
+}
+
+/// Rows of the tables of a page whose first cell starts with `prefix`.
+fn rows(text: &str, prefix: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().filter(|line| line.starts_with(&format!("| {prefix}")));
+    let cells = |line: &str| {
+        let inner = line.trim().trim_start_matches('|').trim_end_matches('|');
+        inner.split('|').map(|cell| cell.trim().to_string()).collect()
+    };
+    lines.map(cells).collect()
+}
+
+/// What stands in backticks.
+fn spans(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_invariant_is_where_the_index_says() {
+    let index = read(&root().join("design/invariants.md"));
+    let rows = rows(&index, "I-");
+    let numbers: Vec<String> = rows.iter().map(|row| row[0].clone()).collect();
+    let expected: Vec<String> = (1..=12).map(|n| format!("I-{n}")).collect();
+    assert_eq!(numbers, expected, "the numbers of design/invariants.md, in order");
+    for row in &rows {
+        let [number, statement, argument, places @ ..] = &row[..] else { panic!("{row:?}") };
+        assert!(statement.len() > 20 && argument.contains("](proof.md)"), "{number}: {row:?}");
+        assert_eq!(places.len(), 3, "{number}: assert, check and test");
+        for place in places {
+            let files: Vec<&str> = spans(place).into_iter().filter(|s| s.contains('/')).collect();
+            let excused = ["none: ", "issue ", "to come"].iter().any(|why| place.starts_with(why));
+            assert!(excused != !files.is_empty(), "{number}: files or a reason, not {place:?}");
+            for file in files {
+                assert!(says(&read(&root().join(file)), number), "{file} does not say {number}");
+            }
+        }
+    }
+}
+
+/// Whether `text` has `number` and not only a longer one that starts alike.
+fn says(text: &str, number: &str) -> bool {
+    let ends = text.match_indices(number).map(|(at, _)| &text[at + number.len()..]);
+    ends.into_iter().any(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+#[test]
+fn every_row_of_the_seeds_is_accounted_for_once() {
+    let page = read(&root().join("docs/seeds.md"));
+    let rows = rows(&page, "seed-");
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in &rows {
+        *seen.entry(row[0].as_str()).or_default() += 1;
+    }
+    for (letter, last) in [('T', 29), ('M', 42), ('K', 17), ('N', 6)] {
+        for n in 1..=last {
+            let name = format!("seed-{letter}{n}");
+            assert_eq!(seen.remove(name.as_str()), Some(1), "{name} in docs/seeds.md");
+        }
+    }
+    assert!(seen.is_empty(), "rows that no seed has: {seen:?}");
+    for row in &rows {
+        let [name, what, state] = &row[..] else { panic!("{row:?}: name, row, state") };
+        let accounted = !links(state).is_empty()
+            || state.contains("issue ")
+            || state.starts_with("not here: ") && state.len() > 30;
+        assert!(!what.is_empty() && accounted, "{name}: a link, an issue or a reason: {state:?}");
+    }
+}
