@@ -1,0 +1,117 @@
+//! traft: three replicas and a router.
+
+use crate::kv::{Kv, encode};
+use crate::{Item, Work};
+use traft::base::{Command, Footprint, KeySet, Membership, ReplicaId};
+use traft::message::Envelope;
+use traft::replica::{Durable, Input, Options, Output, Replica};
+
+struct Node {
+    replica: Replica,
+    machine: Kv,
+    inbox: Vec<Box<Envelope>>,
+    busy: bool,
+}
+
+pub(crate) struct Cluster {
+    nodes: Vec<Node>,
+    outputs: Vec<Output>,
+    next: u64,
+    answered: u64,
+}
+
+impl Cluster {
+    pub(crate) fn new() -> Cluster {
+        let members = Membership::majority((1..=3).map(ReplicaId));
+        let node = |id| {
+            let mut options = Options::new(ReplicaId(id), members.clone());
+            options.log_bytes_max = 4 << 20;
+            let replica = Replica::new(options, Durable::default());
+            Node { replica, machine: Kv::default(), inbox: Vec::new(), busy: true }
+        };
+        let nodes = (1..=3).map(node).collect();
+        let mut cluster = Cluster { nodes, outputs: Vec::new(), next: 0, answered: 0 };
+        cluster.nodes[0].replica.handle(Input::Campaign);
+        cluster.settle_down();
+        assert!(cluster.nodes[0].replica.leading().is_some());
+        cluster
+    }
+
+    /// Commits `count` commands, at most `in_flight` of them at once.
+    pub(crate) fn run(&mut self, work: &mut Work, in_flight: u64, count: u64) {
+        let end = self.next + count;
+        self.answered = self.next;
+        while self.answered < end {
+            let open = end.min(self.answered + in_flight);
+            while self.next < open {
+                self.next += 1;
+                let command = command(&work.next());
+                let proposal = self.next;
+                self.nodes[0].replica.handle(Input::Propose { proposal, command });
+            }
+            self.nodes[0].busy = true;
+            self.round();
+        }
+        self.settle_down();
+    }
+
+    fn settle_down(&mut self) {
+        while self.nodes.iter().any(|n| n.busy || !n.inbox.is_empty()) {
+            self.round();
+        }
+    }
+
+    fn round(&mut self) {
+        for at in 0..self.nodes.len() {
+            self.step(at);
+        }
+    }
+
+    /// Handles what has come for one replica, and carries out what it asks for.
+    fn step(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        for envelope in node.inbox.drain(..) {
+            node.replica.handle(Input::Receive(envelope));
+            node.busy = true;
+        }
+        while std::mem::take(&mut self.nodes[at].busy) {
+            let mut outputs = std::mem::take(&mut self.outputs);
+            self.nodes[at].replica.drain(&mut outputs);
+            for output in outputs.drain(..) {
+                self.carry_out(at, output);
+            }
+            self.outputs = outputs;
+        }
+    }
+
+    fn carry_out(&mut self, at: usize, output: Output) {
+        let node = &mut self.nodes[at];
+        match output {
+            Output::Send(envelope) => {
+                self.nodes[envelope.to.0 as usize - 1].inbox.push(envelope);
+            }
+            Output::Persist(write) => {
+                node.replica.handle(Input::Persisted(write.number));
+                node.busy = true;
+            }
+            Output::Apply { record, proposal } => {
+                let body = &record.command().expect("only commands are given out").body;
+                std::hint::black_box(node.machine.apply(body));
+                node.replica.handle(Input::Applied(record.lsn));
+                node.busy = true;
+                self.answered += u64::from(proposal.is_some());
+            }
+            Output::Settled { .. } => self.answered += 1,
+            Output::Rejected { reason, .. } => panic!("{reason}"),
+            Output::Unknown { .. } => panic!("the leader changed"),
+            _ => {}
+        }
+    }
+}
+
+fn command(item: &Item) -> Command {
+    let body = encode(item);
+    let key = KeySet::point(body.slice(1..17));
+    let footprint = if item.update { Footprint::update(key) } else { Footprint::write(key) };
+    Command { footprint, body }
+}
