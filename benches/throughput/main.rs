@@ -38,12 +38,13 @@ impl Work {
         Work { percent, hot, next: 0 }
     }
 
-    /// Distinct keys from a pool of 65,536, or the hot one.
+    /// Distinct keys from a pool of 4,096 (more than are ever in flight, few enough for the
+    /// machine to stay in cache, so that the engines are compared and not the memory), or the hot one.
     pub(crate) fn next(&mut self) -> Item {
         self.next += 1;
         let hot = self.next.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         let is_hot = hot % 100 < self.percent;
-        let number = if is_hot { u64::MAX } else { self.next % 65_536 };
+        let number = if is_hot { u64::MAX } else { self.next % 4_096 };
         let mut key = *b"user............";
         key[8..].copy_from_slice(&number.to_be_bytes());
         Item { key, update: is_hot && self.hot == Hot::Update }

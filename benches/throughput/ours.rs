@@ -25,7 +25,7 @@ impl Cluster {
         let members = Membership::majority((1..=3).map(ReplicaId));
         let node = |id| {
             let mut options = Options::new(ReplicaId(id), members.clone());
-            options.log_bytes_max = 4 << 20;
+            options.log_bytes_max = 1 << 20;
             let replica = Replica::new(options, Durable::default());
             Node { replica, machine: Kv::default(), inbox: Vec::new(), busy: true }
         };

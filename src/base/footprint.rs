@@ -62,6 +62,8 @@ impl KeyRange {
 pub struct KeySet {
     points: SmallVec<[Key; 1]>,
     ranges: Vec<KeyRange>,
+    /// The bytes of its keys, counted once: flow control asks for every record several times.
+    size: usize,
 }
 
 impl KeySet {
@@ -72,7 +74,9 @@ impl KeySet {
 
     /// One key. Does not allocate.
     pub fn point(key: impl Into<Key>) -> KeySet {
-        KeySet { points: SmallVec::from_buf([key.into()]), ranges: Vec::new() }
+        let key = key.into();
+        let size = key.len();
+        KeySet { points: SmallVec::from_buf([key]), ranges: Vec::new(), size }
     }
 
     /// Any points and ranges, brought into canonical form.
@@ -98,6 +102,7 @@ impl KeySet {
                 end => set.ranges.push(KeyRange { start, end: end.bound() }),
             }
         }
+        set.size = set.count_bytes();
         set
     }
 
@@ -139,6 +144,10 @@ impl KeySet {
 
     /// The bytes of its keys: what it costs to keep or send.
     pub fn size(&self) -> usize {
+        self.size
+    }
+
+    fn count_bytes(&self) -> usize {
         let range = |r: &KeyRange| r.start.len() + r.end.as_ref().map_or(0, Bytes::len);
         self.points.iter().map(Bytes::len).sum::<usize>()
             + self.ranges.iter().map(range).sum::<usize>()
@@ -276,7 +285,7 @@ pub struct Footprint {
 impl Footprint {
     /// Reads and writes every key: the command waits for all before it, and all after wait for it.
     pub fn everything() -> Footprint {
-        let all = || KeySet { points: SmallVec::new(), ranges: vec![KeyRange::ALL] };
+        let all = || KeySet { points: SmallVec::new(), ranges: vec![KeyRange::ALL], size: 0 };
         Footprint { reads: all(), writes: all() }
     }
 

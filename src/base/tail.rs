@@ -265,7 +265,9 @@ impl Tail {
         let kept = words.len() - words.iter().rev().take_while(|w| **w == 0).count();
         let lead = words[..kept].iter().take_while(|w| **w == 0).count();
         if kept == 0 {
-            *self = Tail::new();
+            // A small buffer stays: sets of what is in flight empty and fill all the time.
+            self.base = 0;
+            self.edit(Vec::clear);
         } else if lead > 0 || kept < words.len() {
             self.edit(|words| {
                 words.truncate(kept);

@@ -28,6 +28,11 @@ impl Proposals {
         self.own.push_back(Some(proposal));
     }
 
+    /// Whether nobody waits for any position.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.placed.is_empty()
+    }
+
     /// Who waits for the record that `author` placed at `lsn`; from now on nobody does.
     pub(crate) fn take(&mut self, lsn: Lsn, author: LeaderId) -> Option<u64> {
         let own = lsn.0.checked_sub(self.base).and_then(|at| self.own.get_mut(at as usize));

@@ -5,6 +5,7 @@ use super::log::Log;
 use super::peer::Peer;
 use crate::base::{Lsn, Payload, Record};
 use crate::quorum::Compiled;
+use smallvec::{SmallVec, smallvec};
 use std::collections::VecDeque;
 
 /// Who has accepted the record at one position under this leader.
@@ -83,7 +84,7 @@ impl Leadership {
     /// Seen to commit: the record and what it overrides are settled, and with them whatever only
     /// waited for that.
     fn settle(&mut self, lsn: Lsn, log: &Log) {
-        let mut committed = vec![lsn];
+        let mut committed: SmallVec<[Lsn; 8]> = smallvec![lsn];
         while let Some(lsn) = committed.pop() {
             let Some(record) = log.get(lsn) else { continue };
             self.note_settled(lsn, log, &mut committed);
@@ -104,7 +105,7 @@ impl Leadership {
         self.slots.trim(self.settled.offset());
     }
 
-    fn note_settled(&mut self, lsn: Lsn, log: &Log, committed: &mut Vec<Lsn>) {
+    fn note_settled(&mut self, lsn: Lsn, log: &Log, committed: &mut SmallVec<[Lsn; 8]>) {
         if !self.settled.insert(lsn) {
             return;
         }

@@ -82,18 +82,18 @@ impl Replica {
 
     /// Takes a record into the log and into the write being composed.
     pub(super) fn keep(&mut self, record: Arc<Record>) {
-        let lsn = record.lsn;
-        self.log.put(record.clone());
+        let (lsn, size) = (record.lsn, record.size());
         self.accepted.insert(lsn);
         if matches!(record.payload, Payload::Membership(_)) {
             self.memberships.note(&record);
         }
-        // Everything below its floor is settled, and that is a fact for whoever sees the record.
-        if record.floor > self.settled.offset() {
-            self.settle(&TailBitmap::below(record.floor));
-        }
-        let size = record.size();
+        let floor = record.floor;
+        self.log.put(record.clone(), size);
         self.writes.record(record, size);
+        // Everything below its floor is settled, and that is a fact for whoever sees the record.
+        if floor > self.settled.offset() {
+            self.settle(&TailBitmap::below(floor));
+        }
         if self.settled.contains(lsn) {
             self.on_settled(lsn);
         }
@@ -115,10 +115,11 @@ impl Replica {
     /// A position is settled: if its record is here, its client may be answered and it may run.
     pub(super) fn on_settled(&mut self, lsn: Lsn) {
         let Some(record) = self.log.get(lsn) else { return };
-        if !record.command().is_some_and(|c| !c.footprint.is_blind()) {
-            if let Some(proposal) = self.proposals.take(lsn, record.author) {
-                self.outputs.push(Output::Settled { proposal });
-            }
+        if !self.proposals.is_empty()
+            && !record.command().is_some_and(|c| !c.footprint.is_blind())
+            && let Some(proposal) = self.proposals.take(lsn, record.author)
+        {
+            self.outputs.push(Output::Settled { proposal });
         }
         self.schedule.offer(record, &self.log);
         if let Payload::Membership(membership) = &record.payload {

@@ -20,6 +20,8 @@ pub(crate) struct Leadership {
     pub(crate) id: LeaderId,
     /// The next position: above everything that survived and every purge offset of its voters.
     pub(crate) next: Lsn,
+    /// The first position that it placed itself.
+    pub(crate) start: Lsn,
     /// Positions of its log without a record. They are never voided and never sent.
     pub(crate) empties: Tail,
     /// Which records in flight a command interferes with.
@@ -84,6 +86,7 @@ impl Replica {
         let mut lead = Leadership {
             id,
             next,
+            start: next,
             empties: rebuilt.empties,
             index: Index::new(),
             settled: TailBitmap::below(floor),
@@ -208,8 +211,8 @@ impl Replica {
             return;
         }
         let mut news = std::mem::take(&mut lead.news);
-        let placed = |lsn| self.log.get(lsn).filter(|record| record.author == lead.id);
-        let bytes: usize = news.iter().filter_map(|lsn| placed(*lsn)).map(|r| r.size()).sum();
+        let placed = news.iter().filter(|lsn| **lsn >= lead.start);
+        let bytes: usize = placed.map(|lsn| self.log.size(*lsn)).sum();
         lead.unsettled_bytes = lead.unsettled_bytes.saturating_sub(bytes);
         for lsn in news.drain(..) {
             if self.settled.insert(lsn) {

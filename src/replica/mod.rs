@@ -132,7 +132,8 @@ impl Replica {
             floor = floor.max(record.floor);
             replica.accepted.insert(record.lsn);
             replica.memberships.note(&record);
-            replica.log.put(record);
+            let size = record.size();
+            replica.log.put(record, size);
         }
         replica.settle(&TailBitmap::below(floor));
         replica.pump();
@@ -153,14 +154,15 @@ impl Replica {
             Input::Loaded(records) => self.on_loaded(records),
             Input::Campaign => self.pre_campaign(),
         }
-        self.pump();
     }
 
     /// Gives what is to be done since the last drain, appended to `outputs`.
     pub fn drain(&mut self, outputs: &mut Vec<Output>) {
+        self.check_barrier();
         self.replicate();
         self.reply();
         self.confirm_alone();
+        self.pump();
         self.writes.issue(&mut self.outputs);
         outputs.append(&mut self.outputs);
         self.check();
@@ -219,10 +221,13 @@ impl Replica {
 
     /// Gives out what became ready to run, and lets go of what is not needed any more.
     fn pump(&mut self) {
-        self.check_barrier();
         if self.schedule.has_ready() {
+            let waited_for = !self.proposals.is_empty();
             for record in self.schedule.take_ready() {
-                let proposal = self.proposals.take(record.lsn, record.author);
+                let proposal = match waited_for {
+                    true => self.proposals.take(record.lsn, record.author),
+                    false => None,
+                };
                 self.outputs.push(Output::Apply { record, proposal });
             }
         }

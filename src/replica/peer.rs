@@ -60,6 +60,11 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
+    fn size(&self, lsn: Lsn) -> usize {
+        let loaded = || self.loaded.get(&lsn).map_or(0, |record| record.size());
+        if lsn >= self.log.first() { self.log.size(lsn) } else { loaded() }
+    }
+
     fn get(&self, lsn: Lsn) -> Option<&Arc<Record>> {
         self.log.get(lsn).or_else(|| self.loaded.get(&lsn))
     }
@@ -97,7 +102,7 @@ impl Peer {
         for lsn in accepted.difference_iter(&self.accepted) {
             news(lsn);
             if self.in_flight.contains(lsn) {
-                let size = log.get(lsn).map_or(0, |record| record.size());
+                let size = log.size(lsn);
                 self.in_flight_bytes = self.in_flight_bytes.saturating_sub(size);
                 if self.backlog.contains(lsn) {
                     self.backlog_bytes = self.backlog_bytes.saturating_sub(size);
@@ -189,7 +194,7 @@ impl Peer {
         let from = self.next;
         while *budget > 0 && self.next < source.end {
             if let Some(record) = source.get(self.next) {
-                let size = record.size();
+                let size = source.size(self.next);
                 *budget = budget.saturating_sub(size);
                 self.in_flight_bytes += size;
                 picked.push(record.clone());

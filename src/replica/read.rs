@@ -128,12 +128,12 @@ impl Replica {
         while lead.reads.unconfirmed.front().is_some_and(|w| w.round <= confirmed) {
             lead.reads.blocked.extend(lead.reads.unconfirmed.pop_front());
         }
-        self.serve_reads();
     }
 
     /// Reading 3: the noted records are done, and every interfering record that the leader knows
     /// settled is done, later ones included: a later write may already be visible, so nothing
-    /// acknowledged before that write may be missing.
+    /// acknowledged before that write may be missing. Asked at the end of a drain only: an input
+    /// that is handled between the answer and the drain could raise the promise.
     pub(super) fn serve_reads(&mut self) {
         let Role::Leader(lead) = &mut self.role else { return };
         if lead.reads.blocked.is_empty() {

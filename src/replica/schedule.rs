@@ -3,7 +3,7 @@
 use super::log::Log;
 use crate::base::{Lsn, Record, Tail, TailBitmap};
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ pub(crate) struct Schedule {
     covered: Tail,
     /// Done, or covered and not running: what may lie below a floor.
     passed: TailBitmap,
-    /// Given out and not reported applied.
-    running: Tail,
+    /// Given out or done; what is in here and not done is running.
+    started: TailBitmap,
     /// By position: who is looked at again when it is done.
     waiting: FxHashMap<Lsn, SmallVec<[Lsn; 2]>>,
     /// By floor: who is looked at again when everything below is passed.
@@ -41,7 +41,7 @@ impl Schedule {
 
     /// Whether the record at `lsn` has been given out, or need not be.
     pub(crate) fn started(&self, lsn: Lsn) -> bool {
-        self.done.contains(lsn) || self.running.contains(lsn)
+        self.started.contains(lsn)
     }
 
     /// Takes the records that became ready.
@@ -66,29 +66,34 @@ impl Schedule {
 
     /// The record at `lsn` has been executed.
     pub(crate) fn applied(&mut self, lsn: Lsn, log: &Log) {
-        if !self.running.remove(lsn) {
+        if !self.is_running(lsn) {
             return;
         }
         self.finish(lsn, log);
         self.pass_floors(log);
     }
 
+    fn is_running(&self, lsn: Lsn) -> bool {
+        self.started.contains(lsn) && !self.done.contains(lsn)
+    }
+
     /// A victim that runs is passed when it is done, all others at once.
     fn cover(&mut self, victims: &Tail) {
-        self.covered.union_with(victims);
-        if self.running.intersects(victims) {
-            let mut idle = victims.clone();
-            idle.difference_with(&self.running);
-            self.passed.insert_all(&idle);
-        } else {
-            self.passed.insert_all(victims);
+        if victims.is_empty() {
+            return;
         }
+        self.covered.union_with(victims);
+        let mut idle = victims.clone();
+        for lsn in victims.iter().filter(|lsn| self.is_running(*lsn)) {
+            idle.remove(lsn);
+        }
+        self.passed.insert_all(&idle);
     }
 
     /// Starts the record, or leaves it with the first thing that it waits for.
     fn consider(&mut self, record: &Arc<Record>, log: &Log) {
         let lsn = record.lsn;
-        if self.done.contains(lsn) || self.covered.contains(lsn) || self.running.contains(lsn) {
+        if self.started.contains(lsn) || self.covered.contains(lsn) {
             return;
         }
         if self.passed.offset() < record.floor {
@@ -96,13 +101,13 @@ impl Schedule {
             return;
         }
         let open = record.depends.iter().find(|d| !self.done.contains(*d));
-        let busy = || record.overrides.iter().find(|o| self.running.contains(*o));
+        let busy = || record.overrides.iter().find(|o| self.is_running(*o));
         if let Some(blocker) = open.or_else(busy) {
             self.waiting.entry(blocker).or_default().push(lsn);
             return;
         }
         if record.command().is_some() {
-            self.running.insert(lsn);
+            self.started.insert(lsn);
             self.ready.push(record.clone());
         } else {
             self.finish(lsn, log);
@@ -113,7 +118,10 @@ impl Schedule {
     /// A victim that was done before may have come to be held since: its overrides count too.
     fn finish(&mut self, lsn: Lsn, log: &Log) {
         self.mark(lsn, log);
-        let mut open: SmallVec<[Arc<Record>; 4]> = log.get(lsn).cloned().into_iter().collect();
+        let Some(record) = log.get(lsn).filter(|record| !record.overrides.is_empty()) else {
+            return;
+        };
+        let mut open: SmallVec<[Arc<Record>; 4]> = smallvec![record.clone()];
         while let Some(record) = open.pop() {
             for victim in record.overrides.iter() {
                 self.mark(victim, log);
@@ -128,6 +136,7 @@ impl Schedule {
         if !self.done.insert(lsn) {
             return;
         }
+        self.started.insert(lsn);
         self.passed.insert(lsn);
         if !self.waiting.is_empty()
             && let Some(waiting) = self.waiting.remove(&lsn)
