@@ -6,14 +6,23 @@
 //! What is *not* simulated: CPU time (zero unless [`Spec::cpu`] says otherwise), the client's own
 //! link (it stands beside a replica), and disks that lie. A crash keeps exactly what was durable.
 
+mod bound;
+mod clients;
+mod disk;
+mod net;
 mod network;
 mod outcome;
+mod queue;
+mod sides;
 mod spec;
 mod time;
+mod weather;
+mod workers;
+mod world;
 
 pub use network::Network;
 pub use outcome::{LeaderChange, OpResult, Outcome};
-pub use spec::{Act, Finish, Kind, LinkKind, Load, Op, Preload, Side, Spec, SpecError};
+pub use spec::{Act, Finish, Kind, LinkKind, Load, Op, Preload, Routing, Side, Spec, SpecError};
 pub use time::Time;
 
 /// Runs `spec` to its end. The outcome depends on nothing but the spec.
@@ -23,7 +32,13 @@ pub use time::Time;
 /// the run early and stands in [`Outcome::violations`].
 pub fn run(spec: &Spec) -> Result<Outcome, SpecError> {
     spec.check()?;
-    Err(SpecError::NoSuchSide(spec.side))
+    match spec.side {
+        #[cfg(feature = "compare")]
+        Side::Raft => Ok(world::run::<sides::raft::RaftReplica>(spec)),
+        Side::Traft | Side::TraftSerial => Ok(world::run::<sides::traft::TraftReplica>(spec)),
+        #[cfg(not(feature = "compare"))]
+        Side::Raft => Err(SpecError::NoSuchSide(Side::Raft)),
+    }
 }
 
 /// The least latency that any protocol could give each operation of `spec` on the same weather,
@@ -33,6 +48,5 @@ pub fn run(spec: &Spec) -> Result<Outcome, SpecError> {
 /// What is wrong with the spec, see [`SpecError`].
 pub fn bound(spec: &Spec, link: LinkKind) -> Result<Vec<Option<Time>>, SpecError> {
     spec.check()?;
-    let _ = link;
-    Err(SpecError::NoSuchSide(spec.side))
+    Ok(bound::bound(spec, link))
 }

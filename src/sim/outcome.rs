@@ -52,6 +52,9 @@ pub struct Outcome {
     pub term_before: u64,
     /// When a replica began to campaign (or to ask whether it may), and which.
     pub campaigns: Vec<(Time, usize)>,
+    /// Operations of which a replica lost track: they may or may not have taken effect. They are
+    /// among the unfinished.
+    pub unknown: u64,
     /// Violated invariants, each beginning with its number; the first one ended the run.
     pub violations: Vec<String>,
     /// When the run ended.

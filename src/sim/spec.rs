@@ -69,8 +69,8 @@ pub struct Op {
     pub cost: Time,
     /// Free for the caller, so that kinds of operations get rows of their own.
     pub class: u8,
-    /// The client stands beside this replica: it hands the operation to it and takes the answer
-    /// from it, in no time. If that replica does not lead, it forwards as its protocol does.
+    /// The client stands beside this replica: it hands the operation in there and takes the answer
+    /// there, in no time. What happens if that replica does not lead: [`Spec::routing`].
     pub site: usize,
 }
 
@@ -117,6 +117,20 @@ impl Load {
     pub fn ops(&self) -> impl Iterator<Item = &Op> {
         (0..self.len()).map(|index| self.op(index))
     }
+}
+
+/// What becomes of an operation that is handed in where no leader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// The client goes to the leader that the replica names, over a connection of its own that
+    /// takes the network's delay both ways and loses nothing. Nobody named: it waits and asks
+    /// again.
+    Travel,
+    /// The client waits until the replica beside it leads.
+    Wait,
+    /// The replica passes writes on in a message that can be lost; the outcome can then remain
+    /// unknown. Where the protocol does not do it, as `Travel`.
+    Forward,
 }
 
 /// When an operation counts as finished.
@@ -179,6 +193,8 @@ pub struct Spec {
     pub load: Load,
     /// When an operation counts as finished.
     pub finish: Finish,
+    /// What becomes of an operation that is handed in where no leader is.
+    pub routing: Routing,
     /// Elected, in good weather, before the load starts. `None`: nobody is, a cold start.
     pub leader: Option<usize>,
     /// These are isolated from before that election until a script says `Rejoin`.
@@ -207,8 +223,16 @@ pub struct Spec {
     pub until: Time,
 }
 
+impl Preload {
+    /// How many commands `replica` holds.
+    pub fn held(&self, replica: usize) -> u64 {
+        let missing = self.missing.iter().find(|(id, _)| *id == replica);
+        self.count - missing.map_or(0, |(_, n)| (*n).min(self.count))
+    }
+}
+
 impl Spec {
-    /// A spec with the stated defaults: seed 1, leader 0, client's answers count, a tick of 1 ms,
+    /// A spec with the stated defaults: seed 1, leader 0, client's answers count, clients travel, a tick of 1 ms,
     /// resending after 1.5 times the largest round trip with jitter left out, free syncs and CPU,
     /// four workers, an empty script, an hour.
     pub fn new(side: Side, link: LinkKind, replicas: usize, network: Network, load: Load) -> Spec {
@@ -220,6 +244,7 @@ impl Spec {
             link,
             load,
             finish: Finish::Answered,
+            routing: Routing::Travel,
             leader: Some(0),
             away: Vec::new(),
             successor: None,

@@ -1,0 +1,476 @@
+//! The event loop.
+
+use super::clients::Clients;
+use super::disk::Disk;
+use super::net::{Arrived, Links, Wire};
+use super::queue::Queue;
+use super::sides::{Effect, Input, Replica};
+use super::workers::Workers;
+use super::{Act, Finish, Kind, LeaderChange, Outcome, Routing, Spec, Time};
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+
+/// What can happen.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// A unit of time has passed at every replica.
+    Tick,
+    /// The leader of the spec campaigns, before the load.
+    Elect,
+    /// An open load has an operation due.
+    Issue,
+    /// A client that travels comes to a replica with its operation.
+    HandIn { op: u32, replica: u32 },
+    /// A client that travelled is back with its answer.
+    Back { op: u32 },
+    /// The next act of the script is due.
+    Act,
+    /// Something on a link.
+    Wire(Wire),
+    /// The replica has come to the message at the head of its inbox (only with CPU time).
+    Handle { replica: u32, life: u32 },
+    /// A sync has ended.
+    Synced { replica: u32, life: u32 },
+    /// A command has been executed that cost something.
+    Executed { replica: u32, life: u32, job: Job },
+}
+
+/// Something that an apply worker does.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    /// The number to report to the replica; none for a read.
+    number: Option<u64>,
+    /// Who waits for the result.
+    op: Option<usize>,
+}
+
+/// A replica and what belongs to it.
+struct Node<R: Replica> {
+    /// Absent while crashed.
+    replica: Option<R>,
+    /// Present while crashed.
+    left: Option<R::Disk>,
+    /// Rises with each crash, so that events of an earlier life are ignored.
+    life: u32,
+    disk: Disk,
+    workers: Workers<Job>,
+    /// When it has handled all that it was given.
+    busy_until: Time,
+    inbox: std::collections::VecDeque<Arrived<R::Message>>,
+}
+
+/// A run.
+pub(super) struct World<'a, R: Replica> {
+    spec: &'a Spec,
+    /// Internal time of the start of the load.
+    origin: Time,
+    now: Time,
+    queue: Queue<Event>,
+    nodes: Vec<Node<R>>,
+    links: Links<R::Message>,
+    clients: Clients,
+    /// How many acts of the script are over.
+    acts: usize,
+    /// What executing a body costs, for those that cost something.
+    costs: FxHashMap<Bytes, Time>,
+    /// Replicas that have handled something and were not drained.
+    dirty: BTreeSet<usize>,
+    outcome: Outcome,
+    effects: Vec<Effect<R::Message>>,
+    arrived: Vec<Arrived<R::Message>>,
+}
+
+/// Runs `spec` with replicas of kind `R`.
+pub(super) fn run<R: Replica>(spec: &Spec) -> Outcome {
+    let mut world: World<'_, R> = World::new(spec);
+    world.prepare();
+    world.go();
+    world.finish()
+}
+
+impl<'a, R: Replica> World<'a, R> {
+    fn new(spec: &'a Spec) -> World<'a, R> {
+        let origin = warm_up(spec);
+        let node = |(id, disk)| Node {
+            replica: Some(R::start(spec, id, disk)),
+            left: None,
+            life: 0,
+            disk: Disk::default(),
+            workers: Workers::new(R::workers(spec.workers)),
+            busy_until: Time::ZERO,
+            inbox: std::collections::VecDeque::new(),
+        };
+        let costly = spec.load.ops().filter(|op| op.cost > Time::ZERO);
+        World {
+            spec,
+            origin,
+            now: Time::ZERO,
+            queue: Queue::new(),
+            nodes: R::disks(spec).into_iter().enumerate().map(node).collect(),
+            links: Links::new(&spec.network, spec.link, spec.seed, origin, spec.replicas),
+            clients: Clients::new(spec),
+            acts: 0,
+            costs: costly.map(|op| (op.command.body.clone(), op.cost)).collect(),
+            dirty: BTreeSet::new(),
+            outcome: Outcome::default(),
+            effects: Vec::new(),
+            arrived: Vec::new(),
+        }
+    }
+
+    fn prepare(&mut self) {
+        for away in &self.spec.away {
+            self.isolate(*away, true);
+        }
+        if self.spec.leader.is_some() {
+            self.queue.put(Time::ZERO, Event::Elect);
+        }
+        self.queue.put(self.spec.tick, Event::Tick);
+        self.queue.put(self.origin, Event::Issue);
+        if let Some((at, _)) = self.spec.script.first() {
+            self.queue.put(self.origin + *at, Event::Act);
+        }
+    }
+
+    fn go(&mut self) {
+        let end = self.origin + self.spec.until;
+        while let Some(at) = self.queue.next_at() {
+            if at > end {
+                break;
+            }
+            self.now = at;
+            while self.queue.next_at() == Some(at) {
+                if let Some((_, event)) = self.queue.take() {
+                    self.outcome.events += 1;
+                    self.happen(event);
+                }
+            }
+            self.settle();
+            if self.is_over() {
+                return;
+            }
+        }
+        self.now = end;
+    }
+
+    /// Whether nothing is left to wait for. A run without operations goes on to its end.
+    fn is_over(&self) -> bool {
+        !self.outcome.violations.is_empty()
+            || (!self.spec.load.is_empty()
+                && self.acts == self.spec.script.len()
+                && self.clients.are_done(&self.spec.load))
+    }
+
+    fn finish(mut self) -> Outcome {
+        self.outcome.ops = self.clients.results;
+        self.outcome.ended = self.now - self.origin;
+        self.outcome.bytes = self.links.bytes;
+        self.outcome
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Tick => {
+                for replica in 0..self.nodes.len() {
+                    self.give(replica, Input::Tick);
+                    self.retry(replica);
+                }
+                self.queue.put(self.now + self.spec.tick, Event::Tick);
+            }
+            Event::Elect => {
+                if let Some(leader) = self.spec.leader {
+                    self.give(leader, Input::Campaign);
+                }
+            }
+            Event::Issue => self.begin_load(),
+            Event::HandIn { op, replica } => self.hand_in(op as usize, replica as usize),
+            Event::Back { op } => self.done(op as usize),
+            Event::Act => self.act(),
+            Event::Wire(wire) => self.wire(wire),
+            Event::Handle { replica, life } => self.handle_inbox(replica as usize, life),
+            Event::Synced { replica, life } => self.synced(replica as usize, life),
+            Event::Executed { replica, life, job } => {
+                let replica = replica as usize;
+                if self.nodes[replica].life == life {
+                    self.nodes[replica].workers.end();
+                    self.executed(replica, job);
+                    self.execute(replica);
+                }
+            }
+        }
+    }
+
+    /// Hands `input` to a replica, unless it is down.
+    fn give(&mut self, replica: usize, input: Input<R::Message>) {
+        if let Some(alive) = self.nodes[replica].replica.as_mut() {
+            alive.handle(self.spec, input);
+            self.dirty.insert(replica);
+        }
+    }
+
+    /// Carries out what the replicas want done, until nothing more comes of it at this instant.
+    fn settle(&mut self) {
+        while let Some(replica) = self.dirty.pop_first() {
+            let mut effects = std::mem::take(&mut self.effects);
+            if let Some(alive) = self.nodes[replica].replica.as_mut() {
+                alive.drain(self.spec, &mut effects);
+            }
+            for effect in effects.drain(..) {
+                self.carry_out(replica, effect);
+            }
+            self.effects = effects;
+        }
+    }
+
+    fn carry_out(&mut self, replica: usize, effect: Effect<R::Message>) {
+        match effect {
+            Effect::Send { to, message, bytes, records } => {
+                if self.now >= self.origin {
+                    self.outcome.messages += 1;
+                    self.outcome.records_sent += records;
+                }
+                let queue = &mut self.queue;
+                let mut later = |at, wire| queue.put(at, Event::Wire(wire));
+                self.links.send(self.now, (replica, to), message, bytes, &mut later);
+            }
+            Effect::Persist(number) => {
+                let Node { disk, life, .. } = &mut self.nodes[replica];
+                let due = disk.write(self.now, number, self.spec.sync_delay);
+                if due > self.now {
+                    let event = Event::Synced { replica: replica as u32, life: *life };
+                    self.queue.put(due, event);
+                } else {
+                    self.synced(replica, self.nodes[replica].life);
+                }
+            }
+            Effect::Apply { number, body, op } => {
+                if let Some(op) = op.filter(|_| self.spec.finish == Finish::Committed) {
+                    self.answer(replica, op);
+                }
+                let cost = self.costs.get(&body).copied().unwrap_or_default();
+                self.nodes[replica].workers.give(cost, Job { number: Some(number), op });
+                self.execute(replica);
+            }
+            Effect::Committed { op } => {
+                let blind = self.spec.load.op(op).command.footprint.is_blind();
+                if blind || self.spec.finish == Finish::Committed {
+                    self.answer(replica, op);
+                }
+            }
+            Effect::ReadReady { op } => {
+                if self.spec.finish == Finish::Committed {
+                    self.answer(replica, op);
+                }
+                let cost = self.spec.load.op(op).cost;
+                self.nodes[replica].workers.give(cost, Job { number: None, op: Some(op) });
+                self.execute(replica);
+            }
+            Effect::Refused { op, hint } => self.refused(replica, op, hint),
+            Effect::Lost => self.outcome.unknown += 1,
+            Effect::Leads { term } => {
+                self.retry(replica);
+                if self.now >= self.origin {
+                    let at = self.now - self.origin;
+                    self.outcome.leaders.push(LeaderChange { at, term, replica });
+                }
+            }
+            Effect::Follows => self.retry(replica),
+            Effect::Campaigns => {
+                if self.now >= self.origin {
+                    self.outcome.campaigns.push((self.now - self.origin, replica));
+                }
+            }
+        }
+    }
+
+    /// Lets the workers of a replica begin what they can.
+    fn execute(&mut self, replica: usize) {
+        while let Some((cost, job)) = self.nodes[replica].workers.begin() {
+            if cost > Time::ZERO {
+                let (life, replica) = (self.nodes[replica].life, replica as u32);
+                self.queue.put(self.now + cost, Event::Executed { replica, life, job });
+            } else {
+                self.executed(replica, job);
+            }
+        }
+    }
+
+    fn executed(&mut self, replica: usize, job: Job) {
+        if let Some(op) = job.op {
+            self.answer(replica, op);
+        }
+        if let Some(number) = job.number {
+            self.outcome.records_applied += u64::from(self.now >= self.origin);
+            self.give(replica, Input::Applied(number));
+        }
+    }
+
+    fn synced(&mut self, replica: usize, life: u32) {
+        if self.nodes[replica].life != life {
+            return;
+        }
+        if let Some(number) = self.nodes[replica].disk.durable(self.now) {
+            self.give(replica, Input::Persisted(number));
+        }
+    }
+
+    /// A client at `replica` has its answer, and takes it home.
+    fn answer(&mut self, replica: usize, op: usize) {
+        let site = self.spec.load.op(op).site;
+        if site == replica {
+            self.done(op);
+        } else {
+            let home = self.now + self.spec.network.one_way[replica][site];
+            self.queue.put(home, Event::Back { op: op as u32 });
+        }
+    }
+
+    /// A client was sent away by `replica`.
+    fn refused(&mut self, replica: usize, op: usize, hint: Option<usize>) {
+        let site = self.spec.load.op(op).site;
+        match hint.filter(|hint| *hint != replica && self.spec.routing != Routing::Wait) {
+            Some(hint) => {
+                let there = self.now + self.spec.network.one_way[replica][hint];
+                self.queue.put(there, Event::HandIn { op: op as u32, replica: hint as u32 });
+            }
+            None => self.clients.park(site, op),
+        }
+    }
+
+    /// An operation is done; in a closed loop the next one is issued.
+    fn done(&mut self, op: usize) {
+        self.clients.finish(op, self.now - self.origin);
+        if self.clients.next_at(&self.spec.load).is_none() {
+            self.issue();
+        }
+    }
+
+    /// The load starts, or an operation of an open load is due.
+    fn begin_load(&mut self) {
+        if self.now == self.origin {
+            self.links.bytes = 0;
+        }
+        self.issue();
+        if let Some(at) = self.clients.next_at(&self.spec.load) {
+            self.queue.put(self.origin + at, Event::Issue);
+        }
+    }
+
+    fn issue(&mut self) {
+        while let Some(op) = self.clients.issue(&self.spec.load, self.now - self.origin) {
+            self.hand_in(op, self.spec.load.op(op).site);
+        }
+    }
+
+    fn hand_in(&mut self, op: usize, replica: usize) {
+        let issued = self.spec.load.op(op);
+        if self.nodes[replica].replica.is_none() {
+            self.clients.park(issued.site, op);
+            return;
+        }
+        match issued.kind {
+            Kind::Write => self.give(replica, Input::Propose { op }),
+            Kind::Read => self.give(replica, Input::Read { op }),
+        }
+    }
+
+    /// Clients of a site hand in again what was refused.
+    fn retry(&mut self, site: usize) {
+        for op in self.clients.parked(site) {
+            self.hand_in(op, site);
+        }
+    }
+
+    fn wire(&mut self, wire: Wire) {
+        let queue = &mut self.queue;
+        let mut later = |at, wire| queue.put(at, Event::Wire(wire));
+        let mut arrived = std::mem::take(&mut self.arrived);
+        self.links.happen(self.now, wire, &mut later, &mut arrived);
+        for message in arrived.drain(..) {
+            self.receive(message);
+        }
+        self.arrived = arrived;
+    }
+
+    fn receive(&mut self, Arrived { to, message }: Arrived<R::Message>) {
+        if self.spec.cpu == Time::ZERO {
+            self.give(to, Input::Receive { message });
+            return;
+        }
+        let node = &mut self.nodes[to];
+        if node.replica.is_some() {
+            node.busy_until = node.busy_until.max(self.now) + self.spec.cpu;
+            node.inbox.push_back(Arrived { to, message });
+            let event = Event::Handle { replica: to as u32, life: node.life };
+            self.queue.put(node.busy_until, event);
+        }
+    }
+
+    fn handle_inbox(&mut self, replica: usize, life: u32) {
+        if self.nodes[replica].life != life {
+            return;
+        }
+        if let Some(Arrived { message, .. }) = self.nodes[replica].inbox.pop_front() {
+            self.give(replica, Input::Receive { message });
+        }
+    }
+
+    fn act(&mut self) {
+        let (_, act) = self.spec.script[self.acts];
+        self.acts += 1;
+        match act {
+            Act::Crash(replica) => self.crash(replica),
+            Act::Restart(replica) => self.restart(replica),
+            Act::Cut(from, to) => self.links.cut(from, to, true),
+            Act::Heal(from, to) => self.links.cut(from, to, false),
+            Act::Isolate(replica) => self.isolate(replica, true),
+            Act::Rejoin(replica) => self.isolate(replica, false),
+            Act::Campaign(replica) => self.give(replica, Input::Campaign),
+        }
+        if let Some((at, _)) = self.spec.script.get(self.acts) {
+            self.queue.put(self.origin + *at, Event::Act);
+        }
+    }
+
+    fn isolate(&mut self, replica: usize, cut: bool) {
+        for other in (0..self.nodes.len()).filter(|other| *other != replica) {
+            self.links.cut(replica, other, cut);
+            self.links.cut(other, replica, cut);
+        }
+    }
+
+    fn crash(&mut self, replica: usize) {
+        let workers = Workers::new(R::workers(self.spec.workers));
+        let node = &mut self.nodes[replica];
+        if let Some(alive) = node.replica.take() {
+            node.left = Some(alive.crash());
+            node.life += 1;
+            node.disk = Disk::default();
+            node.workers = workers;
+            node.busy_until = self.now;
+            node.inbox.clear();
+            self.dirty.remove(&replica);
+            self.links.crash(replica, self.now);
+        }
+    }
+
+    fn restart(&mut self, replica: usize) {
+        let node = &mut self.nodes[replica];
+        if let Some(disk) = node.left.take() {
+            node.replica = Some(R::start(self.spec, replica, disk));
+            self.dirty.insert(replica);
+            self.retry(replica);
+        }
+    }
+}
+
+/// How long before the load the election is held: enough for several elections to fail, in whole
+/// ticks, so that the clock of the load is the same for every protocol.
+fn warm_up(spec: &Spec) -> Time {
+    if spec.leader.is_none() {
+        return Time::ZERO;
+    }
+    let least = spec.network.largest_rtt().scaled(10.0) + spec.election_timeout.scaled(3.0);
+    Time(least.0.div_ceil(spec.tick.0) * spec.tick.0)
+}
