@@ -1,0 +1,154 @@
+//! A lean log for the crate: what `raft::Storage` asks for, and nothing copied but what is given.
+
+use crate::sim::Spec;
+use bytes::Bytes;
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::{Error, GetEntriesContext, RaftState, Result, Storage, StorageError};
+use std::collections::VecDeque;
+
+/// The log of one replica. A preloaded history is not kept but made when it is asked for, so that
+/// a million commands cost nothing; all of it was written in term 1.
+///
+/// The crate reads what it wrote before that is durable, so the log knows how much is: a crash
+/// goes back to that.
+#[derive(Clone)]
+pub(crate) struct Log {
+    /// Indices `1 ..= preloaded` are the history.
+    preloaded: u64,
+    command: Option<fn(u64) -> crate::base::Command>,
+    /// Indices from `preloaded + 1` on.
+    tail: Vec<Entry>,
+    pub(super) hard_state: HardState,
+    voters: ConfState,
+    /// What a crash leaves: how much of the tail, and which hard state.
+    durable: (usize, HardState),
+    /// Writes under way: their number, and what is durable once they are.
+    under_way: VecDeque<(u64, usize, HardState)>,
+}
+
+impl Log {
+    /// The log of replica `id` before its first life.
+    pub(super) fn new(spec: &Spec, id: usize) -> Log {
+        let mut voters = ConfState::default();
+        voters.set_voters((1..=spec.replicas as u64).collect());
+        let mut hard_state = HardState::default();
+        let mut log = Log {
+            preloaded: 0,
+            command: None,
+            tail: Vec::new(),
+            hard_state: hard_state.clone(),
+            voters,
+            durable: (0, HardState::default()),
+            under_way: VecDeque::new(),
+        };
+        if let Some(preload) = &spec.preload {
+            log.preloaded = preload.held(id);
+            log.command = Some(preload.command);
+            hard_state.term = 1;
+            hard_state.commit = log.preloaded;
+            log.hard_state = hard_state.clone();
+            log.durable = (0, hard_state);
+        }
+        log
+    }
+
+    /// How much is applied before the first life.
+    pub(super) fn preloaded(&self) -> u64 {
+        self.preloaded
+    }
+
+    /// Writes entries, replacing those from the first of them on.
+    pub(super) fn append(&mut self, entries: &[Entry]) {
+        let Some(first) = entries.first() else { return };
+        let at = first.index.saturating_sub(self.preloaded + 1) as usize;
+        self.tail.truncate(at);
+        self.durable.0 = self.durable.0.min(at);
+        for (_, kept, _) in &mut self.under_way {
+            *kept = (*kept).min(at);
+        }
+        self.tail.extend_from_slice(entries);
+    }
+
+    /// All that was written so far becomes durable by the write of this number.
+    pub(super) fn write(&mut self, number: u64) {
+        self.under_way.push_back((number, self.tail.len(), self.hard_state.clone()));
+    }
+
+    /// The writes up to this number are durable.
+    pub(super) fn persisted(&mut self, number: u64) {
+        while let Some((_, kept, hard_state)) = self.under_way.pop_front_if(|w| w.0 <= number) {
+            self.durable = (kept, hard_state);
+        }
+    }
+
+    /// Back to what is durable.
+    pub(super) fn crash(mut self) -> Log {
+        self.under_way.clear();
+        self.tail.truncate(self.durable.0);
+        self.hard_state = self.durable.1.clone();
+        self.hard_state.commit = self.hard_state.commit.min(self.last());
+        self
+    }
+
+    fn last(&self) -> u64 {
+        self.preloaded + self.tail.len() as u64
+    }
+
+    fn entry(&self, index: u64) -> Option<Entry> {
+        if index > self.preloaded {
+            return self.tail.get((index - self.preloaded - 1) as usize).cloned();
+        }
+        let body = self.command.map_or(Bytes::new(), |command| command(index - 1).body);
+        Some(Entry { term: 1, index, data: body, ..Entry::default() })
+    }
+}
+
+impl Storage for Log {
+    fn initial_state(&self) -> Result<RaftState> {
+        Ok(RaftState::new(self.hard_state.clone(), self.voters.clone()))
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _context: GetEntriesContext,
+    ) -> Result<Vec<Entry>> {
+        let max_size = max_size.into().unwrap_or(u64::MAX);
+        let mut entries = Vec::new();
+        let mut size = 0;
+        for index in low..high {
+            let entry = self.entry(index).ok_or(Error::Store(StorageError::Unavailable))?;
+            size += u64::from(protobuf::Message::compute_size(&entry));
+            if size > max_size && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    fn term(&self, index: u64) -> Result<u64> {
+        match index {
+            0 => Ok(0),
+            _ if index <= self.preloaded => Ok(1),
+            _ => {
+                let entry = self.tail.get((index - self.preloaded - 1) as usize);
+                entry.map(|entry| entry.term).ok_or(Error::Store(StorageError::Unavailable))
+            }
+        }
+    }
+
+    fn first_index(&self) -> Result<u64> {
+        Ok(1)
+    }
+
+    fn last_index(&self) -> Result<u64> {
+        Ok(self.last())
+    }
+
+    fn snapshot(&self, _request_index: u64, _to: u64) -> Result<Snapshot> {
+        Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+    }
+}
