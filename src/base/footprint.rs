@@ -1,7 +1,6 @@
 //! What a command reads and writes: the source of all interference.
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -59,8 +58,20 @@ impl KeyRange {
 /// `k` is `k` with a zero byte at its end), the runs are sorted and neither overlap nor touch; a
 /// run of one key is a point, every other one a range.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct KeySet {
-    points: SmallVec<[Key; 1]>,
+pub struct KeySet(Keys);
+
+/// Most sets are one key; that form takes no memory of its own and keeps records small.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+enum Keys {
+    #[default]
+    None,
+    One(Key),
+    Many(Box<Many>),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Many {
+    points: Vec<Key>,
     ranges: Vec<KeyRange>,
     /// The bytes of its keys, counted once: flow control asks for every record several times.
     size: usize,
@@ -74,9 +85,7 @@ impl KeySet {
 
     /// One key. Does not allocate.
     pub fn point(key: impl Into<Key>) -> KeySet {
-        let key = key.into();
-        let size = key.len();
-        KeySet { points: SmallVec::from_buf([key]), ranges: Vec::new(), size }
+        KeySet(Keys::One(key.into()))
     }
 
     /// Any points and ranges, brought into canonical form.
@@ -95,30 +104,49 @@ impl KeySet {
             }
             joins
         });
-        let mut set = KeySet::new();
+        let mut set = Many::default();
         for Run { start, end } in runs {
             match end {
                 RunEnd::With(last) if last == start => set.points.push(start),
                 end => set.ranges.push(KeyRange { start, end: end.bound() }),
             }
         }
-        set.size = set.count_bytes();
-        set
+        KeySet::canonical(set)
+    }
+
+    fn canonical(mut set: Many) -> KeySet {
+        KeySet(match (set.points.len(), set.ranges.len()) {
+            (0, 0) => Keys::None,
+            (1, 0) => Keys::One(set.points.swap_remove(0)),
+            _ => {
+                let range = |r: &KeyRange| r.start.len() + r.end.as_ref().map_or(0, Bytes::len);
+                set.size = set.points.iter().map(Bytes::len).sum::<usize>()
+                    + set.ranges.iter().map(range).sum::<usize>();
+                Keys::Many(Box::new(set))
+            }
+        })
     }
 
     /// The single keys, sorted.
     pub fn points(&self) -> &[Key] {
-        &self.points
+        match &self.0 {
+            Keys::None => &[],
+            Keys::One(key) => std::slice::from_ref(key),
+            Keys::Many(many) => &many.points,
+        }
     }
 
     /// The ranges, sorted.
     pub fn ranges(&self) -> &[KeyRange] {
-        &self.ranges
+        match &self.0 {
+            Keys::None | Keys::One(_) => &[],
+            Keys::Many(many) => &many.ranges,
+        }
     }
 
     /// Whether no key is in it.
     pub fn is_empty(&self) -> bool {
-        self.points.is_empty() && self.ranges.is_empty()
+        matches!(self.0, Keys::None)
     }
 
     /// Whether `key` is in it. Logarithmic.
@@ -130,31 +158,29 @@ impl KeySet {
     /// other set, and one over both sets' ranges.
     pub fn intersects(&self, other: &KeySet) -> bool {
         let (few, many) =
-            if self.points.len() <= other.points.len() { (self, other) } else { (other, self) };
-        few.points.iter().any(|p| many.contains(p))
-            || (!few.ranges.is_empty() && many.points.iter().any(|p| few.has_range_with(p)))
-            || (!few.ranges.is_empty() && ranges_meet(&few.ranges, &many.ranges))
+            if self.points().len() <= other.points().len() { (self, other) } else { (other, self) };
+        few.points().iter().any(|p| many.contains(p))
+            || (!few.ranges().is_empty() && many.points().iter().any(|p| few.has_range_with(p)))
+            || (!few.ranges().is_empty() && ranges_meet(few.ranges(), many.ranges()))
     }
 
     /// Whether every key of `other` is in this one.
     pub fn covers(&self, other: &KeySet) -> bool {
         let whole = |r: &KeyRange| self.range_at(&r.start).is_some_and(|mine| mine.covers(r));
-        other.points.iter().all(|p| self.contains(p)) && other.ranges.iter().all(whole)
+        other.points().iter().all(|p| self.contains(p)) && other.ranges().iter().all(whole)
     }
 
     /// The bytes of its keys: what it costs to keep or send.
     pub fn size(&self) -> usize {
-        self.size
-    }
-
-    fn count_bytes(&self) -> usize {
-        let range = |r: &KeyRange| r.start.len() + r.end.as_ref().map_or(0, Bytes::len);
-        self.points.iter().map(Bytes::len).sum::<usize>()
-            + self.ranges.iter().map(range).sum::<usize>()
+        match &self.0 {
+            Keys::None => 0,
+            Keys::One(key) => key.len(),
+            Keys::Many(many) => many.size,
+        }
     }
 
     fn has_point(&self, key: &[u8]) -> bool {
-        match &self.points[..] {
+        match self.points() {
             [] => false,
             [point] => point == key,
             points => points.binary_search_by(|p| p[..].cmp(key)).is_ok(),
@@ -167,8 +193,8 @@ impl KeySet {
 
     /// The last range that starts at or below `key`: the only one that can hold it.
     fn range_at(&self, key: &[u8]) -> Option<&KeyRange> {
-        let after = self.ranges.partition_point(|r| r.start <= *key);
-        self.ranges[..after].last()
+        let after = self.ranges().partition_point(|r| r.start <= *key);
+        self.ranges()[..after].last()
     }
 }
 
@@ -285,13 +311,13 @@ pub struct Footprint {
 impl Footprint {
     /// Reads and writes every key: the command waits for all before it, and all after wait for it.
     pub fn everything() -> Footprint {
-        let all = || KeySet { points: SmallVec::new(), ranges: vec![KeyRange::ALL], size: 0 };
+        let all = || KeySet::from_parts([], [KeyRange::ALL]);
         Footprint { reads: all(), writes: all() }
     }
 
     /// Whether it reads and writes every key.
     pub fn is_everything(&self) -> bool {
-        self.reads.ranges == [KeyRange::ALL] && self.writes.ranges == [KeyRange::ALL]
+        self.reads.ranges() == [KeyRange::ALL] && self.writes.ranges() == [KeyRange::ALL]
     }
 
     /// Reads `keys`.
@@ -330,8 +356,8 @@ impl Footprint {
 impl fmt::Display for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |key: &Key| key.escape_ascii().to_string();
-        let points = self.points.iter().map(text);
-        let ranges = self.ranges.iter().map(|r| {
+        let points = self.points().iter().map(text);
+        let ranges = self.ranges().iter().map(|r| {
             format!("[{} {})", text(&r.start), r.end.as_ref().map_or("..".to_string(), text))
         });
         f.write_str(&points.chain(ranges).collect::<Vec<_>>().join(","))

@@ -3,7 +3,7 @@
 use super::lead::Leadership;
 use super::log::Log;
 use super::peer::Peer;
-use crate::base::{Lsn, Payload, Record};
+use crate::base::{Lsn, Payload};
 use crate::quorum::Compiled;
 use smallvec::{SmallVec, smallvec};
 use std::collections::VecDeque;
@@ -70,15 +70,19 @@ impl Leadership {
     /// A quorum at this leader id is one half of committing; every bit of `depends` settled the
     /// other. A membership has its own rule, the barrier, unless it is known to have passed it.
     fn try_commit(&mut self, lsn: Lsn, log: &Log) {
-        let Some(record) = log.get(lsn) else { return };
-        let barred = matches!(record.payload, Payload::Membership(_));
-        if barred && Some(lsn) > self.membership_at {
-            return;
+        let Some(brief) = log.brief(lsn) else { return };
+        if brief.depends || !brief.command {
+            let Some(record) = log.get(lsn) else { return };
+            let barred = matches!(record.payload, Payload::Membership(_));
+            if barred && Some(lsn) > self.membership_at {
+                return;
+            }
+            if let Some(open) = record.depends.iter().find(|d| !self.settled.contains(*d)) {
+                self.parked.entry(open).or_default().push(lsn);
+                return;
+            }
         }
-        match record.depends.iter().find(|d| !self.settled.contains(*d)) {
-            Some(open) => self.parked.entry(open).or_default().push(lsn),
-            None => self.settle(lsn, log),
-        }
+        self.settle(lsn, log);
     }
 
     /// Seen to commit: the record and what it overrides are settled, and with them whatever only
@@ -86,11 +90,11 @@ impl Leadership {
     fn settle(&mut self, lsn: Lsn, log: &Log) {
         let mut committed: SmallVec<[Lsn; 8]> = smallvec![lsn];
         while let Some(lsn) = committed.pop() {
-            let Some(record) = log.get(lsn) else { continue };
             self.note_settled(lsn, log, &mut committed);
-            if record.overrides.is_empty() {
+            if !log.brief(lsn).is_some_and(|brief| brief.overrides) {
                 continue;
             }
+            let Some(record) = log.get(lsn) else { continue };
             for victim in record.overrides.iter() {
                 self.note_settled(victim, log, &mut committed);
             }
@@ -160,8 +164,10 @@ impl Leadership {
 
     /// A record that was settled before has reached one more replica.
     fn cover_peer(&mut self, bit: u64, lsn: Lsn, log: &Log) {
-        let overrides = |record: &Record| !record.overrides.is_empty();
-        let Some(record) = log.get(lsn).filter(|record| overrides(record)) else { return };
+        if !log.brief(lsn).is_some_and(|brief| brief.overrides) {
+            return;
+        }
+        let Some(record) = log.get(lsn) else { return };
         if bit == self.bit {
             self.own_covered.union_with(&record.overrides);
         } else if let Some(peer) = self.peers.iter_mut().find(|peer| peer.bit == bit) {

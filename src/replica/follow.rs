@@ -114,17 +114,23 @@ impl Replica {
 
     /// A position is settled: if its record is here, its client may be answered and it may run.
     pub(super) fn on_settled(&mut self, lsn: Lsn) {
-        let Some(record) = self.log.get(lsn) else { return };
-        if !self.proposals.is_empty()
-            && !record.command().is_some_and(|c| !c.footprint.is_blind())
-            && let Some(proposal) = self.proposals.take(lsn, record.author)
-        {
-            self.outputs.push(Output::Settled { proposal });
+        let Some(brief) = self.log.brief(lsn) else { return };
+        if !brief.returns && !self.proposals.is_empty() {
+            self.answer_settled(lsn);
         }
-        self.schedule.offer(record, &self.log);
-        if let Payload::Membership(membership) = &record.payload {
+        self.schedule.offer(lsn, brief, &self.log);
+        if !brief.command
+            && let Some(Payload::Membership(membership)) = self.log.get(lsn).map(|r| &r.payload)
+        {
             let membership = membership.clone();
             self.commit_membership(lsn, membership);
+        }
+    }
+
+    fn answer_settled(&mut self, lsn: Lsn) {
+        let Some(author) = self.log.get(lsn).map(|record| record.author) else { return };
+        if let Some(proposal) = self.proposals.take(lsn, author) {
+            self.outputs.push(Output::Settled { proposal });
         }
     }
 

@@ -13,11 +13,42 @@ pub(crate) struct Log {
     bytes: usize,
 }
 
-/// A record and its size, which is asked for more often than the record.
 #[derive(Clone, Debug)]
 struct Slot {
     record: Arc<Record>,
-    size: usize,
+    brief: Brief,
+}
+
+/// What is asked of a record again and again. It lies beside its neighbours in the log, so that
+/// committing and applying a thousand plain records do not fetch each of them from memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brief {
+    /// The record's floor.
+    pub(crate) floor: Lsn,
+    /// About how many bytes it takes.
+    pub(crate) size: u32,
+    /// Whether it carries a command.
+    pub(crate) command: bool,
+    /// Whether it returns something: it carries a command that is not blind.
+    pub(crate) returns: bool,
+    /// Whether it depends on something at or above its floor.
+    pub(crate) depends: bool,
+    /// Whether it overrides something.
+    pub(crate) overrides: bool,
+}
+
+impl Brief {
+    fn new(record: &Record, size: usize) -> Brief {
+        let command = record.command();
+        Brief {
+            floor: record.floor,
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+            command: command.is_some(),
+            returns: command.is_some_and(|command| !command.footprint.is_blind()),
+            depends: !record.depends.is_empty(),
+            overrides: !record.overrides.is_empty(),
+        }
+    }
 }
 
 impl Log {
@@ -38,7 +69,12 @@ impl Log {
 
     /// The size of the record at `lsn`; zero if memory has none.
     pub(crate) fn size(&self, lsn: Lsn) -> usize {
-        self.slot(lsn).map_or(0, |slot| slot.size)
+        self.slot(lsn).map_or(0, |slot| slot.brief.size as usize)
+    }
+
+    /// The record at `lsn` in brief.
+    pub(crate) fn brief(&self, lsn: Lsn) -> Option<Brief> {
+        self.slot(lsn).map(|slot| slot.brief)
     }
 
     fn slot(&self, lsn: Lsn) -> Option<&Slot> {
@@ -50,8 +86,9 @@ impl Log {
     pub(crate) fn put(&mut self, record: Arc<Record>, size: usize) {
         let Some(at) = record.lsn.0.checked_sub(self.first) else { return };
         let at = at as usize;
-        self.bytes += size;
-        let slot = Some(Slot { record, size });
+        let brief = Brief::new(&record, size);
+        self.bytes += brief.size as usize;
+        let slot = Some(Slot { record, brief });
         if at == self.slots.len() {
             self.slots.push_back(slot);
             return;
@@ -60,7 +97,7 @@ impl Log {
             self.slots.resize(at + 1, None);
         }
         if let Some(old) = std::mem::replace(&mut self.slots[at], slot) {
-            self.bytes -= old.size;
+            self.bytes -= old.brief.size as usize;
         }
     }
 
@@ -68,7 +105,7 @@ impl Log {
     pub(crate) fn remove(&mut self, lsn: Lsn) {
         let Some(at) = lsn.0.checked_sub(self.first) else { return };
         if let Some(old) = self.slots.get_mut(at as usize).and_then(Option::take) {
-            self.bytes -= old.size;
+            self.bytes -= old.brief.size as usize;
         }
         while let Some(None) = self.slots.back() {
             self.slots.pop_back();
@@ -79,7 +116,7 @@ impl Log {
     pub(crate) fn pop_first(&mut self) {
         if let Some(slot) = self.slots.pop_front() {
             self.first += 1;
-            self.bytes -= slot.map_or(0, |slot| slot.size);
+            self.bytes -= slot.map_or(0, |slot| slot.brief.size as usize);
         }
     }
 

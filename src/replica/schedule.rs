@@ -1,6 +1,6 @@
 //! Which settled records may run now (algorithm.md, Applying).
 
-use super::log::Log;
+use super::log::{Brief, Log};
 use crate::base::{Lsn, Record, Tail, TailBitmap};
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
@@ -54,22 +54,24 @@ impl Schedule {
         !self.ready.is_empty()
     }
 
-    /// A record is held here and settled: run it as soon as the order allows.
-    pub(crate) fn offer(&mut self, record: &Arc<Record>, log: &Log) {
-        if self.done.contains(record.lsn) {
+    /// The record at `lsn` is held here and settled: run it as soon as the order allows.
+    pub(crate) fn offer(&mut self, lsn: Lsn, brief: Brief, log: &Log) {
+        if self.done.contains(lsn) {
             return;
         }
-        self.cover(&record.overrides);
-        self.consider(record, log);
+        if brief.overrides
+            && let Some(record) = log.get(lsn)
+        {
+            self.cover(&record.overrides);
+        }
+        self.consider(lsn, brief, log);
         self.pass_floors(log);
     }
 
     /// The record at `lsn` has been executed.
     pub(crate) fn applied(&mut self, lsn: Lsn, log: &Log) {
-        if !self.is_running(lsn) {
-            return;
-        }
-        self.finish(lsn, log);
+        let Some(brief) = log.brief(lsn).filter(|_| self.is_running(lsn)) else { return };
+        self.finish(lsn, brief, log);
         self.pass_floors(log);
     }
 
@@ -91,36 +93,42 @@ impl Schedule {
     }
 
     /// Starts the record, or leaves it with the first thing that it waits for.
-    fn consider(&mut self, record: &Arc<Record>, log: &Log) {
-        let lsn = record.lsn;
+    fn consider(&mut self, lsn: Lsn, brief: Brief, log: &Log) {
         if self.started.contains(lsn) || self.covered.contains(lsn) {
             return;
         }
-        if self.passed.offset() < record.floor {
-            self.below_floor.push(Reverse((record.floor, lsn)));
+        if self.passed.offset() < brief.floor {
+            self.below_floor.push(Reverse((brief.floor, lsn)));
             return;
         }
-        let open = record.depends.iter().find(|d| !self.done.contains(*d));
-        let busy = || record.overrides.iter().find(|o| self.is_running(*o));
-        if let Some(blocker) = open.or_else(busy) {
+        if let Some(blocker) = self.blocker(lsn, brief, log) {
             self.waiting.entry(blocker).or_default().push(lsn);
-            return;
-        }
-        if record.command().is_some() {
+        } else if brief.command {
             self.started.insert(lsn);
-            self.ready.push(record.clone());
+            self.ready.extend(log.get(lsn).cloned());
         } else {
-            self.finish(lsn, log);
+            self.finish(lsn, brief, log);
         }
+    }
+
+    /// The first bit of `depends` that is not done, or the first victim that is running.
+    fn blocker(&self, lsn: Lsn, brief: Brief, log: &Log) -> Option<Lsn> {
+        if !brief.depends && !brief.overrides {
+            return None;
+        }
+        let record = log.get(lsn)?;
+        let open = record.depends.iter().find(|d| !self.done.contains(*d));
+        open.or_else(|| record.overrides.iter().find(|o| self.is_running(*o)))
     }
 
     /// Marks as done: the record, its overrides, the overrides of those that are held, and so on.
     /// A victim that was done before may have come to be held since: its overrides count too.
-    fn finish(&mut self, lsn: Lsn, log: &Log) {
+    fn finish(&mut self, lsn: Lsn, brief: Brief, log: &Log) {
         self.mark(lsn, log);
-        let Some(record) = log.get(lsn).filter(|record| !record.overrides.is_empty()) else {
+        if !brief.overrides {
             return;
-        };
+        }
+        let Some(record) = log.get(lsn) else { return };
         let mut open: SmallVec<[Arc<Record>; 4]> = smallvec![record.clone()];
         while let Some(record) = open.pop() {
             for victim in record.overrides.iter() {
@@ -159,8 +167,8 @@ impl Schedule {
     }
 
     fn consider_at(&mut self, lsn: Lsn, log: &Log) {
-        if let Some(record) = log.get(lsn).cloned() {
-            self.consider(&record, log);
+        if let Some(brief) = log.brief(lsn) {
+            self.consider(lsn, brief, log);
         }
     }
 }
