@@ -1,16 +1,19 @@
 //! From a footprint to the records in flight that a command must depend on or may override.
 
+mod border;
 mod place;
+mod points;
+mod records;
 mod segments;
 mod stack;
 
 use crate::base::{Footprint, Key, KeyRange, KeySet, Lsn, Record, Tail};
+use border::Span;
 use place::Search;
-use rustc_hash::FxHashMap;
-use segments::{Segments, bounds};
+use points::{Points, hash_of};
+use records::Records;
+use segments::Segments;
 use smallvec::SmallVec;
-use stack::Stack;
-use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Where a command stands among the records in flight (algorithm.md, Authoring). Both sets hold
@@ -29,7 +32,7 @@ pub struct Placement {
 /// The interference index of a leader: the commands in flight by the keys they touch.
 ///
 /// ```text
-///   points   "a": 7r 9r          latest on top; a stack holds what can still matter
+///   points   "a": 7r 9r          latest on the right; a stack holds what can still matter
 ///            "c": 4w 8w
 ///   segments ["b" "d"): 2w 6r    what ranges in flight do to every key between two borders
 /// ```
@@ -40,22 +43,15 @@ pub struct Placement {
 /// flight, plus the segments and points it touches, plus the size of the answer; a command with
 /// points alone, while no range is in flight, costs one hash look-up a key.
 ///
-/// Keys of single points live in a hash map with a fixed hasher that nobody iterates. The order
-/// among them is kept only from the first range command on. A command that reads something and
-/// writes every key clears all and is remembered apart.
+/// The order among single points is kept only from the first range command on. A command that
+/// reads something and writes every key clears all and is remembered apart.
 ///
 /// Memory: one entry a key and record, from [`insert`](Self::insert) until something makes it
 /// unnecessary or [`trim`](Self::trim) passes it.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
-    /// Every record inserted and not trimmed; the front is at position `start`.
-    records: VecDeque<Option<Arc<Record>>>,
-    start: Lsn,
-    points: FxHashMap<Key, Stack>,
-    /// The keys of `points` in order, while ranges are in use.
-    ordered: Option<BTreeSet<Key>>,
-    /// How many records without a range came since the last one with.
-    since_range: usize,
+    records: Records,
+    points: Points,
     segments: Segments,
     /// The latest record that interferes with everything before and after it.
     barrier: Option<Lsn>,
@@ -76,25 +72,34 @@ impl Index {
         Index::default()
     }
 
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+            && self.points.is_empty()
+            && self.segments.is_empty()
+            && self.barrier.is_none()
+    }
+
     /// Notes a record of the log, above every one inserted before. What has no footprint (voids,
     /// memberships, commands that touch nothing) interferes with nothing and leaves no trace.
     pub fn insert(&mut self, record: &Arc<Record>) {
-        let end = Lsn(self.start.0 + self.records.len() as u64);
-        assert!(record.lsn >= end, "{record} comes after {end}");
         let Some(command) = record.command() else { return };
         let footprint = &command.footprint;
-        if self.records.is_empty() {
-            self.start = record.lsn;
-        }
-        // Positions without a command cost one word each; the log itself keeps more for them.
-        self.records.resize((record.lsn.0 - self.start.0) as usize, None);
-        self.records.push_back(Some(Arc::clone(record)));
-        if is_barrier(footprint) {
-            self.set_barrier(record.lsn);
+        if let Some(key) = only_point(footprint) {
+            let hash = hash_of(key);
+            self.records.push(record, hash);
+            self.insert_point(hash, key, !footprint.writes.is_empty(), record);
         } else {
-            self.note_ranges(footprint);
-            self.insert_reads(footprint, record.lsn);
-            self.insert_writes(&footprint.writes, record, footprint.is_blind());
+            self.records.push(record, 0);
+            if is_barrier(footprint) {
+                self.set_barrier(record.lsn);
+                return;
+            }
+            self.insert_reads(footprint, record);
+            self.insert_writes(footprint, record);
+        }
+        if self.segments.is_empty() && self.points.is_ordered() {
+            self.points.lose_order(&self.records);
         }
     }
 
@@ -102,19 +107,27 @@ impl Index {
     /// bits at and above `floor`. Without `overriding` it depends instead of overriding anything.
     ///
     /// Rests on two facts of the log: the floors of the records inserted are not above `floor`
-    /// (I-11), and what a record inserted has in `depends` or `overrides` is inserted as well,
-    /// unless it lies below `floor`, or the record is itself overridden by one inserted (closure).
+    /// (I-11), and what a record inserted has in `depends` is inserted as well, unless it lies
+    /// below `floor`, or the record is itself overridden by one inserted (closure).
     pub fn place(&mut self, footprint: &Footprint, floor: Lsn, overriding: bool) -> Placement {
         if is_barrier(footprint) {
             return Placement { depends: self.frontier(floor), overrides: Tail::new() };
         }
-        self.order_points_for(footprint);
-        let mut placement = Search::new(self, footprint, floor).place(footprint, overriding);
+        let fresh = self.segments.is_empty()
+            && only_point(footprint)
+                .is_some_and(|key| self.points.get(hash_of(key), key, &self.records).is_none());
+        let mut placement = Placement::default();
+        if !fresh {
+            if has_ranges(footprint) {
+                self.points.keep_order(&self.records);
+            }
+            placement = Search::new(self, footprint, floor).place(footprint, overriding);
+        }
         // Every record above the barrier depends on it or on one that does, so it is named only
         // where no other is.
-        if placement.depends.is_empty()
-            && let Some(barrier) = self.barrier.filter(|lsn| *lsn >= floor)
-            && !(footprint.reads.is_empty() && footprint.writes.is_empty())
+        if let Some(barrier) = self.barrier.filter(|lsn| *lsn >= floor)
+            && placement.depends.is_empty()
+            && touches(footprint)
         {
             placement.depends.insert(barrier);
         }
@@ -126,113 +139,65 @@ impl Index {
     /// overrides it (algorithm.md, Reading 1).
     pub fn latest_writers(&mut self, reads: &KeySet, from: Lsn) -> SmallVec<[Lsn; 4]> {
         let footprint = Footprint::read(reads.clone());
-        let placement = self.place(&footprint, from, false);
-        placement.depends.iter().collect()
+        self.place(&footprint, from, false).depends.iter().collect()
     }
 
     /// Forgets the records below `below`, for good: no later floor may be less. Constant time
     /// amortized for each key of a record.
     pub fn trim(&mut self, below: Lsn) {
-        while self.start < below && !self.records.is_empty() {
-            let gone = self.records.pop_front().flatten();
-            self.start = self.start.next();
-            if let Some(record) = gone
-                && self.barrier.is_none_or(|barrier| barrier < record.lsn)
-                && let Some(command) = record.command()
-            {
-                self.trim_stacks(&command.footprint, below);
+        let mut ranges = 0;
+        while let Some((lsn, slot)) = self.records.pop_below(below) {
+            if self.barrier.is_some_and(|barrier| barrier >= lsn) {
+                self.barrier = self.barrier.filter(|barrier| *barrier != lsn);
+            } else if slot.hash != 0 {
+                self.points.trim(slot.hash, lsn, below);
+            } else if let Some(command) = slot.record.as_ref().and_then(|r| r.command()) {
+                let Footprint { reads, writes } = &command.footprint;
+                for key in reads.points().iter().chain(writes.points()) {
+                    self.points.trim(hash_of(key), lsn, below);
+                }
+                ranges += reads.ranges().len() + writes.ranges().len();
             }
         }
-        self.start = self.start.max(below);
-        self.barrier = self.barrier.filter(|barrier| *barrier >= below);
+        if self.records.is_empty() {
+            self.segments.clear();
+            self.points.clear();
+        } else {
+            self.segments.trim(ranges, self.records.start());
+            self.points.sweep(self.records.start());
+        }
     }
 
-    /// Whether nothing is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-            && self.points.is_empty()
-            && self.ordered.as_ref().is_none_or(BTreeSet::is_empty)
-            && self.segments.is_empty()
-            && self.barrier.is_none()
+    fn insert_point(&mut self, hash: u64, key: &Key, written: bool, record: &Record) {
+        let blind = record.is_blind();
+        self.points.push(hash, key, record, &self.records, |stack| {
+            if written { stack.push_writer(record, blind) } else { stack.push_reader(record.lsn) }
+        });
     }
 
-    /// The record at a position that a stack names.
-    fn record(&self, lsn: Lsn) -> &Record {
-        let at = (lsn.0 - self.start.0) as usize;
-        self.records[at].as_ref().expect("stacks hold only positions of records inserted")
-    }
-
-    /// The live points in `range`, in order. Points are in order whenever a range is in flight.
-    fn live_in<'a>(&'a self, range: &KeyRange) -> impl Iterator<Item = &'a Key> + use<'a> {
-        let keys = self.ordered.as_ref().map(|keys| keys.range::<[u8], _>(bounds(range)));
-        keys.into_iter().flatten()
-    }
-
-    fn insert_reads(&mut self, footprint: &Footprint, lsn: Lsn) {
+    fn insert_reads(&mut self, footprint: &Footprint, record: &Record) {
         let Footprint { reads, writes } = footprint;
         for key in reads.points() {
             if writes.points().binary_search(key).is_err() {
-                self.stack(key).push_reader(lsn);
+                self.insert_point(hash_of(key), key, false, record);
             }
         }
-        for range in reads.ranges() {
-            self.segments.push_reader(range, lsn);
+        for range in reads.ranges().iter().filter(|range| !writes.ranges().contains(range)) {
+            self.points.keep_order(&self.records);
+            self.segments.push_reader(Span::from(range), record.lsn);
         }
     }
 
-    fn insert_writes(&mut self, writes: &KeySet, record: &Record, blind: bool) {
-        for key in writes.points() {
-            self.stack(key).push_writer(record, blind);
+    fn insert_writes(&mut self, footprint: &Footprint, record: &Record) {
+        for key in footprint.writes.points() {
+            self.insert_point(hash_of(key), key, true, record);
         }
-        for range in writes.ranges() {
-            self.overwrite_points(range, record, blind);
-            self.segments.push_writer(range, record, blind);
-        }
-    }
-
-    /// Drops from the points in `range` what a writer of the range makes unnecessary.
-    fn overwrite_points(&mut self, range: &KeyRange, record: &Record, blind: bool) {
-        let keys: Vec<Key> = self.live_in(range).cloned().collect();
-        for key in keys {
-            let stack = self.stack(&key);
-            if blind {
-                stack.overwrite(record);
-            }
-            if !blind || stack.is_empty() {
-                self.remove_point(&key);
-            }
-        }
-    }
-
-    fn trim_stacks(&mut self, footprint: &Footprint, below: Lsn) {
-        let Footprint { reads, writes } = footprint;
-        for key in reads.points().iter().chain(writes.points()) {
-            if let Some(stack) = self.points.get_mut(key) {
-                stack.trim(below);
-                if stack.is_empty() {
-                    self.remove_point(key);
-                }
-            }
-        }
-        for range in reads.ranges().iter().chain(writes.ranges()) {
-            self.segments.trim(range, below);
-        }
-    }
-
-    /// The stack of a point, which becomes live.
-    fn stack(&mut self, key: &Key) -> &mut Stack {
-        if let Some(ordered) = &mut self.ordered
-            && !self.points.contains_key(key)
-        {
-            ordered.insert(key.clone());
-        }
-        self.points.entry(key.clone()).or_default()
-    }
-
-    fn remove_point(&mut self, key: &Key) {
-        self.points.remove(key);
-        if let Some(ordered) = &mut self.ordered {
-            ordered.remove(key);
+        let blind = footprint.is_blind();
+        for range in footprint.writes.ranges() {
+            self.points.keep_order(&self.records);
+            let span = Span::from(range);
+            self.points.overwrite(&span, record, blind, &self.records);
+            self.segments.push_writer(span, record, blind);
         }
     }
 
@@ -240,21 +205,15 @@ impl Index {
         self.barrier = Some(lsn);
         self.frontier = Frontier { latest: Tail::from_iter([lsn]), next: lsn.next() };
         self.segments.clear();
-        self.ordered = None;
-        // Clearing a map takes as long as it ever was wide; a wide one is not kept.
-        if self.points.capacity() > 1024 + 4 * self.points.len() {
-            self.points = FxHashMap::default();
-        } else if !self.points.is_empty() {
-            self.points.clear();
-        }
+        self.points.clear();
     }
 
     /// What a command that interferes with everything depends on.
     fn frontier(&mut self, floor: Lsn) -> Tail {
         let Frontier { latest, next } = &mut self.frontier;
         latest.remove_below(floor);
-        let from = floor.max(*next).max(self.start);
-        for record in self.records.iter().skip((from.0 - self.start.0) as usize).flatten() {
+        let from = floor.max(*next);
+        for record in self.records.iter_from(from) {
             record.depends.iter().chain(record.overrides.iter()).for_each(|lsn| {
                 latest.remove(lsn);
             });
@@ -262,42 +221,25 @@ impl Index {
                 latest.insert(record.lsn);
             }
         }
-        *next = from.max(Lsn(self.start.0 + self.records.len() as u64));
+        *next = from.max(self.records.end());
         latest.clone()
-    }
-
-    /// Puts the live points in order if `footprint` has a range to look them up by.
-    fn order_points_for(&mut self, footprint: &Footprint) {
-        if !has_ranges(footprint) || self.ordered.is_some() {
-            return;
-        }
-        let live = |key: &&Key| self.points.contains_key(*key);
-        let footprints = self.records.iter().flatten().filter_map(|record| record.command());
-        let points = footprints.flat_map(|command| {
-            let Footprint { reads, writes } = &command.footprint;
-            reads.points().iter().chain(writes.points())
-        });
-        self.ordered = Some(points.filter(live).cloned().collect());
-    }
-
-    /// Decides whether the order of points is worth keeping: it is made from all records at once,
-    /// so it is given up only after several times as many records without a range.
-    fn note_ranges(&mut self, footprint: &Footprint) {
-        self.order_points_for(footprint);
-        if has_ranges(footprint) {
-            self.since_range = 0;
-        } else if self.ordered.is_some() {
-            self.since_range += 1;
-            if self.segments.is_empty() && self.since_range > 1024 + 4 * self.records.len() {
-                self.ordered = None;
-            }
-        }
     }
 }
 
 /// Whether a footprint reads something and writes every key.
 fn is_barrier(footprint: &Footprint) -> bool {
     !footprint.is_blind() && footprint.writes.ranges() == [KeyRange::ALL]
+}
+
+/// The key of a footprint that is read, written or both, and the only one.
+fn only_point(footprint: &Footprint) -> Option<&Key> {
+    let Footprint { reads, writes } = footprint;
+    match (reads.points(), writes.points()) {
+        _ if has_ranges(footprint) => None,
+        ([], [key]) | ([key], []) => Some(key),
+        ([read], [key]) if read == key => Some(key),
+        _ => None,
+    }
 }
 
 fn has_ranges(footprint: &Footprint) -> bool {
@@ -308,15 +250,7 @@ fn touches(footprint: &Footprint) -> bool {
     !footprint.reads.is_empty() || !footprint.writes.is_empty()
 }
 
-fn tail_of(lsns: &[Lsn]) -> Tail {
-    let mut tail = Tail::new();
-    // The greatest first: the set then grows downward once, to its least member.
-    if let (Some(first), Some(last)) = (lsns.iter().min(), lsns.iter().max()) {
-        tail.insert(*last);
-        tail.insert(*first);
-    }
-    lsns.iter().for_each(|lsn| {
-        tail.insert(*lsn);
-    });
-    tail
+/// A set from positions in rising order. The last one first: the set then grows downward once.
+fn tail_of(rising: &[Lsn]) -> Tail {
+    rising.last().into_iter().chain(rising).copied().collect()
 }

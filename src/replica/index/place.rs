@@ -1,5 +1,7 @@
 //! What a command depends on and overrides (algorithm.md, Authoring).
 
+use super::border::{Border, Span};
+use super::points::hash_of;
 use super::stack::Stack;
 use super::{Index, Placement, tail_of};
 use crate::base::{Footprint, Key, KeyRange, KeySet, Lsn, Tail};
@@ -56,9 +58,11 @@ impl<'a> Search<'a> {
         if overriding && footprint.is_blind() {
             self.find_victims(&footprint.writes);
         }
+        // The latest victim was found first.
+        self.victims.reverse();
         let mut overrides = tail_of(&self.victims);
         for victim in &self.victims {
-            overrides.union_with(&self.index.record(*victim).overrides);
+            overrides.union_with(&self.index.records.get(*victim).overrides);
         }
         overrides.remove_below(self.floor);
         Placement { depends: self.depends(), overrides }
@@ -75,15 +79,16 @@ impl<'a> Search<'a> {
         let mut depends = tail_of(&found);
         if (2..=PRUNED_MAX).contains(&found.len()) {
             for lsn in &found {
-                depends.difference_with(&self.index.record(*lsn).depends);
+                depends.difference_with(&self.index.records.get(*lsn).depends);
             }
         }
         depends
     }
 
     fn add_point(&mut self, key: &Key, written: bool) {
-        let point = self.index.points.get(key);
-        let segment = self.index.segments.at(key);
+        let point = self.index.points.get(hash_of(key), key, &self.index.records);
+        let segments = &self.index.segments;
+        let segment = if segments.is_empty() { None } else { segments.at(&Border::from(key)) };
         if let Some(segment) = segment {
             self.add(&segment.stack, true, written).counts = point.is_none();
         }
@@ -95,19 +100,20 @@ impl<'a> Search<'a> {
 
     fn add_range(&mut self, range: &KeyRange, written: bool) {
         let index = self.index;
-        let mut points = index.live_in(range).peekable();
-        for (start, segment) in index.segments.overlapping(range) {
-            while let Some(key) = points.next_if(|key| *key < start) {
-                self.add(&index.points[key], false, written);
+        let span = Span::from(range);
+        let mut points = index.points.live_in(&span, &index.records).peekable();
+        for (start, segment) in index.segments.overlapping(&span) {
+            while let Some((_, point)) = points.next_if(|(key, _)| !segment.reaches_past(key)) {
+                self.add(point, false, written);
             }
             self.add(&segment.stack, true, written);
             let at = self.cells.len() - 1;
-            while let Some(key) = points.next_if(|key| segment.reaches_past(key)) {
-                self.add(&index.points[key], false, written).within = Some(at);
+            while let Some((_, point)) = points.next_if(|(key, _)| *key >= start) {
+                self.add(point, false, written).within = Some(at);
             }
         }
-        for key in points {
-            self.add(&index.points[key], false, written);
+        for (_, point) in points {
+            self.add(point, false, written);
         }
     }
 
@@ -172,7 +178,7 @@ impl<'a> Search<'a> {
     /// `group` has fewer stacks than the record has keys, it lies under something elsewhere, or
     /// has a key that is not written here.
     fn is_victim(&self, lsn: Lsn, group: &[usize], writes: &KeySet) -> bool {
-        let record = self.index.record(lsn);
+        let record = self.index.records.get(lsn);
         let Some(command) = record.command().filter(|command| command.footprint.is_blind()) else {
             return false;
         };
@@ -182,7 +188,7 @@ impl<'a> Search<'a> {
         };
         let theirs = &command.footprint.writes;
         let segments = group.iter().filter(|at| self.cells[**at].segment).count();
-        let pieces = |range| self.index.segments.overlapping(range).count();
+        let pieces = |range| self.index.segments.overlapping(&Span::from(range)).count();
         group.len() - segments == theirs.points().len()
             && group.iter().all(open)
             && theirs.ranges().iter().all(|r| writes.ranges().iter().any(|own| own.covers(r)))

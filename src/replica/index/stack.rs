@@ -3,8 +3,8 @@
 use crate::base::{Lsn, Record};
 use smallvec::SmallVec;
 
-/// The records in flight on one key that a later command can still have to look at, in order of
-/// position: writers, and readers either all above the latest writer or all below the earliest.
+/// The records in flight on one key that a later command can still have to look at: writers, and
+/// readers either all above the latest writer or all below the earliest.
 ///
 /// Everything else is dropped as records come in, because it can neither become a dependency (a
 /// remaining record reaches or overrides it) nor a victim (a record that can never be a victim
@@ -17,95 +17,158 @@ use smallvec::SmallVec;
 /// * what a new writer overrides. Its victims are on top of the stack, as every record between a
 ///   victim and its overrider that interferes is a victim too.
 ///
-/// Records below the floor stay until they are more than half; whoever looks skips them.
+/// Records that are trimmed stay until they are half of the stack; whoever looks skips them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stack {
-    writers: SmallVec<[Lsn; 2]>,
-    readers: SmallVec<[Lsn; 1]>,
+pub(super) enum Stack {
+    #[default]
+    Empty,
+    /// One writer.
+    Writer(Lsn),
+    /// One reader.
+    Reader(Lsn),
+    /// Anything else.
+    Deep(Box<Layers>),
+}
+
+/// Both in order of position.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layers {
+    writers: SmallVec<[Lsn; 4]>,
+    readers: SmallVec<[Lsn; 4]>,
 }
 
 impl Stack {
-    /// A stack with nothing but a writer.
-    pub(super) fn of_writer(lsn: Lsn) -> Stack {
-        Stack { writers: SmallVec::from_slice(&[lsn]), readers: SmallVec::new() }
-    }
-
     /// Whether nothing is on it.
     pub(super) fn is_empty(&self) -> bool {
-        self.writers.is_empty() && self.readers.is_empty()
+        self.latest().is_none()
+    }
+
+    /// The latest record.
+    pub(super) fn latest(&self) -> Option<Lsn> {
+        self.top(0)
     }
 
     /// The latest writer once the latest `skipped` are left out.
     pub(super) fn writer(&self, skipped: usize) -> Option<Lsn> {
-        self.writers.iter().rev().nth(skipped).copied()
+        self.writers().iter().rev().nth(skipped).copied()
     }
 
     /// The readers at and above `from`.
     pub(super) fn readers_from(&self, from: Lsn) -> &[Lsn] {
-        &self.readers[self.readers.partition_point(|lsn| *lsn < from)..]
+        let readers = self.readers();
+        &readers[readers.partition_point(|lsn| *lsn < from)..]
     }
 
     /// The latest record once the latest `skipped` writers are left out. Readers hide the writers
     /// under them.
     pub(super) fn top(&self, skipped: usize) -> Option<Lsn> {
         if skipped == 0 && self.readers_on_top() {
-            return self.readers.last().copied();
+            return self.readers().last().copied();
         }
-        self.writer(skipped).or_else(|| self.readers.last().copied())
+        self.writer(skipped).or_else(|| self.readers().last().copied())
     }
 
     /// Puts a writer on top.
     pub(super) fn push_writer(&mut self, record: &Record, blind: bool) {
         if blind {
             self.overwrite(record);
-        } else {
-            self.writers.clear();
-            self.readers.clear();
         }
-        self.writers.push(record.lsn);
+        if !blind || self.is_empty() {
+            *self = Stack::Writer(record.lsn);
+        } else {
+            self.layers().writers.push(record.lsn);
+        }
     }
 
     /// Puts a reader on top.
     pub(super) fn push_reader(&mut self, lsn: Lsn) {
-        if !self.readers_on_top() {
-            self.readers.clear();
-            let under = self.writers.len().saturating_sub(1);
-            self.writers.drain(..under);
+        if self.is_empty() {
+            *self = Stack::Reader(lsn);
+            return;
         }
-        self.readers.push(lsn);
+        let on_top = self.readers_on_top();
+        let Layers { writers, readers } = self.layers();
+        if !on_top {
+            readers.clear();
+            let under = writers.len() - 1;
+            writers.drain(..under);
+        }
+        readers.push(lsn);
     }
 
     /// Drops what a blind writer above makes unnecessary.
     pub(super) fn overwrite(&mut self, record: &Record) {
-        if self.readers_on_top() {
-            self.writers.clear();
-        }
-        while self.writers.last().is_some_and(|top| record.overrides.contains(*top)) {
-            self.writers.pop();
+        match self {
+            Stack::Empty | Stack::Reader(_) => {}
+            Stack::Writer(lsn) => {
+                if record.overrides.contains(*lsn) {
+                    *self = Stack::Empty;
+                }
+            }
+            Stack::Deep(layers) => layers.overwrite(record),
         }
     }
 
     /// Drops records below `below`; some may stay while they are fewer than the others, so that a
     /// record is moved at most once for each one that goes.
     pub(super) fn trim(&mut self, below: Lsn) {
-        drop_below(&mut self.writers, below);
-        drop_below(&mut self.readers, below);
+        match self {
+            Stack::Writer(lsn) | Stack::Reader(lsn) if *lsn < below => *self = Stack::Empty,
+            Stack::Deep(layers) => {
+                drop_below(&mut layers.writers, below);
+                drop_below(&mut layers.readers, below);
+            }
+            _ => {}
+        }
+    }
+
+    fn writers(&self) -> &[Lsn] {
+        match self {
+            Stack::Empty | Stack::Reader(_) => &[],
+            Stack::Writer(lsn) => std::slice::from_ref(lsn),
+            Stack::Deep(layers) => &layers.writers,
+        }
+    }
+
+    fn readers(&self) -> &[Lsn] {
+        match self {
+            Stack::Empty | Stack::Writer(_) => &[],
+            Stack::Reader(lsn) => std::slice::from_ref(lsn),
+            Stack::Deep(layers) => &layers.readers,
+        }
     }
 
     fn readers_on_top(&self) -> bool {
-        self.readers.last() > self.writers.last()
+        self.readers().last() > self.writers().last()
+    }
+
+    fn layers(&mut self) -> &mut Layers {
+        if !matches!(self, Stack::Deep(_)) {
+            let writers = SmallVec::from_slice(self.writers());
+            let readers = SmallVec::from_slice(self.readers());
+            *self = Stack::Deep(Box::new(Layers { writers, readers }));
+        }
+        let Stack::Deep(layers) = self else { unreachable!("just made deep") };
+        layers
     }
 }
 
-fn drop_below<const N: usize>(lsns: &mut SmallVec<[Lsn; N]>, below: Lsn)
-where
-    [Lsn; N]: smallvec::Array<Item = Lsn>,
-{
-    if lsns.first().is_none_or(|first| *first >= below) {
-        return;
+impl Layers {
+    fn overwrite(&mut self, record: &Record) {
+        if self.readers.last() > self.writers.last() {
+            self.writers.clear();
+        }
+        while self.writers.last().is_some_and(|top| record.overrides.contains(*top)) {
+            self.writers.pop();
+        }
     }
-    let dead = lsns.partition_point(|lsn| *lsn < below);
-    if 2 * dead >= lsns.len() {
-        lsns.drain(..dead);
+}
+
+fn drop_below(lsns: &mut SmallVec<[Lsn; 4]>, below: Lsn) {
+    if lsns.first().is_some_and(|first| *first < below) {
+        let dead = lsns.partition_point(|lsn| *lsn < below);
+        if 2 * dead >= lsns.len() {
+            lsns.drain(..dead);
+        }
     }
 }

@@ -1,0 +1,209 @@
+//! The stacks of single keys.
+
+use super::border::{Border, Span};
+use super::records::{PointAt, Records};
+use super::stack::Stack;
+use crate::base::{Footprint, Key, Lsn, Record};
+use hashbrown::hash_table::{Entry, HashTable};
+use rustc_hash::FxBuildHasher;
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+/// Live points: those with something on their stacks. A hash table with a fixed hasher that nobody
+/// iterates. A point is 32 bytes: its key is not copied but looked up in the latest record of its
+/// stack, and only where the whole hash agrees.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Points {
+    table: HashTable<Point>,
+    /// The keys in order, while ranges are in use, each with the latest record that was put there.
+    /// Keys that are not live any more are swept away some time after that record is trimmed.
+    ordered: Option<BTreeMap<Border, Lsn>>,
+    /// How many points were trimmed since the last sweep.
+    trimmed: usize,
+    /// How many records without a range came since the last one with.
+    since_range: usize,
+}
+
+/// Never empty; the latest record on its stack is not trimmed.
+#[derive(Clone, Debug)]
+struct Point {
+    hash: u64,
+    /// What the latest record calls the key.
+    key: PointAt,
+    stack: Stack,
+}
+
+impl Point {
+    fn is(&self, hash: u64, key: &Key, records: &Records) -> bool {
+        self.hash == hash
+            && self.stack.latest().is_some_and(|latest| records.key(latest, self.key) == key)
+    }
+}
+
+/// The hash of a key. Not zero.
+pub(super) fn hash_of(key: &Key) -> u64 {
+    FxBuildHasher.hash_one(&key[..]) | 1
+}
+
+impl Points {
+    /// Whether no point is live.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty() && self.ordered.as_ref().is_none_or(BTreeMap::is_empty)
+    }
+
+    /// The stack of `key`, if it is live.
+    pub(super) fn get(&self, hash: u64, key: &Key, records: &Records) -> Option<&Stack> {
+        self.table.find(hash, |point| point.is(hash, key, records)).map(|point| &point.stack)
+    }
+
+    /// Puts `record`, the latest one, on the stack of `key`.
+    pub(super) fn push(
+        &mut self,
+        hash: u64,
+        key: &Key,
+        record: &Record,
+        records: &Records,
+        put: impl FnOnce(&mut Stack),
+    ) {
+        let is = |point: &Point| point.is(hash, key, records);
+        match self.table.entry(hash, is, |point| point.hash) {
+            Entry::Occupied(mut point) => {
+                let point = point.get_mut();
+                put(&mut point.stack);
+                point.key = PointAt::of(record, key);
+            }
+            Entry::Vacant(vacant) => {
+                let mut stack = Stack::Empty;
+                put(&mut stack);
+                vacant.insert(Point { hash, key: PointAt::of(record, key), stack });
+            }
+        }
+        if let Some(ordered) = &mut self.ordered {
+            ordered.insert(Border::from(key), record.lsn);
+        }
+    }
+
+    /// Drops from the points in `span` what a writer of all of it, `record`, makes unnecessary.
+    pub(super) fn overwrite(
+        &mut self,
+        span: &Span,
+        record: &Record,
+        blind: bool,
+        records: &Records,
+    ) {
+        let keys: Vec<Border> = self.ordered_in(span, records).cloned().collect();
+        for border in keys {
+            let hash = hash_of(&border.key);
+            let is = |point: &Point| point.is(hash, &border.key, records);
+            let Ok(mut live) = self.table.find_entry(hash, is) else { continue };
+            let point = live.get_mut();
+            if blind {
+                point.stack.overwrite(record);
+            }
+            // What is trimmed does not come to the top again.
+            match point.stack.latest().filter(|latest| blind && *latest >= records.start()) {
+                Some(latest) => point.key = PointAt::of(records.get(latest), &border.key),
+                None => {
+                    live.remove();
+                    if let Some(ordered) = &mut self.ordered {
+                        ordered.remove(&border);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drops the record at `lsn`, just trimmed, from the stack of one of its points, and from a
+    /// deeper stack what is below `below`.
+    pub(super) fn trim(&mut self, hash: u64, lsn: Lsn, below: Lsn) {
+        // With the hash, the record on top tells a point from all others but those of the same
+        // record, and each of these goes once.
+        let last = |point: &Point| point.hash == hash && point.stack.latest() == Some(lsn);
+        if let Ok(point) = self.table.find_entry(hash, last) {
+            point.remove();
+            self.trimmed += 1;
+        } else if let Some(point) = self.table.find_mut(hash, |point| point.hash == hash) {
+            // The latest record stays until its own turn: it tells whose point this is.
+            let latest = point.stack.latest().unwrap_or(below);
+            point.stack.trim(below.min(latest));
+        }
+    }
+
+    /// Drops keys from the order that nothing was put on since `start`, once there are many.
+    pub(super) fn sweep(&mut self, start: Lsn) {
+        if let Some(ordered) = &mut self.ordered
+            && self.trimmed > 64 + ordered.len() / 2
+        {
+            self.trimmed = 0;
+            ordered.retain(|_, latest| *latest >= start);
+        }
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.ordered = None;
+        // Clearing a table takes as long as it ever was wide; a wide one is not kept.
+        if self.table.capacity() > 1024 + 4 * self.table.len() {
+            self.table = HashTable::new();
+        } else if !self.table.is_empty() {
+            self.table.clear();
+        }
+    }
+
+    /// The live points in `span` with their stacks, last first. Nothing unless points are kept in
+    /// order.
+    pub(super) fn live_in<'a>(
+        &'a self,
+        span: &Span,
+        records: &'a Records,
+    ) -> impl Iterator<Item = (&'a Border, &'a Stack)> + use<'a> {
+        self.ordered_in(span, records).rev().filter_map(|border| {
+            let stack = self.get(hash_of(&border.key), &border.key, records)?;
+            Some((border, stack))
+        })
+    }
+
+    fn ordered_in<'a>(
+        &'a self,
+        span: &Span,
+        records: &Records,
+    ) -> impl DoubleEndedIterator<Item = &'a Border> + use<'a> {
+        let start = records.start();
+        let keys = self.ordered.as_ref().map(|keys| keys.range(span.bounds()));
+        let keys = keys.into_iter().flatten();
+        keys.filter(move |(_, latest)| **latest >= start).map(|(border, _)| border)
+    }
+
+    /// Keeps the points in order from now on.
+    pub(super) fn keep_order(&mut self, records: &Records) {
+        self.since_range = 0;
+        if self.ordered.is_some() {
+            return;
+        }
+        let mut ordered = BTreeMap::new();
+        for record in records.iter_from(records.start()) {
+            let Some(command) = record.command() else { continue };
+            let Footprint { reads, writes } = &command.footprint;
+            for key in reads.points().iter().chain(writes.points()) {
+                if self.get(hash_of(key), key, records).is_some() {
+                    ordered.insert(Border::from(key), record.lsn);
+                }
+            }
+        }
+        self.ordered = Some(ordered);
+    }
+
+    /// Notes a record without a range while no range is in flight. The order is made from all
+    /// records at once, so it is given up only after several times as many.
+    pub(super) fn lose_order(&mut self, records: &Records) {
+        self.since_range += 1;
+        if self.since_range > 1024 + 4 * records.len() {
+            self.ordered = None;
+        }
+    }
+
+    /// Whether the points are kept in order.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.ordered.is_some()
+    }
+}
