@@ -1,0 +1,110 @@
+//! One replica with its disk, its workers and its state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use traft::base::*;
+use traft::replica::*;
+
+/// What survives a crash.
+#[derive(Default)]
+pub(crate) struct Disk {
+    durable: Durable,
+    records: BTreeMap<Lsn, Arc<Record>>,
+}
+
+impl Disk {
+    pub(crate) fn write(&mut self, write: Write) {
+        self.durable.voted = write.voted.unwrap_or(self.durable.voted);
+        if let Some(lineage) = write.lineage {
+            self.records.retain(|lsn, record| lineage.author(*lsn) == record.author);
+            self.durable.lineage = lineage;
+        }
+        self.records.extend(write.records.into_iter().map(|record| (record.lsn, record)));
+        self.durable.membership = write.membership.or(self.durable.membership.take());
+    }
+
+    pub(crate) fn durable(&self) -> Durable {
+        Durable { records: self.records.values().cloned().collect(), ..self.durable.clone() }
+    }
+
+    pub(crate) fn read(&self, positions: &Tail) -> Vec<Arc<Record>> {
+        positions.iter().filter_map(|lsn| self.records.get(&lsn)).cloned().collect()
+    }
+}
+
+/// What commands do: by key, the position that wrote it last, and all that it depended on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct State(BTreeMap<Key, (Lsn, u64)>);
+
+impl State {
+    /// Executes a command; the result stands for all that it has read.
+    pub(crate) fn apply(&mut self, record: &Record) -> u64 {
+        let Some(command) = record.command() else { return 0 };
+        let mut result: u64 = 7;
+        for key in command.footprint.reads.points() {
+            let value = self.0.get(key).map_or(3, |(_, value)| *value);
+            result = (result ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17);
+        }
+        for key in command.footprint.writes.points() {
+            let value = result ^ (record.lsn.0 << 32) ^ record.author.node.0;
+            self.0.insert(key.clone(), (record.lsn, value));
+        }
+        result
+    }
+
+    /// `a=the write at 4 b=-`.
+    pub(crate) fn show(&self, keys: &[Key]) -> String {
+        let show = |key: &Key| {
+            let name = String::from_utf8_lossy(key);
+            match self.0.get(key) {
+                Some((lsn, _)) => format!("{name}=the write at {lsn}"),
+                None => format!("{name}=-"),
+            }
+        };
+        keys.iter().map(show).collect::<Vec<_>>().join(" ")
+    }
+
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// The position that wrote `key` last.
+    pub(crate) fn written(&self, key: &Key) -> Option<Lsn> {
+        self.0.get(key).map(|(lsn, _)| *lsn)
+    }
+}
+
+/// One replica.
+pub(crate) struct Node {
+    pub(crate) replica: Replica,
+    pub(crate) disk: Disk,
+    pub(crate) writes: Vec<Write>,
+    pub(crate) applying: Vec<(Arc<Record>, Option<u64>)>,
+    pub(crate) applied: Vec<Arc<Record>>,
+    pub(crate) state: State,
+    pub(crate) up: bool,
+    /// Its disk does not write until it is told to.
+    pub(crate) holds: bool,
+    /// What was printed and checked last.
+    pub(crate) shown_done: TailBitmap,
+    pub(crate) seen_settled: TailBitmap,
+    pub(crate) leads: Option<LeaderId>,
+}
+
+impl Node {
+    pub(crate) fn new(options: Options, disk: Disk) -> Node {
+        Node {
+            replica: Replica::new(options, disk.durable()),
+            disk,
+            writes: Vec::new(),
+            applying: Vec::new(),
+            applied: Vec::new(),
+            state: State::default(),
+            up: true,
+            holds: false,
+            shown_done: TailBitmap::new(),
+            seen_settled: TailBitmap::new(),
+            leads: None,
+        }
+    }
+}

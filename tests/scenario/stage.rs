@@ -1,0 +1,294 @@
+//! Replicas on a stage: what they send waits until the script delivers it.
+
+use crate::checks::Checks;
+use crate::node::{Disk, Node};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use traft::base::*;
+use traft::message::*;
+use traft::replica::*;
+
+/// What a leader has said, and so can come in at any later time.
+pub(crate) struct Said {
+    pub(crate) lineage: Lineage,
+    pub(crate) records: BTreeMap<Lsn, Arc<Record>>,
+    pub(crate) settled: TailBitmap,
+    shown: TailBitmap,
+}
+
+/// What `start:` says besides the membership.
+#[derive(Clone, Default)]
+pub(crate) struct Setup {
+    pub(crate) initial: Option<Membership>,
+    /// Disks and workers of all replicas do at once what they are asked.
+    pub(crate) quick: bool,
+    pub(crate) no_overriding: bool,
+    pub(crate) no_forwarding: bool,
+    /// A vote answer carries no records: everything is fetched.
+    pub(crate) bare_votes: bool,
+}
+
+/// The stage.
+#[derive(Default)]
+pub(crate) struct Stage {
+    pub(crate) setup: Setup,
+    pub(crate) nodes: BTreeMap<ReplicaId, Node>,
+    pub(crate) mail: Vec<Envelope>,
+    pub(crate) votes: BTreeMap<LeaderId, Vote>,
+    pub(crate) said: BTreeMap<LeaderId, Said>,
+    pub(crate) checks: Checks,
+    /// By proposal: its record, once the leader has placed it.
+    pub(crate) proposals: BTreeMap<u64, Arc<Record>>,
+    /// By read: its keys, and the round that confirms it.
+    pub(crate) reads: BTreeMap<u64, (Vec<Key>, u64)>,
+    /// How many proposals were made; their numbers.
+    pub(crate) proposed: u64,
+    lines: Vec<String>,
+}
+
+impl Stage {
+    pub(crate) fn say(&mut self, line: String) {
+        self.lines.push(line);
+    }
+
+    /// Broken invariants so far.
+    pub(crate) fn broken(&self) -> Vec<String> {
+        self.checks.broken.clone()
+    }
+
+    /// What came of the last command: what was said, then what is newly settled and done.
+    pub(crate) fn finish_command(&mut self) -> Vec<String> {
+        let mut lines = std::mem::take(&mut self.lines);
+        for (leader, said) in &mut self.said {
+            let news = said.settled.difference(&said.shown);
+            if !news.is_empty() {
+                lines.push(format!("{leader} knows settled {}", set(news.iter())));
+                said.shown = said.settled.clone();
+            }
+        }
+        for (id, node) in &mut self.nodes {
+            let done = node.replica.done().clone();
+            if node.up && done != node.shown_done {
+                lines.push(format!("{id} done {}", set(done.difference_iter(&TailBitmap::new()))));
+                node.shown_done = done;
+            }
+        }
+        lines
+    }
+
+    /// Of what was said, keeps who leads what, what clients heard, and the end.
+    pub(crate) fn keep_essence(&mut self) {
+        let essential = ["leads; log", "proposal", "all below", "the state"];
+        self.lines.retain(|line| essential.iter().any(|part| line.contains(part)));
+        self.said.values_mut().for_each(|said| said.shown = said.settled.clone());
+        let nodes = self.nodes.values_mut();
+        nodes.for_each(|node| node.shown_done = node.replica.done().clone());
+    }
+
+    fn options(&self, id: ReplicaId) -> Options {
+        let initial = self.setup.initial.clone().unwrap_or_else(|| Membership::majority([id]));
+        let mut options = Options::new(id, initial);
+        options.heartbeat_ticks = 2;
+        options.election_ticks = 10;
+        options.resend_ticks = 3;
+        options.overriding = !self.setup.no_overriding;
+        options.forwarding = !self.setup.no_forwarding;
+        if self.setup.bare_votes {
+            options.vote_bytes_max = 0;
+        }
+        options
+    }
+
+    /// The replica `id`; a new one the first time it is named.
+    pub(crate) fn node(&mut self, id: ReplicaId) -> &mut Node {
+        let options = self.options(id);
+        self.nodes.entry(id).or_insert_with(|| Node::new(options, Disk::default()))
+    }
+
+    /// Starts `id` again from what its disk has.
+    pub(crate) fn restart(&mut self, id: ReplicaId) {
+        let options = self.options(id);
+        if let Some(node) = self.nodes.remove(&id) {
+            self.nodes.insert(id, Node::new(options, node.disk));
+            self.take_outputs(id);
+        }
+    }
+
+    /// Hands one message over.
+    pub(crate) fn receive(&mut self, from: ReplicaId, to: ReplicaId, message: Message) {
+        self.input(to, Input::Receive(Box::new(Envelope { from, to, message })));
+    }
+
+    pub(crate) fn input(&mut self, id: ReplicaId, input: Input) {
+        let node = self.node(id);
+        if node.up {
+            node.replica.handle(input);
+            self.take_outputs(id);
+        }
+    }
+
+    fn take_outputs(&mut self, id: ReplicaId) {
+        let mut outputs = Vec::new();
+        self.node(id).replica.drain(&mut outputs);
+        for output in outputs {
+            self.take_output(id, output);
+        }
+        self.look(id);
+        // A leader's own writes wait for the script, so that others can be ahead of it.
+        let quick = self.setup.quick;
+        let node = self.node(id);
+        let waits = node.holds || (node.replica.leading().is_some() && !quick);
+        if !waits && !node.writes.is_empty() {
+            self.persist(id);
+        } else if quick && let Some((record, _)) = self.node(id).applying.first() {
+            let lsn = record.lsn;
+            self.apply(id, lsn);
+        }
+    }
+
+    fn take_output(&mut self, id: ReplicaId, output: Output) {
+        match output {
+            Output::Send(envelope) => self.sent(*envelope),
+            Output::Persist(write) => self.node(id).writes.push(*write),
+            Output::Apply { record, proposal } => {
+                if !self.setup.quick {
+                    self.say(format!("{id} may apply {}", record.lsn));
+                }
+                self.node(id).applying.push((record, proposal));
+            }
+            Output::Settled { proposal } => self.answer(proposal),
+            Output::Rejected { proposal, reason } => {
+                self.say(format!("proposal {proposal} is rejected: {}", reject(reason)));
+            }
+            Output::Unknown { proposal } => {
+                self.say(format!("{} has an unknown outcome", self.name(proposal)));
+            }
+            Output::ReadReady { read } => {
+                let (keys, _) = self.reads.get(&read).cloned().unwrap_or_default();
+                let state = self.node(id).state.clone();
+                self.checks.answered(read, &state, &keys);
+                self.say(format!("read {read} returns {}", state.show(&keys)));
+            }
+            Output::ReadFailed { read, .. } => self.say(format!("read {read} is not served")),
+            Output::Load(positions) => {
+                let records = self.node(id).disk.read(&positions);
+                self.input(id, Input::Loaded(records));
+            }
+            Output::Role { role, leader } => {
+                let led = self.node(id).leads.take_if(|_| role != RoleName::Leader);
+                if let Some(led) = led {
+                    self.say(format!("{led} steps down"));
+                }
+                let follows = role == RoleName::Follower && leader != LeaderId::NOBODY;
+                if self.setup.quick && follows && leader == self.node(id).replica.voted() {
+                    self.say(format!("{id} follows {leader}"));
+                }
+            }
+        }
+    }
+
+    fn sent(&mut self, envelope: Envelope) {
+        let from = envelope.from;
+        match &envelope.message {
+            Message::Refuse(m) => {
+                self.say(format!("{from} refuses {}: it has promised {}", m.leader, m.voted));
+            }
+            Message::VoteReply(m) if m.grant.is_none() => {
+                self.say(format!("{from} refuses {}: it has promised {}", m.candidate, m.voted));
+            }
+            Message::PreVoteReply(m) if !m.granted => {
+                self.say(format!("{from} would not vote for {}", m.candidate));
+            }
+            Message::Replicate(m) => {
+                for (_, round) in self.reads.values_mut().filter(|(_, round)| *round == 0) {
+                    *round = m.round;
+                }
+            }
+            _ => {}
+        }
+        self.mail.push(envelope);
+    }
+
+    pub(crate) fn name(&self, proposal: u64) -> String {
+        match self.proposals.get(&proposal) {
+            Some(record) => format!("the proposal at {}", record.lsn),
+            None => format!("proposal {proposal}"),
+        }
+    }
+
+    fn answer(&mut self, proposal: u64) {
+        self.say(format!("{} is answered", self.name(proposal)));
+        if let Some(record) = self.proposals.get(&proposal).cloned() {
+            self.checks.acknowledged(&record);
+        }
+    }
+
+    /// The oldest write that is out becomes durable.
+    pub(crate) fn persist(&mut self, id: ReplicaId) {
+        let node = self.node(id);
+        let write = node.writes.remove(0);
+        let number = write.number;
+        node.disk.write(write);
+        self.input(id, Input::Persisted(number));
+    }
+
+    /// Executes the record at `lsn`, if it was given out.
+    pub(crate) fn apply(&mut self, id: ReplicaId, lsn: Lsn) {
+        let node = self.node(id);
+        let Some(at) = node.applying.iter().position(|(record, _)| record.lsn == lsn) else {
+            return self.say(format!("{id} may not apply {lsn}"));
+        };
+        let (record, proposal) = node.applying.remove(at);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            self.checks.applies(id, node, &record);
+        }
+        if let Some(proposal) = proposal {
+            self.proposals.entry(proposal).or_insert(record);
+            self.answer(proposal);
+        }
+        self.input(id, Input::Applied(lsn));
+    }
+
+    /// Checks what the replica shows, and notes what it says as a leader.
+    fn look(&mut self, id: ReplicaId) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        self.checks.look(node);
+        let Some((next, empties, settled)) = node.replica.leading() else { return };
+        let leader = node.replica.role().1;
+        let said = self.said.entry(leader).or_insert_with(|| Said {
+            lineage: node.replica.lineage().clone(),
+            records: BTreeMap::new(),
+            settled: TailBitmap::new(),
+            shown: settled.clone(),
+        });
+        said.settled = settled.clone();
+        let from = said.records.keys().next_back().map_or(0, |lsn| lsn.0 + 1);
+        let records = (from..next.0).filter_map(|lsn| node.replica.record(Lsn(lsn)));
+        said.records.extend(records.map(|record| (record.lsn, record.clone())));
+        if node.leads == Some(leader) {
+            return;
+        }
+        node.leads = Some(leader);
+        let show = |lsn| match said.records.get(&lsn) {
+            Some(r) if r.payload == Payload::Void => format!("{lsn}:void by {}", r.author),
+            Some(record) => format!("{lsn}:by {}", record.author),
+            None if empties.contains(lsn) => format!("{lsn}:empty"),
+            None => format!("{lsn}:?"),
+        };
+        let log: Vec<String> = (0..next.0).map(|lsn| show(Lsn(lsn))).collect();
+        self.say(format!("{leader} leads; log [{}]", log.join(", ")));
+    }
+}
+
+fn reject(reason: Rejection) -> String {
+    match reason {
+        Rejection::NotLeader { hint: Some(hint) } => format!("ask {hint}"),
+        Rejection::NotLeader { hint: None } => "no leader is known".to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// `{0 1 5}`.
+pub(crate) fn set(positions: impl Iterator<Item = Lsn>) -> String {
+    format!("{{{}}}", positions.map(|lsn| lsn.to_string()).collect::<Vec<_>>().join(" "))
+}
