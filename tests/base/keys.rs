@@ -97,7 +97,7 @@ proptest! {
         check_canonical(&set);
         prop_assert_eq!(members_of(&set), wanted.clone());
         for key in probes() {
-            prop_assert_eq!(set.contains(&key), wanted.contains(&key), "{} in {}", key.escape_ascii(), set);
+            prop_assert_eq!(set.contains(&key), wanted.contains(&key), "{:?} in {}", key, set);
         }
         prop_assert_eq!(set.is_empty(), wanted.is_empty());
         let shuffled = (points.into_iter().rev(), ranges.into_iter().rev());
@@ -122,7 +122,8 @@ proptest! {
             Footprint { reads: a.0, writes: a.1 },
             Footprint { reads: b.0, writes: b.1 },
         );
-        let twin = meet(&a.writes, &b.writes) || meet(&a.writes, &b.reads) || meet(&a.reads, &b.writes);
+        let pairs = [(&a.writes, &b.writes), (&a.writes, &b.reads), (&a.reads, &b.writes)];
+        let twin = pairs.into_iter().any(|(a, b)| meet(a, b));
         prop_assert_eq!(a.interferes(&b), twin, "{} / {}", &a, &b);
         prop_assert_eq!(b.interferes(&a), twin, "{} / {}", &a, &b);
         prop_assert_eq!(a.is_blind(), members_of(&a.reads).is_empty());
