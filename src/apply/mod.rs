@@ -1,1 +1,15 @@
-//! apply
+//! What a user's state machine is, two machines, and a kit that tests one.
+//!
+//! The replica decides which records may run now and hands them out (`replica`); whoever drives it
+//! has a [`Machine`] execute them. [`kv`] is a machine of keys and values, [`block`] one of disk
+//! sectors, and [`laws`] searches a machine for what would make replicas diverge.
+
+pub mod block;
+mod code;
+mod digest;
+pub mod kv;
+pub mod laws;
+mod machine;
+
+pub use digest::Digest;
+pub use machine::Machine;

@@ -1,0 +1,192 @@
+//! Keys and values: the machine to start with.
+//!
+//! ```
+//! use traft::apply::{Machine, kv::{Answer, Kv, Op}};
+//!
+//! let mut kv = Kv::new();
+//! let set = Op::Set { key: b"x", value: b"41" }.command();
+//! let increment = Op::Increment { key: b"x", by: 1 }.command();
+//! assert!(set.footprint.is_blind() && set.footprint.interferes(&increment.footprint));
+//! assert_eq!(Answer::decode(&kv.apply(&set.body)), Ok(Answer::Nothing));
+//! assert_eq!(Answer::decode(&kv.apply(&increment.body)), Ok(Answer::Number(42)));
+//! ```
+
+mod answer;
+mod op;
+
+pub use super::code::Malformed;
+pub use answer::{Answer, Failure};
+pub use op::Op;
+
+use super::{Digest, Machine};
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+/// A key as it is kept: most fit in place, so that a look-up follows no pointer to compare them
+/// and a key keeps no command's memory alive.
+type KeptKey = SmallVec<[u8; 24]>;
+
+/// A state of keys and values, both any bytes; executes the bodies of [`Op`].
+///
+/// Executing a [`Op::Set`] of a key that is there allocates nothing: the value is a slice of the
+/// body. A value that is less than a quarter of its body is copied, so that what is kept takes at
+/// most four times the bytes of its values. Points are constant time. The order of keys is built by
+/// the first range that is deleted; from then on a new key costs a logarithm.
+#[derive(Clone, Debug, Default)]
+pub struct Kv {
+    entries: FxHashMap<KeptKey, Bytes>,
+    /// The same keys in order, once a range was asked for.
+    order: Option<BTreeSet<KeptKey>>,
+}
+
+impl Kv {
+    /// No keys.
+    pub fn new() -> Kv {
+        Kv::default()
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &[u8]) -> Option<&Bytes> {
+        self.entries.get(key)
+    }
+
+    fn set(&mut self, key: &[u8], value: Bytes) {
+        if let Some(slot) = self.entries.get_mut(key) {
+            *slot = value;
+            return;
+        }
+        if let Some(order) = &mut self.order {
+            order.insert(KeptKey::from_slice(key));
+        }
+        self.entries.insert(KeptKey::from_slice(key), value);
+    }
+
+    fn delete(&mut self, key: &[u8]) {
+        if self.entries.remove(key).is_some()
+            && let Some(order) = &mut self.order
+        {
+            order.remove(key);
+        }
+    }
+
+    fn delete_range(&mut self, start: &[u8], end: Option<&[u8]>) {
+        if end.is_some_and(|end| end <= start) {
+            return;
+        }
+        let order = self.order.get_or_insert_with(|| self.entries.keys().cloned().collect());
+        let end = end.map_or(Bound::Unbounded, Bound::Excluded);
+        let doomed: Vec<KeptKey> =
+            order.range::<[u8], _>((Bound::Included(start), end)).cloned().collect();
+        doomed.iter().for_each(|key| self.delete(key));
+    }
+
+    /// The number at `key`; a key that is missing counts as zero.
+    fn number(&self, key: &[u8]) -> Result<i64, Failure> {
+        let Some(value) = self.get(key) else { return Ok(0) };
+        let text = str::from_utf8(value).map_err(|_| Failure::NotANumber)?;
+        text.parse().map_err(|_| Failure::NotANumber)
+    }
+
+    fn increment(&mut self, key: &[u8], by: i64) -> Answer {
+        let sum = self.number(key).and_then(|n| n.checked_add(by).ok_or(Failure::Overflow));
+        match sum {
+            Ok(sum) => {
+                self.set(key, Bytes::from(sum.to_string()));
+                Answer::Number(sum)
+            }
+            Err(failure) => Answer::Failed(failure),
+        }
+    }
+
+    fn append(&mut self, key: &[u8], suffix: &[u8]) -> Answer {
+        let value = Bytes::from([self.get(key).map_or(&[][..], |value| value), suffix].concat());
+        let length = value.len() as u64;
+        self.set(key, value);
+        Answer::Length(length)
+    }
+
+    /// What `op` reads, if it writes nothing.
+    fn query(&self, op: &Op<'_>) -> Option<Answer> {
+        match op {
+            Op::Get { key } => Some(Answer::Value(self.get(key).cloned())),
+            Op::GetMany { keys } => {
+                Some(Answer::Values(keys.iter().map(|key| self.get(key).cloned()).collect()))
+            }
+            Op::SetMany { pairs } if pairs.is_empty() => Some(Answer::Nothing),
+            Op::DeleteRange { start, end: Some(end) } if end <= start => Some(Answer::Nothing),
+            _ => None,
+        }
+    }
+
+    fn execute(&mut self, body: &Bytes, op: &Op<'_>) -> Answer {
+        match *op {
+            Op::Set { key, value } => self.set(key, kept(body, value)),
+            Op::Delete { key } => self.delete(key),
+            Op::SetMany { ref pairs } => {
+                pairs.iter().for_each(|(key, value)| self.set(key, kept(body, value)));
+            }
+            Op::DeleteRange { start, end } => self.delete_range(start, end),
+            Op::Increment { key, by } => return self.increment(key, by),
+            Op::Append { key, suffix } => return self.append(key, suffix),
+            Op::CompareAndSet { key, expected, value } => {
+                let swap = self.get(key).map(|value| &value[..]) == expected;
+                match value {
+                    Some(value) if swap => self.set(key, kept(body, value)),
+                    None if swap => self.delete(key),
+                    _ => {}
+                }
+                return Answer::Swapped(swap);
+            }
+            Op::Get { .. } | Op::GetMany { .. } => {
+                return self.query(op).unwrap_or(Answer::Nothing);
+            }
+        }
+        Answer::Nothing
+    }
+}
+
+/// `value`, a part of `body`, to be kept: see [`Kv`].
+fn kept(body: &Bytes, value: &[u8]) -> Bytes {
+    if value.len() >= body.len() / 4 {
+        body.slice_ref(value)
+    } else {
+        Bytes::copy_from_slice(value)
+    }
+}
+
+impl Machine for Kv {
+    fn apply(&mut self, body: &Bytes) -> Bytes {
+        match Op::decode(body) {
+            Ok(op) => self.execute(body, &op).encode(),
+            Err(Malformed) => Answer::Failed(Failure::Malformed).encode(),
+        }
+    }
+
+    fn read(&self, body: &Bytes) -> Bytes {
+        let answer = match Op::decode(body) {
+            Ok(op) => self.query(&op).unwrap_or(Answer::Failed(Failure::NotARead)),
+            Err(Malformed) => Answer::Failed(Failure::Malformed),
+        };
+        answer.encode()
+    }
+
+    /// A sum over the entries, so that no order matters.
+    fn digest(&self) -> u64 {
+        let entry =
+            |(key, value): (&KeptKey, &Bytes)| Digest::new().bytes(key).bytes(value).value();
+        self.entries.iter().map(entry).fold(0, u64::wrapping_add)
+    }
+}

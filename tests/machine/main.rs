@@ -1,0 +1,6 @@
+//! The machines against their dumb twins, and the kit that tests a machine.
+
+mod block;
+mod kv;
+mod laws;
+mod shared;
