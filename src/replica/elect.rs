@@ -248,7 +248,7 @@ impl Replica {
         let Role::Candidate(c) = &mut self.role else { return };
         let have = |lsn: Lsn| {
             let author = survey.lineage.author(lsn);
-            lsn < self.log.first()
+            (lsn < self.log.first() && self.accepted.contains(lsn))
                 || self.log.get(lsn).is_some_and(|r| r.author == author)
                 || c.gathered.contains_key(&(lsn, author))
         };

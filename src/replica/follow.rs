@@ -45,7 +45,9 @@ impl Replica {
         let leader = lineage.leader();
         self.raise_promise(leader);
         assert!(self.lineage.leader() <= leader, "I-1 the committer would fall to {leader}");
-        let mut kept = TailBitmap::below(self.purged.max(self.log.first()));
+        // What has left memory is settled: such a record belongs in every later log.
+        let mut kept = self.accepted.intersection(&TailBitmap::below(self.log.first()));
+        kept.insert_below(self.purged);
         for (from, to) in agreement(&self.lineage, &lineage, self.accepted.end()) {
             let mut part = TailBitmap::new();
             part.insert_range(from, to);

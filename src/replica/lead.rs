@@ -54,6 +54,8 @@ pub(crate) struct Leadership {
     pub(crate) own_covered: Tail,
     /// Records read back from disk for followers.
     pub(crate) loaded: BTreeMap<Lsn, Arc<Record>>,
+    /// When records were last asked back and have not come, in ticks.
+    pub(crate) load_at: Option<u64>,
     /// Reads that wait.
     pub(crate) reads: Reads,
     /// Something may have to be sent.
@@ -72,10 +74,18 @@ impl Replica {
             let own = self.log.get(lsn).filter(|record| record.author == author);
             own.or_else(|| candidacy.gathered(lsn, author)).cloned()
         });
+        // Survivors below what memory covers: done here by what overrides them, never held.
+        let passed_over = survey.survivors.intersection(&TailBitmap::below(self.log.first()));
+        let author = |lsn| survey.lineage.author(lsn);
+        let passed_over: Vec<Arc<Record>> = passed_over
+            .difference_iter(&self.accepted)
+            .filter_map(|lsn| candidacy.gathered(lsn, author(lsn)).cloned())
+            .collect();
         // The lineage is fixed at this moment, and durable here before the leader counts itself.
         let top = rebuilt.lineage.end();
         self.take_lineage(rebuilt.lineage);
         let mut floor = survey.purged.max(self.log.first());
+        passed_over.into_iter().for_each(|record| self.keep(record));
         for record in rebuilt.records {
             floor = floor.max(record.floor);
             if !self.accepted.contains(record.lsn) {
@@ -103,6 +113,7 @@ impl Replica {
             own_accepted: TailBitmap::new(),
             own_covered: Tail::new(),
             loaded: BTreeMap::new(),
+            load_at: None,
             reads: Reads::default(),
             stirred: true,
             quorum_at: self.now,
@@ -313,7 +324,10 @@ impl Replica {
         let Role::Leader(lead) = &mut self.role else { return };
         let lowest = lead.peers.iter().filter(|p| p.known).map(Peer::scan).min();
         lead.loaded = lead.loaded.split_off(&lowest.unwrap_or_default());
-        if !wanted.is_empty() {
+        let patience = self.options.resend_ticks;
+        let asked = lead.load_at.is_some_and(|at| self.now <= at + patience);
+        if !wanted.is_empty() && !asked {
+            lead.load_at = Some(self.now);
             self.outputs.push(super::Output::Load(wanted));
         }
     }

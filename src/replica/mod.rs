@@ -215,6 +215,7 @@ impl Replica {
         }
         if let Role::Leader(lead) = &mut self.role {
             lead.loaded.extend(records.into_iter().map(|record| (record.lsn, record)));
+            lead.load_at = None;
             lead.stirred = true;
         }
     }
@@ -240,6 +241,7 @@ impl Replica {
         let mut needless = self.schedule.done().offset().min(self.settled.offset());
         if let Role::Leader(lead) = &mut self.role {
             needless = needless.min(lead.settled.offset());
+            assert!(needless <= lead.next, "I-11 {} settled, next is {}", needless, lead.next);
             lead.index.trim(needless);
         }
         let over = |log: &log::Log| log.bytes() > self.options.log_bytes_max;

@@ -141,7 +141,9 @@ impl Checks {
         self.elections += 1;
         for (lsn, (author, leader)) in &self.settled {
             let held = replica.record(*lsn).map(|r| r.author);
-            let fine = held == Some(*author) || (held.is_none() && empties.contains(*lsn));
+            let gone = *lsn < replica.first_in_memory() && replica.accepted().contains(*lsn);
+            let empty = held.is_none() && (gone || empties.contains(*lsn));
+            let fine = held == Some(*author) || empty;
             if *leader < id && (*lsn >= next || !fine) {
                 self.fail(&format!("I-5 {id} has {held:?} at {lsn}, settled there: {author}"));
             }

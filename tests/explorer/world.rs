@@ -147,6 +147,9 @@ impl World {
         if self.draw(4) == 0 {
             options.in_flight_bytes_max = 200;
         }
+        if self.draw(3) == 0 {
+            options.log_bytes_max = 400;
+        }
         Replica::new(options, durable)
     }
 
@@ -266,6 +269,7 @@ impl World {
 
     fn outputs(&mut self, at: usize) {
         let mut outputs = Vec::new();
+        let mut loaded = Vec::new();
         self.nodes[at].replica.drain(&mut outputs);
         for output in outputs {
             let node = &mut self.nodes[at];
@@ -277,15 +281,16 @@ impl World {
                 Output::ReadReady { read } => self.checks.read(at, read),
                 Output::Load(positions) => {
                     let records = positions.iter().filter_map(|l| node.disk.records.get(&l));
-                    let records = records.cloned().collect();
-                    node.replica.handle(Input::Loaded(records));
-                    return self.outputs(at);
+                    loaded.extend(records.cloned());
                 }
                 _ => {}
             }
         }
         let replica = &self.nodes[at].replica;
         self.checks.look(at, replica);
+        if !loaded.is_empty() {
+            self.input(at, Input::Loaded(loaded));
+        }
     }
 
     /// Faults stop; every disk and every worker is quick; then everything must be done everywhere.
