@@ -15,11 +15,15 @@
 (*   "markself"    applying marks only the record itself                   *)
 (*   "markown"     applying marks the record's own victims, not theirs     *)
 (*   "nochain"     a covered record is never sent                          *)
+(*   "startover"   a record starts although one of its victims runs        *)
+(*   "passrunning" a covered record that runs does not hold up floors      *)
 (*                                                                         *)
-(* Read and Write are the sizes of the quorums.                            *)
+(* Read and Write are the sizes of the quorums. With Parallel, applying is *)
+(* two steps, and several records run at the same time.                    *)
 (***************************************************************************)
 EXTENDS Integers, FiniteSets, TLC
-CONSTANTS Replicas, Observer, Read, Write, MaxLeader, MaxLsn, Reads, Wrong
+CONSTANTS Replicas, Observer, Read, Write, MaxLeader, MaxLsn, Reads, Wrong,
+          Parallel
 
 A  == [rd |-> {}, wr |-> {"a"}]
 B  == [rd |-> {}, wr |-> {"b"}]
@@ -56,10 +60,11 @@ VARIABLES
   committed,  \* every record that ever met the commit rule, with the leader it met it at
   know,       \* what the Observer was told is settled
   done,       \* applied or marked at the Observer
-  ran,        \* what the Observer applied
-  wrong       \* it applied two that interfere the other way round
-vars == <<voted, committer, log, leading, llog, base, acks, lset, committed, know, done, ran, wrong>>
-observer == <<know, done, ran, wrong>>
+  running,    \* given out at the Observer and not finished
+  ran,        \* what the Observer applied or began to
+  wrong       \* it applied two that interfere the other way round, or at the same time
+cluster == <<voted, committer, log, leading, llog, base, acks, lset, committed>>
+observer == <<know, done, running, ran, wrong>>
 
 Init ==
   /\ voted = [r \in Replicas |-> 0]
@@ -71,7 +76,7 @@ Init ==
   /\ acks = [b \in Leaders |-> [l \in Lsns |-> {}]]
   /\ lset = [b \in Leaders |-> {}]
   /\ committed = {}
-  /\ know = {} /\ done = {} /\ ran = {} /\ wrong = FALSE
+  /\ know = {} /\ done = {} /\ running = {} /\ ran = {} /\ wrong = FALSE
 
 -----------------------------------------------------------------------------
 \* Rebuilding
@@ -189,18 +194,21 @@ Accept(b, r) ==
 \* Applying at the Observer
 
 mine == log[Observer]
-Covered(lg, settled) == Overs(lg, settled)
 
 Learn ==
   /\ committer[Observer] > 0
   /\ \E l \in lset[committer[Observer]] \ know : know' = know \cup {l}
-  /\ UNCHANGED <<voted, committer, log, leading, llog, base, acks, lset, committed, done, ran, wrong>>
+  /\ UNCHANGED <<cluster, done, running, ran, wrong>>
 
-MayRun(lg, settled, dn, l) ==
-  /\ IsHeld(lg[l]) /\ l \in settled /\ l \notin dn
-  /\ lg[l].deps \subseteq (IF Wrong = "coveredbit" THEN dn \cup Covered(lg, settled) ELSE dn)
-  /\ 1..(lg[l].floor - 1) \subseteq
-       (IF Wrong = "donefloor" THEN dn ELSE dn \cup Covered(lg, settled))
+\* May l start, with lg held, settled known, dn done and rn running? A covered record need not run;
+\* where applying takes time, it does not start either.
+MayRun(lg, settled, dn, rn, l) ==
+  LET covered == Overs(lg, settled)
+      passed  == dn \cup (IF Wrong = "passrunning" THEN covered ELSE covered \ rn)
+  IN /\ IsHeld(lg[l]) /\ l \in settled /\ l \notin dn \cup rn
+     /\ lg[l].deps \subseteq (IF Wrong = "coveredbit" THEN dn \cup covered ELSE dn)
+     /\ 1..(lg[l].floor - 1) \subseteq (IF Wrong = "donefloor" THEN dn ELSE passed)
+     /\ Parallel => l \notin covered /\ (Wrong = "startover" \/ lg[l].overs \cap rn = {})
 
 RECURSIVE Marked(_, _)
 Marked(lg, S) == LET more == Overs(lg, {l \in S : IsHeld(lg[l])}) \ S
@@ -210,13 +218,23 @@ Marks(lg, l) == IF Wrong = "markself" THEN {l}
                 ELSE Marked(lg, {l})
 
 Apply ==
-  /\ \E l \in {m \in Lsns : MayRun(mine, know \cup BelowFloors(mine), done, m)} :
-       /\ done' = done \cup Marks(mine, l)
+  /\ \E l \in {m \in Lsns : MayRun(mine, know \cup BelowFloors(mine), done, running, m)} :
+       /\ IF Parallel THEN running' = running \cup {l} /\ UNCHANGED done
+          ELSE done' = done \cup Marks(mine, l) /\ UNCHANGED running
        /\ ran' = ran \cup {[lsn |-> l, rec |-> mine[l]]}
-       /\ wrong' = (wrong \/ \E q \in ran : q.lsn > l /\ Interfere(q.rec, mine[l]))
-  /\ UNCHANGED <<voted, committer, log, leading, llog, base, acks, lset, committed, know>>
+       /\ wrong' = (wrong \/ \E q \in ran :
+                      (q.lsn > l \/ q.lsn \in running) /\ Interfere(q.rec, mine[l]))
+  /\ UNCHANGED <<cluster, know>>
 
-Next == Learn \/ Apply \/ \E b \in Leaders : Elect(b) \/ Propose(b) \/ \E r \in Replicas : Accept(b, r)
+Finish ==
+  /\ \E l \in running :
+       /\ running' = running \ {l}
+       /\ done' = done \cup Marks(mine, l)
+  /\ UNCHANGED <<cluster, know, ran, wrong>>
+
+Next ==
+  \/ Learn \/ Apply \/ Finish
+  \/ \E b \in Leaders : Elect(b) \/ Propose(b) \/ \E r \in Replicas : Accept(b, r)
 
 -----------------------------------------------------------------------------
 \* I-5: what committed is in the log of every greater leader, or empty there.
@@ -242,7 +260,7 @@ Floors ==
 \* covered record is needed for the chain; whatever else it sent by then is up to chance.
 RECURSIVE Drain(_, _, _)
 Drain(lg, settled, dn) ==
-  LET now == {l \in Lsns : MayRun(lg, settled, dn, l)}
+  LET now == {l \in Lsns : MayRun(lg, settled, dn, {}, l)}
   IN IF now = {} THEN dn ELSE Drain(lg, settled, dn \cup Marks(lg, CHOOSE l \in now : TRUE))
 
 Enough(b, held) ==
@@ -256,5 +274,6 @@ Finishes == leading # {} => LET b == Max(leading) IN
   \A S \in SUBSET {l \in Lsns : IsHeld(llog[b][l])} :
     LET held == [l \in Lsns |-> IF l \in S THEN llog[b][l] ELSE Adopted(b, Observer)[l]]
         all == 1..Top(llog[b])
-    IN Enough(b, held) => all \subseteq Drain(held, all, done)
+        now == done \cup UNION {Marks(held, l) : l \in running}
+    IN Enough(b, held) => all \subseteq Drain(held, all, now)
 =============================================================================

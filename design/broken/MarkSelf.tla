@@ -8,5 +8,6 @@ CONSTANTS r1
 
 \* The writes of the first leader, in order.
 Writes == <<{"a"}, {"a"}, {"a"}>>
-Path == \A l \in Lsns : llog[1][l].wr \in {{}, Writes[l]}
+Path == /\ \A l \in Lsns : llog[1][l].wr \in {{}, Writes[l]}
+        /\ know # {} => llog[1][3] # NoRec
 =============================================================================

@@ -11,5 +11,6 @@ CONSTANTS r1
 \* The writes of the first leader, in order.
 Writes == <<{"a"}, {"a"}, {"a", "b"}>>
 \* What the leader proposes. Nothing else is cut.
-Path == \A l \in Lsns : llog[1][l].wr \in {{}, Writes[l]}
+Path == /\ \A l \in Lsns : llog[1][l].wr \in {{}, Writes[l]}
+        /\ know # {} => llog[1][3] # NoRec
 =============================================================================
