@@ -15,6 +15,7 @@
 (*   "markself"    applying marks only the record itself                   *)
 (*   "markown"     applying marks the record's own victims, not theirs     *)
 (*   "nochain"     a covered record is never sent                          *)
+(*   "startcovered" a covered record starts, beside what overrides it      *)
 (*   "startover"   a record starts although one of its victims runs        *)
 (*   "passrunning" a covered record that runs does not hold up floors      *)
 (*                                                                         *)
@@ -208,7 +209,8 @@ MayRun(lg, settled, dn, rn, l) ==
   IN /\ IsHeld(lg[l]) /\ l \in settled /\ l \notin dn \cup rn
      /\ lg[l].deps \subseteq (IF Wrong = "coveredbit" THEN dn \cup covered ELSE dn)
      /\ 1..(lg[l].floor - 1) \subseteq (IF Wrong = "donefloor" THEN dn ELSE passed)
-     /\ Parallel => l \notin covered /\ (Wrong = "startover" \/ lg[l].overs \cap rn = {})
+     /\ Parallel => /\ Wrong = "startcovered" \/ l \notin covered
+                    /\ Wrong = "startover" \/ lg[l].overs \cap rn = {}
 
 RECURSIVE Marked(_, _)
 Marked(lg, S) == LET more == Overs(lg, {l \in S : IsHeld(lg[l])}) \ S
