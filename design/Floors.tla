@@ -257,6 +257,12 @@ Floors ==
        IsReal(llog[b][l]) /\ IsReal(llog[b][m]) /\ l < m => llog[b][l].floor <= llog[b][m].floor
   /\ \A b \in leading : lset[b] \subseteq Settled
 
+\* A candidate may take its own word for what it knows settled without a gap from the start: nothing
+\* there is dropped, and a hole there is empty (Rebuilding, in the code: it need not read that part).
+Shortcut == \A Q \in SUBSET Replicas : Cardinality(Q) >= Read /\ Observer \in Q =>
+  \E p \in {Merged(Q)} : \A l \in Lsns : 1..l \subseteq know \cup BelowFloors(mine) =>
+    IF Survivors(Q, l) = {} THEN l \in Overs(p, Lsns) ELSE p[l] # NoRec
+
 \* I-12: if from now on the greatest leader delivers everything, then everything becomes done at the
 \* Observer. The leader may stop sending when each position is accepted or covered there, unless a
 \* covered record is needed for the chain; whatever else it sent by then is up to chance.
