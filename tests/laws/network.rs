@@ -1,0 +1,291 @@
+//! A small network in memory with the verbs cut, isolate, drop, recover and ignore. Disks and
+//! workers do at once what they are asked, unless a replica holds its writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use traft::base::*;
+use traft::message::*;
+use traft::replica::*;
+
+/// The settings of every replica here, in ticks.
+pub(crate) const HEARTBEAT: u64 = 2;
+pub(crate) const ELECTION: u64 = 10;
+
+/// A replica with what it has made durable and what came out of it.
+pub(crate) struct Peer {
+    pub(crate) replica: Replica,
+    pub(crate) durable: Durable,
+    /// Its disk does not write.
+    pub(crate) holds: bool,
+    pub(crate) writes: Vec<Write>,
+    pub(crate) applied: Vec<Arc<Record>>,
+}
+
+/// Replicas `1..=n` and what is on the way between them.
+#[derive(Default)]
+pub(crate) struct Network {
+    pub(crate) peers: BTreeMap<u64, Peer>,
+    lost: BTreeSet<(u64, u64)>,
+    ignored: Vec<fn(&Message) -> bool>,
+    pub(crate) mail: Vec<Envelope>,
+    pub(crate) answered: BTreeSet<u64>,
+    pub(crate) rejected: BTreeMap<u64, Rejection>,
+    proposals: u64,
+}
+
+pub(crate) fn options(id: u64, n: u64) -> Options {
+    let mut options = Options::new(ReplicaId(id), Membership::majority((1..=n).map(ReplicaId)));
+    options.heartbeat_ticks = HEARTBEAT;
+    options.election_ticks = ELECTION;
+    options.resend_ticks = 3;
+    options
+}
+
+pub(crate) fn command(key: &str) -> Command {
+    let keys = KeySet::point(key.to_string());
+    Command { footprint: Footprint::write(keys), body: Key::new() }
+}
+
+/// A write of `key` by itself, as some leader may have authored it.
+pub(crate) fn record(lsn: u64, author: LeaderId, key: &str) -> Arc<Record> {
+    Arc::new(Record::bare(Lsn(lsn), author, Payload::Command(command(key))))
+}
+
+impl Network {
+    pub(crate) fn new(n: u64) -> Network {
+        Network::with(n, |_| Durable::default())
+    }
+
+    /// Replicas that start from what they have made durable before.
+    pub(crate) fn with(n: u64, durable: impl Fn(u64) -> Durable) -> Network {
+        let mut network = Network::default();
+        for id in 1..=n {
+            let durable = durable(id);
+            let replica = Replica::new(options(id, n), durable.clone());
+            let (writes, applied) = (Vec::new(), Vec::new());
+            let peer = Peer { replica, durable, holds: false, writes, applied };
+            network.peers.insert(id, peer);
+        }
+        network
+    }
+
+    /// Neither hears the other.
+    pub(crate) fn cut(&mut self, a: u64, b: u64) {
+        self.drop(a, b);
+        self.drop(b, a);
+    }
+
+    /// What `from` sends to `to` is lost.
+    pub(crate) fn drop(&mut self, from: u64, to: u64) {
+        self.lost.insert((from, to));
+    }
+
+    /// `id` neither hears nor is heard.
+    pub(crate) fn isolate(&mut self, id: u64) {
+        let others: Vec<u64> = self.peers.keys().copied().filter(|other| *other != id).collect();
+        others.into_iter().for_each(|other| self.cut(id, other));
+    }
+
+    /// Messages of this kind are lost.
+    pub(crate) fn ignore(&mut self, kind: fn(&Message) -> bool) {
+        self.ignored.push(kind);
+    }
+
+    /// Nothing is lost any more.
+    pub(crate) fn recover(&mut self) {
+        self.lost.clear();
+        self.ignored.clear();
+    }
+
+    pub(crate) fn peer(&self, id: u64) -> &Peer {
+        &self.peers[&id]
+    }
+
+    pub(crate) fn replica(&self, id: u64) -> &Replica {
+        &self.peers[&id].replica
+    }
+
+    fn peer_mut(&mut self, id: u64) -> &mut Peer {
+        self.peers.get_mut(&id).expect("a replica of the network")
+    }
+
+    /// Gives one input; what is sent waits in the mail.
+    pub(crate) fn input(&mut self, id: u64, input: Input) {
+        self.peer_mut(id).replica.handle(input);
+        let mut outputs = Vec::new();
+        self.peer_mut(id).replica.drain(&mut outputs);
+        let mut done = Vec::new();
+        for output in outputs {
+            match output {
+                Output::Send(envelope) => self.mail.push(*envelope),
+                Output::Persist(write) => self.peer_mut(id).writes.push(*write),
+                Output::Apply { record, proposal } => {
+                    self.answered.extend(proposal);
+                    done.push(record.lsn);
+                    self.peer_mut(id).applied.push(record);
+                }
+                Output::Settled { proposal } => {
+                    self.answered.insert(proposal);
+                }
+                Output::Rejected { proposal, reason } => {
+                    self.rejected.insert(proposal, reason);
+                }
+                _ => {}
+            }
+        }
+        if !self.peer(id).holds {
+            self.persist(id);
+        }
+        done.into_iter().for_each(|lsn| self.input(id, Input::Applied(lsn)));
+    }
+
+    /// The writes that are out become durable.
+    pub(crate) fn persist(&mut self, id: u64) {
+        let peer = self.peer_mut(id);
+        let Some(last) = peer.writes.last().map(|write| write.number) else { return };
+        for write in std::mem::take(&mut peer.writes) {
+            keep(&mut peer.durable, write);
+        }
+        self.input(id, Input::Persisted(last));
+    }
+
+    /// Starts again from what is durable.
+    pub(crate) fn restart(&mut self, id: u64) {
+        let n = self.peers.len() as u64;
+        let peer = self.peer_mut(id);
+        peer.writes.clear();
+        peer.applied.clear();
+        peer.replica = Replica::new(options(id, n), peer.durable.clone());
+    }
+
+    /// Hands a message over and gives what is sent because of it.
+    pub(crate) fn step(&mut self, from: u64, to: u64, message: Message) -> Vec<Envelope> {
+        let waiting = std::mem::take(&mut self.mail);
+        let envelope = Envelope { from: ReplicaId(from), to: ReplicaId(to), message };
+        self.input(to, Input::Receive(Box::new(envelope)));
+        std::mem::replace(&mut self.mail, waiting)
+    }
+
+    /// Delivers until nothing is on the way.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..10_000 {
+            if self.mail.is_empty() {
+                return;
+            }
+            for envelope in std::mem::take(&mut self.mail) {
+                let (from, to) = (envelope.from.0, envelope.to.0);
+                let ignored = self.ignored.iter().any(|kind| kind(&envelope.message));
+                if !ignored && !self.lost.contains(&(from, to)) {
+                    self.input(to, Input::Receive(Box::new(envelope)));
+                }
+            }
+        }
+        panic!("messages never end");
+    }
+
+    /// Nothing is heard for an election timeout.
+    pub(crate) fn quiet(&mut self) {
+        for _ in 0..ELECTION {
+            self.peers.keys().copied().collect::<Vec<_>>().into_iter().for_each(|other| {
+                self.input(other, Input::Tick);
+            });
+            self.mail.clear();
+        }
+    }
+
+    /// Nothing is heard for an election timeout; then `id` campaigns.
+    pub(crate) fn hup(&mut self, id: u64) {
+        self.quiet();
+        self.campaign(id);
+    }
+
+    /// `id` campaigns at once, whatever is heard.
+    pub(crate) fn campaign(&mut self, id: u64) {
+        self.input(id, Input::Campaign);
+        self.run();
+    }
+
+    /// Time passes at `id` alone, and nothing is delivered; gives what it sends.
+    pub(crate) fn tick(&mut self, id: u64, ticks: u64) -> Vec<Envelope> {
+        let waiting = std::mem::take(&mut self.mail);
+        (0..ticks).for_each(|_| self.input(id, Input::Tick));
+        std::mem::replace(&mut self.mail, waiting)
+    }
+
+    /// Time passes at all and what is sent is delivered at once.
+    pub(crate) fn pass(&mut self, ticks: u64) {
+        for _ in 0..ticks {
+            for id in self.peers.keys().copied().collect::<Vec<_>>() {
+                self.input(id, Input::Tick);
+            }
+            self.run();
+        }
+    }
+
+    /// A client wants `key` written at `id`; what is sent waits in the mail.
+    pub(crate) fn propose(&mut self, id: u64, key: &str) -> u64 {
+        self.proposals += 1;
+        let proposal = self.proposals;
+        self.input(id, Input::Propose { proposal, command: command(key) });
+        proposal
+    }
+
+    /// And everything is delivered.
+    pub(crate) fn write(&mut self, id: u64, key: &str) -> u64 {
+        let proposal = self.propose(id, key);
+        self.run();
+        proposal
+    }
+
+    pub(crate) fn role(&self, id: u64) -> RoleName {
+        self.replica(id).role().0
+    }
+
+    pub(crate) fn leads(&self, id: u64) -> bool {
+        self.role(id) == RoleName::Leader
+    }
+
+    /// What `id` holds: the authors and keys of its records.
+    pub(crate) fn log(&self, id: u64) -> Vec<String> {
+        let replica = self.replica(id);
+        let end = replica.accepted().end().0;
+        (0..end).filter_map(|lsn| replica.record(Lsn(lsn))).map(|r| r.to_string()).collect()
+    }
+
+    /// How many positions `id` knows settled from the start without a gap.
+    pub(crate) fn settled(&self, id: u64) -> u64 {
+        self.replica(id).settled().offset().0
+    }
+}
+
+/// What the leader of `lineage` says first, with some records.
+pub(crate) fn hello(lineage: Lineage, records: Vec<Arc<Record>>) -> Message {
+    Message::Replicate(Replicate {
+        leader: lineage.leader(),
+        lineage: Some(lineage),
+        records,
+        settled: TailBitmap::new(),
+        committed_membership: None,
+        round: 0,
+    })
+}
+
+/// What a candidate that holds nothing asks.
+pub(crate) fn vote(candidate: LeaderId) -> Message {
+    let (lineage, accepted) = (Lineage::default(), TailBitmap::new());
+    Message::Vote(Vote { candidate, lineage, accepted })
+}
+
+fn keep(durable: &mut Durable, write: Write) {
+    durable.voted = write.voted.unwrap_or(durable.voted);
+    if let Some(lineage) = write.lineage {
+        durable.records.retain(|record| lineage.author(record.lsn) == record.author);
+        durable.lineage = lineage;
+    }
+    for record in write.records {
+        durable.records.retain(|old| old.lsn != record.lsn);
+        durable.records.push(record);
+    }
+    durable.records.sort_by_key(|record| record.lsn);
+    durable.membership = write.membership.or(durable.membership.take());
+}
