@@ -9,6 +9,7 @@
 mod bound;
 mod clients;
 mod disk;
+mod invariants;
 mod net;
 mod network;
 mod outcome;

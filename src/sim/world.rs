@@ -4,7 +4,7 @@ use super::clients::Clients;
 use super::disk::Disk;
 use super::net::{Arrived, Links, Wire};
 use super::queue::Queue;
-use super::sides::{Effect, Input, Replica};
+use super::sides::{Audit, Effect, Input, Replica};
 use super::workers::Workers;
 use super::{Act, Finish, Kind, LeaderChange, Outcome, Routing, Spec, Time};
 use bytes::Bytes;
@@ -68,6 +68,7 @@ pub(super) struct World<'a, R: Replica> {
     now: Time,
     queue: Queue<Event>,
     nodes: Vec<Node<R>>,
+    audit: R::Audit,
     links: Links<R::Message>,
     clients: Clients,
     /// How many acts of the script are over.
@@ -92,8 +93,9 @@ pub(super) fn run<R: Replica>(spec: &Spec) -> Outcome {
 impl<'a, R: Replica> World<'a, R> {
     fn new(spec: &'a Spec) -> World<'a, R> {
         let origin = warm_up(spec);
+        let mut audit = R::Audit::new(spec);
         let node = |(id, disk)| Node {
-            replica: Some(R::start(spec, id, disk)),
+            replica: Some(R::start(spec, id, disk, &mut audit)),
             left: None,
             life: 0,
             disk: Disk::default(),
@@ -108,6 +110,7 @@ impl<'a, R: Replica> World<'a, R> {
             now: Time::ZERO,
             queue: Queue::new(),
             nodes: R::disks(spec).into_iter().enumerate().map(node).collect(),
+            audit,
             links: Links::new(&spec.network, spec.link, spec.seed, origin, spec.replicas),
             clients: Clients::new(spec),
             acts: 0,
@@ -147,7 +150,8 @@ impl<'a, R: Replica> World<'a, R> {
                 }
             }
             self.settle();
-            if self.is_over() {
+            self.outcome.violations.append(self.audit.violations());
+            if !self.outcome.violations.is_empty() || self.is_over() {
                 return;
             }
         }
@@ -156,10 +160,9 @@ impl<'a, R: Replica> World<'a, R> {
 
     /// Whether nothing is left to wait for. A run without operations goes on to its end.
     fn is_over(&self) -> bool {
-        !self.outcome.violations.is_empty()
-            || (!self.spec.load.is_empty()
-                && self.acts == self.spec.script.len()
-                && self.clients.are_done(&self.spec.load))
+        !self.spec.load.is_empty()
+            && self.acts == self.spec.script.len()
+            && self.clients.are_done(&self.spec.load)
     }
 
     fn finish(mut self) -> Outcome {
@@ -204,7 +207,7 @@ impl<'a, R: Replica> World<'a, R> {
     /// Hands `input` to a replica, unless it is down.
     fn give(&mut self, replica: usize, input: Input<R::Message>) {
         if let Some(alive) = self.nodes[replica].replica.as_mut() {
-            alive.handle(self.spec, input);
+            alive.handle(self.spec, input, &mut self.audit);
             self.dirty.insert(replica);
         }
     }
@@ -214,7 +217,7 @@ impl<'a, R: Replica> World<'a, R> {
         while let Some(replica) = self.dirty.pop_first() {
             let mut effects = std::mem::take(&mut self.effects);
             if let Some(alive) = self.nodes[replica].replica.as_mut() {
-                alive.drain(self.spec, &mut effects);
+                alive.drain(self.spec, &mut effects, &mut self.audit);
             }
             for effect in effects.drain(..) {
                 self.carry_out(replica, effect);
@@ -458,7 +461,7 @@ impl<'a, R: Replica> World<'a, R> {
     fn restart(&mut self, replica: usize) {
         let node = &mut self.nodes[replica];
         if let Some(disk) = node.left.take() {
-            node.replica = Some(R::start(self.spec, replica, disk));
+            node.replica = Some(R::start(self.spec, replica, disk, &mut self.audit));
             self.dirty.insert(replica);
             self.retry(replica);
         }

@@ -13,12 +13,14 @@ pub(super) trait Replica: Sized {
     type Message: Clone;
     /// What outlives a crash.
     type Disk;
+    /// What watches all replicas of a run.
+    type Audit: Audit;
 
     /// The disks of all replicas before their first lives: empty, or with the preloaded history.
     fn disks(spec: &Spec) -> Vec<Self::Disk>;
 
     /// Begins a life.
-    fn start(spec: &Spec, id: usize, disk: Self::Disk) -> Self;
+    fn start(spec: &Spec, id: usize, disk: Self::Disk, audit: &mut Self::Audit) -> Self;
 
     /// Ends a life: only what is durable is left.
     fn crash(self) -> Self::Disk;
@@ -28,10 +30,24 @@ pub(super) trait Replica: Sized {
 
     /// Something happens to it. Everything of one instant is handled before
     /// [`drain`](Self::drain) is called, so that it can answer all of it at once.
-    fn handle(&mut self, spec: &Spec, input: Input<Self::Message>);
+    fn handle(&mut self, spec: &Spec, input: Input<Self::Message>, audit: &mut Self::Audit);
 
     /// Gives out what it wants done, in order.
-    fn drain(&mut self, spec: &Spec, effects: &mut Vec<Effect<Self::Message>>);
+    fn drain(
+        &mut self,
+        spec: &Spec,
+        effects: &mut Vec<Effect<Self::Message>>,
+        audit: &mut Self::Audit,
+    );
+}
+
+/// The invariants of a protocol, watched over all replicas of a run.
+pub(super) trait Audit {
+    /// Before anything has happened.
+    fn new(spec: &Spec) -> Self;
+
+    /// What was found violated so far, each beginning with the number of the invariant.
+    fn violations(&mut self) -> &mut Vec<String>;
 }
 
 /// What happens to a replica.

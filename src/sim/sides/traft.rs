@@ -1,15 +1,19 @@
 //! traft: the production replica, driven in virtual time.
 
-use super::{Effect, Input, Replica};
-use crate::base::{Footprint, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId};
+use super::{Audit, Effect, Input, Replica};
+use crate::base::{
+    Footprint, KeySet, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, TailBitmap,
+};
 use crate::message::{Envelope, Message};
 use crate::replica::{self, Durable, Options, Output, ReadError, Rejection, RoleName, Write};
+use crate::sim::invariants::{Auditor, Shadow, Stored};
 use crate::sim::{Routing, Side, Spec};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A replica, its disk, and what is on its way there.
 pub(crate) struct TraftReplica {
+    id: usize,
     replica: replica::Replica,
     disk: TraftDisk,
     pending: VecDeque<Write>,
@@ -19,6 +23,11 @@ pub(crate) struct TraftReplica {
     /// Ticks without a word from a leader, if this replica is to campaign first.
     silence: Option<u64>,
     election_ticks: u64,
+    shadow: Shadow,
+    /// Something was executed since the last look.
+    executed: bool,
+    /// Positions below are history.
+    preloaded: Lsn,
 }
 
 /// What is durable.
@@ -28,31 +37,41 @@ pub(crate) struct TraftDisk {
     lineage: Lineage,
     /// By position.
     records: Vec<Option<Arc<Record>>>,
+    /// The positions that have a record.
+    held: TailBitmap,
     membership: Option<(Lsn, Membership)>,
 }
 
 impl TraftDisk {
     /// One atomic step.
-    fn write(&mut self, write: Write) {
+    fn write(&mut self, write: &Write) {
         self.voted = write.voted.unwrap_or(self.voted);
-        if let Some(lineage) = write.lineage {
+        if let Some(lineage) = &write.lineage {
+            self.held = TailBitmap::new();
             for slot in &mut self.records {
-                if slot.as_ref().is_some_and(|r| lineage.author(r.lsn) != r.author) {
-                    *slot = None;
+                slot.take_if(|record| lineage.author(record.lsn) != record.author);
+                if let Some(record) = slot {
+                    self.held.insert(record.lsn);
                 }
             }
-            self.lineage = lineage;
+            self.lineage = lineage.clone();
         }
-        for record in write.records {
+        for record in &write.records {
             let at = record.lsn.0 as usize;
             if at >= self.records.len() {
                 self.records.resize(at + 1, None);
             }
-            self.records[at] = Some(record);
+            self.records[at] = Some(record.clone());
+            self.held.insert(record.lsn);
         }
         if write.membership.is_some() {
-            self.membership = write.membership;
+            self.membership = write.membership.clone();
         }
+    }
+
+    fn stored(&self) -> Stored<'_> {
+        let TraftDisk { voted, lineage, records, held, .. } = self;
+        Stored { voted: *voted, lineage, records, held }
     }
 
     fn durable(&self) -> Durable {
@@ -68,6 +87,7 @@ impl TraftDisk {
 impl Replica for TraftReplica {
     type Message = Box<Envelope>;
     type Disk = TraftDisk;
+    type Audit = Auditor;
 
     fn disks(spec: &Spec) -> Vec<TraftDisk> {
         let mut disks = vec![TraftDisk::default(); spec.replicas];
@@ -86,16 +106,19 @@ impl Replica for TraftReplica {
         for (id, disk) in disks.iter_mut().enumerate() {
             let held = preload.held(id) as usize;
             disk.records = history[..held].to_vec();
+            disk.held = TailBitmap::below(Lsn(held as u64));
             disk.lineage = Lineage::new(author);
             disk.voted = author;
         }
         disks
     }
 
-    fn start(spec: &Spec, id: usize, disk: TraftDisk) -> TraftReplica {
+    fn start(spec: &Spec, id: usize, disk: TraftDisk, audit: &mut Auditor) -> TraftReplica {
+        audit.starts(id);
         let election_ticks = (spec.election_timeout.0 / spec.tick.0).max(1);
         let replica = replica::Replica::new(options(spec, id, election_ticks), disk.durable());
         TraftReplica {
+            id,
             replica,
             disk,
             pending: VecDeque::new(),
@@ -103,6 +126,9 @@ impl Replica for TraftReplica {
             handed_in: 0,
             silence: (spec.successor == Some(id)).then_some(0),
             election_ticks,
+            shadow: Shadow::new(has_ranges(spec)),
+            executed: false,
+            preloaded: Lsn(spec.preload.as_ref().map_or(0, |preload| preload.count)),
         }
     }
 
@@ -114,7 +140,7 @@ impl Replica for TraftReplica {
         offered
     }
 
-    fn handle(&mut self, spec: &Spec, input: Input<Box<Envelope>>) {
+    fn handle(&mut self, spec: &Spec, input: Input<Box<Envelope>>, audit: &mut Auditor) {
         let input = match input {
             Input::Tick => {
                 self.tick();
@@ -143,28 +169,50 @@ impl Replica for TraftReplica {
             }
             Input::Persisted(number) => {
                 while let Some(write) = self.pending.pop_front_if(|w| w.number <= number) {
-                    self.disk.write(write);
+                    self.disk.write(&write);
+                    audit.stored(self.id, &write, self.disk.stored());
                 }
                 replica::Input::Persisted(number)
             }
-            Input::Applied(number) => replica::Input::Applied(Lsn(number)),
+            Input::Applied(number) => {
+                self.executed(Lsn(number), audit);
+                replica::Input::Applied(Lsn(number))
+            }
             Input::Campaign => replica::Input::Campaign,
         };
         self.replica.handle(input);
     }
 
-    fn drain(&mut self, _spec: &Spec, effects: &mut Vec<Effect<Box<Envelope>>>) {
+    fn drain(
+        &mut self,
+        _spec: &Spec,
+        effects: &mut Vec<Effect<Box<Envelope>>>,
+        audit: &mut Auditor,
+    ) {
         let mut outputs = std::mem::take(&mut self.outputs);
         loop {
             self.replica.drain(&mut outputs);
             if outputs.is_empty() {
                 break;
             }
+            self.audit(&outputs, audit);
             for output in outputs.drain(..) {
                 self.carry_out(output, effects);
             }
         }
         self.outputs = outputs;
+        let executed = std::mem::take(&mut self.executed).then(|| self.shadow.digest());
+        audit.looks(self.id, &self.replica, executed);
+    }
+}
+
+impl Audit for Auditor {
+    fn new(spec: &Spec) -> Auditor {
+        Auditor::new(spec)
+    }
+
+    fn violations(&mut self) -> &mut Vec<String> {
+        &mut self.violations
     }
 }
 
@@ -181,6 +229,37 @@ impl TraftReplica {
         *ticks += 1;
         if *ticks == self.election_ticks && self.replica.role().0 != RoleName::Leader {
             self.replica.handle(replica::Input::Campaign);
+        }
+    }
+
+    /// Executes a record on the shadow.
+    fn executed(&mut self, lsn: Lsn, audit: &mut Auditor) {
+        if lsn < self.preloaded {
+            return;
+        }
+        if let Some(record) = self.replica.record(lsn) {
+            let result = self.shadow.execute(record);
+            self.executed = true;
+            audit.result(self.id, record, result);
+        }
+    }
+
+    /// Shows what comes out of the replica. A leader's log is looked at before what it authors.
+    fn audit(&self, outputs: &[Output], audit: &mut Auditor) {
+        let leads =
+            |output: &&Output| matches!(output, Output::Role { role: RoleName::Leader, .. });
+        if outputs.iter().any(|output| leads(&output)) {
+            audit.leads(self.id, &self.replica);
+        }
+        for output in outputs {
+            match output {
+                Output::Persist(write) => audit.writes(write),
+                Output::Send(envelope) => {
+                    audit.says(self.id, &envelope.message, self.disk.stored());
+                }
+                Output::Apply { record, .. } => audit.applies(self.id, record),
+                _ => {}
+            }
         }
     }
 
@@ -234,6 +313,12 @@ impl TraftReplica {
             },
         });
     }
+}
+
+fn has_ranges(spec: &Spec) -> bool {
+    let ranges = |keys: &KeySet| !keys.ranges().is_empty();
+    let has = |f: &Footprint| ranges(&f.reads) || ranges(&f.writes);
+    spec.side == Side::TraftSerial || spec.load.ops().any(|op| has(&op.command.footprint))
 }
 
 fn place(id: ReplicaId) -> usize {

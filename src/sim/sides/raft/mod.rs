@@ -31,7 +31,7 @@
 
 mod log;
 
-use super::{Effect, Input, Replica};
+use super::{Audit, Effect, Input, Replica};
 use crate::sim::Spec;
 use crate::sim::weather::{below, mix};
 use bytes::Bytes;
@@ -64,6 +64,22 @@ pub(crate) struct RaftReplica {
     effects: Vec<Effect<Message>>,
 }
 
+/// The crate is somebody else's: its latency is measured, its invariants are not checked.
+#[derive(Default)]
+pub(crate) struct Unwatched {
+    none: Vec<String>,
+}
+
+impl Audit for Unwatched {
+    fn new(_spec: &Spec) -> Unwatched {
+        Unwatched::default()
+    }
+
+    fn violations(&mut self) -> &mut Vec<String> {
+        &mut self.none
+    }
+}
+
 /// Reads by `ReadIndex`.
 #[derive(Default)]
 struct Reads {
@@ -79,12 +95,13 @@ struct Reads {
 impl Replica for RaftReplica {
     type Message = Message;
     type Disk = Log;
+    type Audit = Unwatched;
 
     fn disks(spec: &Spec) -> Vec<Log> {
         (0..spec.replicas).map(|id| Log::new(spec, id)).collect()
     }
 
-    fn start(spec: &Spec, id: usize, disk: Log) -> RaftReplica {
+    fn start(spec: &Spec, id: usize, disk: Log, _audit: &mut Unwatched) -> RaftReplica {
         RaftReplica::new(spec, id, disk)
     }
 
@@ -96,7 +113,7 @@ impl Replica for RaftReplica {
         1
     }
 
-    fn handle(&mut self, spec: &Spec, input: Input<Message>) {
+    fn handle(&mut self, spec: &Spec, input: Input<Message>, _audit: &mut Unwatched) {
         match input {
             Input::Tick => self.on_tick(),
             Input::Receive { message } => self.receive(message),
@@ -111,7 +128,7 @@ impl Replica for RaftReplica {
         self.note_role(spec);
     }
 
-    fn drain(&mut self, spec: &Spec, effects: &mut Vec<Effect<Message>>) {
+    fn drain(&mut self, spec: &Spec, effects: &mut Vec<Effect<Message>>, _audit: &mut Unwatched) {
         self.propose(spec);
         self.ask_reads();
         while self.node.has_ready() {

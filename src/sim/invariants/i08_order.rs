@@ -1,0 +1,113 @@
+//! I-8, order: two settled records that interfere are ordered by `depends`, by `overrides` or by a
+//! floor, directly or through others, and no replica applies them the other way round.
+
+use super::Check;
+use super::ledger::LeaderLog;
+use crate::base::{Lsn, Record, Tail};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// `record` is committed by the leader with this log: every earlier record there that interferes
+/// with it lies below its floor, or is reached through `depends` and `overrides`.
+pub(super) fn ordered(log: &LeaderLog, record: &Record) -> Check {
+    let mut reached: Option<Tail> = None;
+    for lsn in (record.floor.max(log.base()).0..record.lsn.0).map(Lsn) {
+        let Some(earlier) = log.get(lsn).filter(|earlier| earlier.interferes(record)) else {
+            continue;
+        };
+        if !reached.get_or_insert_with(|| reach(log, record)).contains(lsn) {
+            return Err(format!("I-8 nothing orders {record} after {earlier}"));
+        }
+    }
+    Ok(())
+}
+
+/// Every position that `record` reaches, its floor's prefix left out.
+fn reach(log: &LeaderLog, record: &Record) -> Tail {
+    let mut reached = Tail::new();
+    let mut open: Vec<Lsn> = record.depends.iter().chain(record.overrides.iter()).collect();
+    while let Some(lsn) = open.pop() {
+        if !reached.insert(lsn) {
+            continue;
+        }
+        if let Some(next) = log.get(lsn) {
+            open.extend(next.depends.iter().chain(next.overrides.iter()));
+            // A floor orders everything below it.
+            for below in record.floor.0..next.floor.0 {
+                reached.insert(Lsn(below));
+            }
+        }
+    }
+    reached
+}
+
+/// What one replica has applied in this life.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// Everything below is done, so that nothing below may be applied.
+    done: Lsn,
+    /// What was applied at or above.
+    open: BTreeMap<Lsn, Arc<Record>>,
+}
+
+impl Order {
+    /// `record` goes out for execution. Interfering records are ordered by position, so none that
+    /// interferes and comes later may have been applied, nor the record itself.
+    pub(super) fn applies(&mut self, replica: usize, record: &Arc<Record>) -> Check {
+        if record.lsn < self.done || self.open.contains_key(&record.lsn) {
+            return Err(format!("I-8 replica {replica} applies {record}, which is done"));
+        }
+        let mut later = self.open.range(record.lsn..).map(|(_, later)| later);
+        if let Some(later) = later.find(|later| later.interferes(record)) {
+            return Err(format!("I-8 replica {replica} applies {record} after {later}"));
+        }
+        self.open.insert(record.lsn, record.clone());
+        Ok(())
+    }
+
+    /// Everything below `done` is done.
+    pub(super) fn trim(&mut self, done: Lsn) {
+        if done.0 >= self.done.0 + 64 {
+            self.done = done;
+            self.open = self.open.split_off(&done);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::forge::{fails, id, log, write};
+    use super::*;
+    use crate::base::{Command, Footprint, KeyRange, KeySet, Payload};
+
+    #[test]
+    fn a_record_that_nothing_orders_is_found() {
+        let leader = id(1, 1);
+        let first = write(0, leader, "a", &[]);
+        let middle = write(1, leader, "ab", &[0]);
+        let leads = |last: Arc<Record>| log(leader, &[first.clone(), middle.clone(), last]);
+        let check = |last: Arc<Record>| ordered(&leads(last.clone()), &last);
+        assert_eq!(check(write(2, leader, "a", &[1])), Ok(()));
+        assert_eq!(check(write(2, leader, "c", &[])), Ok(()));
+        fails(check(write(2, leader, "a", &[0])), "I-8");
+        let mut floored = (*write(2, leader, "a", &[])).clone();
+        floored.floor = Lsn(2);
+        assert_eq!(check(Arc::new(floored)), Ok(()));
+    }
+
+    #[test]
+    fn a_replica_that_applies_backwards_is_found() {
+        let leader = id(1, 1);
+        let mut order = Order::default();
+        assert_eq!(order.applies(0, &write(4, leader, "b", &[])), Ok(()));
+        assert_eq!(order.applies(0, &write(2, leader, "a", &[])), Ok(()));
+        fails(order.applies(0, &write(3, leader, "b", &[])), "I-8");
+        fails(order.applies(0, &write(2, leader, "a", &[])), "I-8");
+        let all = KeySet::from_parts([], [KeyRange::ALL]);
+        let command = Command { footprint: Footprint::read(all), body: Default::default() };
+        let scan = Record::bare(Lsn(3), leader, Payload::Command(command));
+        fails(order.applies(0, &Arc::new(scan)), "I-8");
+        order.trim(Lsn(64));
+        fails(order.applies(0, &write(63, leader, "c", &[])), "I-8");
+    }
+}
