@@ -1,10 +1,15 @@
 //! Authoring a record (algorithm.md, Authoring), and what becomes of proposals.
 
+use super::lead::Leadership;
 use super::{Input, Output, Rejection, Replica, Role};
 use crate::base::{Command, LeaderId, Lsn, Membership, Payload, Record, ReplicaId, TailBitmap};
 use crate::message::{Forward, ForwardOutcome, ForwardReply, Message};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+/// How many settled positions a command that runs for long may keep above the floor; what comes
+/// later waits for it. It bounds the sets of a record: 2 KiB each.
+const HELD_UP_POSITIONS_MAX: u64 = 1 << 14;
 
 /// Which client waits for which position.
 #[derive(Clone, Debug, Default)]
@@ -124,17 +129,30 @@ impl Replica {
         if full { Err(Rejection::Busy) } else { Ok(()) }
     }
 
-    /// Authors the record of `payload` at the next position. The floor is the first position that
-    /// the leader does not know settled; what it knows began above every floor in its log, so
-    /// floors never fall (I-11).
+    /// The floor of the next command: not above the first position that the leader does not know
+    /// settled, nor above what runs here. Whoever applies a record must have passed everything
+    /// below its floor, so a higher one would make all wait for a command that takes long; a lower
+    /// one is as true, and only makes sets wider. It began at the greatest floor in the log and
+    /// never falls (I-11).
+    fn floor(&self, lead: &Leadership) -> Lsn {
+        let settled = lead.settled.offset();
+        let passed = self.schedule.passed().offset();
+        let least = Lsn(settled.0.saturating_sub(HELD_UP_POSITIONS_MAX));
+        settled.min(passed.max(least)).max(lead.floor)
+    }
+
+    /// Authors the record of `payload` at the next position.
     fn place(&mut self, payload: Payload) -> Lsn {
+        let Role::Leader(lead) = &self.role else { unreachable!("only a leader places") };
+        let floor = self.floor(lead);
         let Role::Leader(lead) = &mut self.role else { unreachable!("only a leader places") };
         let lsn = lead.next;
         lead.next = lsn.next();
         lead.stirred = true;
         let mut record = Record::bare(lsn, lead.id, payload);
         if let Payload::Command(command) = &record.payload {
-            record.floor = lead.settled.offset();
+            lead.floor = floor;
+            record.floor = floor;
             let placement =
                 lead.index.place(&command.footprint, record.floor, self.options.overriding);
             record.depends = placement.depends;

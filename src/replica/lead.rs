@@ -29,6 +29,8 @@ pub(crate) struct Leadership {
     /// What it knows settled: it saw it commit, or overridden by what it saw commit, or it lies
     /// below the floor of a record of its log, or it is purged at a voter.
     pub(crate) settled: TailBitmap,
+    /// The floor of the last command placed; at first, the greatest in the log.
+    pub(crate) floor: Lsn,
     /// Scratch space for what an answer brought.
     pub(crate) fresh: Vec<Lsn>,
     /// What became settled and was not yet told to the own replica.
@@ -100,6 +102,7 @@ impl Replica {
             empties: rebuilt.empties,
             index: Index::new(),
             settled: TailBitmap::below(floor),
+            floor,
             fresh: Vec::new(),
             news: Vec::new(),
             unsettled_bytes: 0,

@@ -39,6 +39,11 @@ impl Schedule {
         &self.done
     }
 
+    /// What may lie below the floor of a record that runs.
+    pub(crate) fn passed(&self) -> &TailBitmap {
+        &self.passed
+    }
+
     /// Whether the record at `lsn` has been given out, or need not be.
     pub(crate) fn started(&self, lsn: Lsn) -> bool {
         self.started.contains(lsn)
