@@ -166,6 +166,7 @@ impl<'a> Model<'a> {
             }
             Event::Late(op) => self.late(op),
             Event::Executed(op) => {
+                self.finish(op);
                 let steps = self.deps.executed(op);
                 self.take(steps);
             }
