@@ -61,7 +61,7 @@ pub(super) enum Measure {
     Class(u8),
     /// The same, the operation being issued when the leader dies.
     AfterDeath(u8),
-    /// From the start to the last change of leader.
+    /// From the first campaign to the last change of leader.
     LastLeader,
 }
 
@@ -106,8 +106,9 @@ impl Measure {
 
 impl Sample {
     fn add_duel(&mut self, outcome: &Outcome) {
+        let first = outcome.campaigns.first().map_or(Time::ZERO, |(at, _)| *at);
         let last = outcome.leaders.last();
-        self.times.push(last.map_or(outcome.ended, |change| change.at));
+        self.times.push(last.map_or(outcome.ended, |change| change.at) - first);
         self.unfinished += u64::from(last.is_none());
         let terms = last.map(|change| change.term - outcome.term_before);
         self.terms = self.terms.max(terms);
@@ -148,9 +149,10 @@ mod tests {
         Measure::LastLeader.take(&outcome, &mut sample);
         let change = |ms, term| LeaderChange { at: Time::ms(ms), term, replica: 0 };
         outcome.leaders = vec![change(3, 5), change(7, 6)];
+        outcome.campaigns = vec![(Time::ms(2), 0), (Time::ms(4), 1)];
         outcome.term_before = 4;
         Measure::LastLeader.take(&outcome, &mut sample);
-        assert_eq!(sample.times, [Time::ms(50), Time::ms(7)]);
+        assert_eq!(sample.times, [Time::ms(50), Time::ms(5)]);
         assert_eq!((sample.unfinished, sample.terms), (1, Some(2)));
     }
 

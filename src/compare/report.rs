@@ -112,7 +112,7 @@ fn table_group(text: &mut String, group: &Group, colour: bool) {
     let _ = writeln!(text, "\n{}: {}", painted(&title, "1", colour), group.about);
     let _ = writeln!(
         text,
-        "{:<24} {:<12} {:<9} {:>7} {:>7} {:>7} {:>8}  {:>11}  {:<20} {:>6} {:>6} {:>6} {:>7}",
+        "{:<27} {:<12} {:<9} {:>7} {:>7} {:>7} {:>8}  {:>11}  {:<20} {:>6} {:>6} {:>6} {:>7}",
         "",
         "side",
         "link",
@@ -159,10 +159,10 @@ fn table_row(text: &mut String, label: &str, row: &Row, classic: Option<(f64, f6
     let bound = bound.map_or("-".into(), |b| {
         format!("{} / {} / {}", figure(b.p50_ms), figure(b.p99_ms), figure(b.p999_ms))
     });
-    let per = |n: u64| figure(n as f64 / (row.ops.max(1)) as f64);
+    let per = |n: u64| figure(n as f64 / row.issued.max(1) as f64);
     let _ = write!(
         text,
-        "{label:<24} {:<12} {:<9} {:>7} {:>7} {:>7} {:>8}  {}  {bound:<20} {:>6} {:>6} {:>6} {:>7}",
+        "{label:<27} {:<12} {:<9} {:>7} {:>7} {:>7} {:>8}  {}  {bound:<20} {:>6} {:>6} {:>6} {:>7}",
         row.side,
         row.link,
         figure(row.p50_ms),
@@ -250,6 +250,7 @@ mod tests {
             bound: Some(Bound { p50_ms: 0.5, p99_ms: 0.5, p999_ms: 1.5 }),
             bound_ordered: Some(Bound { p50_ms: 0.5, p99_ms: 5.5, p999_ms: 6.0 }),
             ops: 100,
+            issued: 100,
             unfinished: 0,
             messages: 400,
             records_sent: 210,

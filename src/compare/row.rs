@@ -55,6 +55,10 @@ pub(super) struct Row {
     pub(super) bound_ordered: Option<Bound>,
     /// Operations measured.
     pub(super) ops: u64,
+    /// Operations issued in the same runs, measured here or not: what counts are divided by in the
+    /// table.
+    #[serde(skip)]
+    pub(super) issued: u64,
     /// How many of them had no answer when the run ended.
     pub(super) unfinished: u64,
     /// Messages between replicas, over all repetitions.

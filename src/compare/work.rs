@@ -41,6 +41,7 @@ enum Done {
 /// Sums over the runs of a variant.
 #[derive(Clone, Debug, Default)]
 struct Totals {
+    issued: u64,
     messages: u64,
     records_sent: u64,
     records_applied: u64,
@@ -110,6 +111,7 @@ fn run_variant(cell: &Cell, variant: Variant, seed: u64) -> Result<Done, SpecErr
         for (view, sample) in cell.views.iter().zip(&mut samples) {
             view.measure.take(&outcome, sample);
         }
+        totals.issued += outcome.ops.len() as u64;
         totals.messages += outcome.messages;
         totals.records_sent += outcome.records_sent;
         totals.records_applied += outcome.records_applied;
@@ -189,6 +191,7 @@ fn row(
         bound,
         bound_ordered,
         ops: sample.times.len() as u64,
+        issued: totals.issued,
         unfinished: sample.unfinished,
         messages: totals.messages,
         records_sent: totals.records_sent,

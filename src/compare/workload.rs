@@ -125,8 +125,10 @@ pub(super) fn get(n: u64) -> Command {
 }
 
 fn command(footprint: Footprint) -> Command {
-    static BODY: [u8; BODY_BYTES] = [b'x'; BODY_BYTES];
-    Command { footprint, body: Bytes::from_static(&BODY) }
+    let keys = footprint.reads.points().iter().chain(footprint.writes.points());
+    let mut body: Vec<u8> = keys.flat_map(|key| key.to_vec()).collect();
+    body.resize(BODY_BYTES, b'x');
+    Command { footprint, body: body.into() }
 }
 
 /// Big-endian, so that keys are in the order of their numbers.

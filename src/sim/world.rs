@@ -276,6 +276,8 @@ impl<'a, R: Replica> World<'a, R> {
                 if self.now >= self.origin {
                     let at = self.now - self.origin;
                     self.outcome.leaders.push(LeaderChange { at, term, replica });
+                } else {
+                    self.outcome.term_before = self.outcome.term_before.max(term);
                 }
             }
             Effect::Follows => self.retry(replica),

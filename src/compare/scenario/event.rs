@@ -5,7 +5,7 @@ use super::super::place::Place;
 use super::super::rng::Rng;
 use super::super::workload;
 use super::{EITHER_LINK, PAIR, Plan, Scenario, Setting};
-use crate::sim::{Act, Finish, LinkKind, Load, Preload, Side, Spec, Time};
+use crate::sim::{Act, Finish, LinkKind, Load, Op, Preload, Routing, Side, Spec, Time};
 
 /// Runs behind each row.
 const REPEATS: u64 = 20;
@@ -52,14 +52,21 @@ pub(super) fn duel(plan: &Plan) -> Vec<Cell> {
     let on = |place: &Place, replicas: usize, crash: bool| {
         let mut setting = Setting::new(place, replicas);
         setting.calm();
+        // Equal delays: no message waits for another one to leave.
+        setting.network.egress_bits_per_s = u64::MAX;
         let about = format!("{}, all campaign at once", setting.about());
         // The greatest id dies: the others must leave its term.
         let leader = crash.then_some(replicas - 1);
         let change = move |spec: &mut Spec, _| {
             spec.leader = leader;
             spec.script = leader.map(|dead| (Time::ZERO, Act::Crash(dead))).into_iter().collect();
+            // Whoever has heard from a leader grants nothing before the election timeout is over.
+            let start = match leader {
+                Some(_) => spec.election_timeout + spec.tick,
+                None => Time::ZERO,
+            };
             let candidates = (0..replicas).filter(|r| Some(*r) != leader);
-            spec.script.extend(candidates.map(|r| (Time::ZERO, Act::Campaign(r))));
+            spec.script.extend(candidates.map(|r| (start, Act::Campaign(r))));
             // A write long after the duel keeps the run going, and needs a leader.
             let late = (Time::s(3), workload::write(workload::set(0), 0));
             spec.load = Load::Open { ops: vec![late] };
@@ -96,17 +103,21 @@ pub(super) fn failover(plan: &Plan) -> Vec<Cell> {
         let change = move |spec: &mut Spec, seed| {
             // The death falls anywhere between two heartbeats.
             let death = Time::ms(before) + Time::us(Rng::new(seed).below(50_000));
-            let op = |n: u64| workload::write(workload::set(n), successor);
-            let steady = (0..before + after).map(|n| (Time::ms(n), op(n)));
-            let mut ops: Vec<_> = steady.collect();
-            let mut write = op(before + after);
-            write.class = 1;
-            let mut read = workload::read(workload::get(u64::MAX), successor);
-            read.class = 2;
-            ops.extend([(death, write), (death, read)]);
+            let due = (0..before + after).map(Time::ms);
+            let site = |at| if at < death { leader } else { successor };
+            let steady =
+                due.zip(0..).map(|(at, n)| (at, workload::write(workload::set(n), site(at))));
+            let write = workload::write(workload::set(before + after), successor);
+            let read = workload::read(workload::get(u64::MAX), successor);
+            let first = [Op { class: 1, ..write }, Op { class: 2, ..read }];
+            let mut ops: Vec<(Time, Op)> = steady.collect();
+            ops.extend(first.map(|op| (death, op)));
             ops.sort_by_key(|(at, _)| *at);
             spec.load = Load::Open { ops };
+            spec.routing = Routing::Wait;
             spec.successor = Some(successor);
+            // Clients of the dead leader wait for ever.
+            spec.until = death + Time::s(10);
             spec.script = vec![(death, Act::Crash(leader))];
         };
         let mut cell = cell(Scenario::Failover, setting, about, plan, change);

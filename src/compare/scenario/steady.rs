@@ -14,7 +14,7 @@ const RATES: [u32; 5] = [0, 2, 10, 30, 100];
 fn pace(place: &Place) -> (u64, u64) {
     match place {
         Place::Calibration => (1_000, 60),
-        Place::Lan | Place::Jitter | Place::Loss => (2_000, 10),
+        Place::Lan | Place::Jitter | Place::Loss => (10_000, 2),
         Place::Aws5 | Place::File { .. } => (1_000, 20),
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn slow_command(plan: &Plan) -> Vec<Cell> {
             cell.variants = plan.variants(&EVERYBODY[..3]);
             cell.views = match with_slow {
                 true => vec![view("others", 0), view("slow", 1)],
-                false => vec![view("others-without-slow", 0)],
+                false => vec![view("others-alone", 0)],
             };
             cells.push(cell);
         }
