@@ -146,11 +146,15 @@ Authored(b, lg, n, x, f) ==
   IN [author |-> b, what |-> "command", rd |-> x.rd, wr |-> x.wr,
       floor |-> f, deps |-> deps, overs |-> overs]
 
+\* Any floor between the greatest in the log and the first position not known settled will do.
+Lowest(b) == Max({1} \cup {llog[b][l].floor : l \in {m \in Lsns : IsReal(llog[b][m])
+                                                         /\ (Wrong = "floorfalls" => m > base[b])}})
+
 Propose(b) ==
   /\ b \in leading
   /\ \E n \in {Top(llog[b]) + 1} :
        /\ n <= MaxLsn
-       /\ \E f \in {CHOOSE l \in 1..n : l \notin lset[b] /\ \A m \in 1..(l - 1) : m \in lset[b]} :
+       /\ \E f \in {l \in Lowest(b)..n : \A m \in 1..(l - 1) : m \in lset[b]} :
           \E x \in Commands : llog' = [llog EXCEPT ![b][n] = Authored(b, llog[b], n, x, f)]
   /\ UNCHANGED <<voted, committer, log, leading, base, acks, lset, committed, observer>>
 
