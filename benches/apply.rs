@@ -5,14 +5,20 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use traft::apply::Machine;
 use traft::apply::block::{Disk, Request};
 use traft::apply::kv::{Kv, Op};
+use traft::base::Command;
 
 /// Commands in one measurement.
 const COMMANDS: usize = 10_000;
 
-/// Commands whose keys are spread over `keys` keys of 16 bytes.
-fn bodies(keys: usize, body: impl Fn(&[u8]) -> Bytes) -> Vec<Bytes> {
+/// Commands whose keys are spread over `keys` keys of 16 bytes. They are made anew for each
+/// measurement, since executing one drops what an earlier one left.
+fn commands(keys: usize, op: for<'a> fn(&'a [u8]) -> Op<'a>) -> Vec<Command> {
     let key = |n: usize| format!("user{:012}", n.wrapping_mul(0x9e37_79b1) % keys);
-    (0..COMMANDS).map(|n| body(key(n).as_bytes())).collect()
+    (0..COMMANDS).map(|n| op(key(n).as_bytes()).command()).collect()
+}
+
+fn execute(kv: &mut Kv, commands: &[Command]) {
+    commands.iter().for_each(|command| drop(kv.apply(&command.body)));
 }
 
 fn loaded(keys: usize) -> Kv {
@@ -27,34 +33,22 @@ fn loaded(keys: usize) -> Kv {
 fn kv(c: &mut Criterion) {
     let mut group = c.benchmark_group("kv");
     group.throughput(Throughput::Elements(COMMANDS as u64));
+    let set = |key| Op::Set { key, value: &[1; 237] };
+    let large = BatchSize::LargeInput;
     for keys in [1_000, 100_000] {
-        let mut bench = |name: &str, bodies: Vec<Bytes>| {
-            let mut kv = loaded(keys);
+        let mut kv = loaded(keys);
+        let mut bench = |name: &str, op: for<'a> fn(&'a [u8]) -> Op<'a>| {
             group.bench_function(format!("{name}, {keys} keys"), |bench| {
-                // The commands are made anew: executing drops what they replace, as it will.
-                let fresh = || bodies.iter().map(|b| Bytes::copy_from_slice(b)).collect::<Vec<_>>();
-                bench.iter_batched(
-                    fresh,
-                    |bodies| bodies.iter().for_each(|body| drop(kv.apply(body))),
-                    BatchSize::LargeInput,
-                );
+                bench.iter_batched_ref(|| commands(keys, op), |made| execute(&mut kv, made), large);
             });
         };
-        bench("set 256 bytes", bodies(keys, |key| Op::Set { key, value: &[1; 237] }.encode()));
-        bench("get", bodies(keys, |key| Op::Get { key }.encode()));
-        bench("append", bodies(keys, |key| Op::Append { key, suffix: &[] }.encode()));
+        bench("set 256 bytes", set);
+        bench("get", |key| Op::Get { key });
+        bench("append", |key| Op::Append { key, suffix: &[] });
     }
     group.bench_function("set 256 bytes, new keys", |bench| {
-        let bodies = bodies(1 << 40, |key| Op::Set { key, value: &[1; 237] }.encode());
-        let fresh = || bodies.iter().map(|b| Bytes::copy_from_slice(b)).collect::<Vec<_>>();
-        bench.iter_batched(
-            || (Kv::new(), fresh()),
-            |(mut kv, bodies)| {
-                bodies.iter().for_each(|body| drop(kv.apply(body)));
-                kv
-            },
-            BatchSize::LargeInput,
-        );
+        let start = || (Kv::new(), commands(1 << 40, set));
+        bench.iter_batched_ref(start, |(kv, made)| execute(kv, made), large);
     });
     group.finish();
 }
