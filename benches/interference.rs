@@ -35,18 +35,18 @@ fn key(n: u64) -> Bytes {
 
 /// The footprint of command `n`: blind writes, every fourth one an update.
 fn footprint(n: u64, keys: Keys, hot: bool) -> Footprint {
-    let at = if hot && scatter(n) % 50 == 0 { 0 } else { scatter(n + 1) % SPACE };
+    let at = if hot && scatter(n).is_multiple_of(50) { 0 } else { scatter(n + 1) % SPACE };
     let range = match keys {
         Keys::Points => false,
         Keys::Ranges => true,
-        Keys::Mixed => n % 8 == 0,
+        Keys::Mixed => n.is_multiple_of(8),
     };
     let set = if range {
         KeySet::from_parts([], [KeyRange::new(key(at), key(at + 4))])
     } else {
         KeySet::point(key(at))
     };
-    if n % 4 == 0 { Footprint::update(set) } else { Footprint::write(set) }
+    if n.is_multiple_of(4) { Footprint::update(set) } else { Footprint::write(set) }
 }
 
 /// An index with a constant number of commands in flight.

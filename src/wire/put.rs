@@ -1,0 +1,405 @@
+//! Messages to bytes. One description of each message serves twice: into a buffer it writes, into
+//! a [`Count`] it only adds up lengths. What comes out is what prost would write for the same
+//! message (a test compares), without building prost's tree of it first.
+
+use super::{VERSION, runs};
+use crate::base::{
+    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload,
+    QuorumSystem, Record, ReplicaId, Run, Tail, TailBitmap,
+};
+use crate::message::{
+    Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
+    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, Vote, VoteReply,
+};
+use bytes::{BufMut, BytesMut};
+use prost::encoding::{encode_varint, encoded_len_varint};
+
+/// Where bytes go. Fields with their default value are left out, as proto3 has it.
+pub(super) trait Sink: Sized {
+    fn varint(&mut self, value: u64);
+    fn raw(&mut self, bytes: &[u8]);
+    fn nested<T: Put>(&mut self, value: &T);
+
+    /// A number; `0` is left out.
+    fn uint(&mut self, tag: u32, value: u64) {
+        if value != 0 {
+            self.some_uint(tag, value);
+        }
+    }
+
+    /// A number whose absence means something else than `0`.
+    fn some_uint(&mut self, tag: u32, value: u64) {
+        self.varint(u64::from(tag) << 3);
+        self.varint(value);
+    }
+
+    /// Bytes, even if there are none.
+    fn some_bytes(&mut self, tag: u32, bytes: &[u8]) {
+        self.varint(u64::from(tag) << 3 | 2);
+        self.varint(bytes.len() as u64);
+        self.raw(bytes);
+    }
+
+    /// A message within the message.
+    fn message<T: Put>(&mut self, tag: u32, value: &T) {
+        self.varint(u64::from(tag) << 3 | 2);
+        self.nested(value);
+    }
+}
+
+/// What can be written. Its default value may write nothing.
+pub(super) trait Put {
+    fn put<S: Sink>(&self, to: &mut S);
+}
+
+impl Sink for BytesMut {
+    fn varint(&mut self, value: u64) {
+        encode_varint(value, self);
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.put_slice(bytes);
+    }
+
+    fn nested<T: Put>(&mut self, value: &T) {
+        Sink::varint(self, len(value) as u64);
+        value.put(self);
+    }
+}
+
+/// Adds up lengths.
+struct Count(usize);
+
+impl Sink for Count {
+    fn varint(&mut self, value: u64) {
+        self.0 += encoded_len_varint(value);
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+
+    fn nested<T: Put>(&mut self, value: &T) {
+        let before = self.0;
+        value.put(self);
+        self.varint((self.0 - before) as u64);
+    }
+}
+
+/// How many bytes a value takes.
+pub(super) fn len(value: &impl Put) -> usize {
+    let mut count = Count(0);
+    value.put(&mut count);
+    count.0
+}
+
+impl Put for Envelope {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, u64::from(VERSION));
+        to.uint(2, self.from.0);
+        to.uint(3, self.to.0);
+        match &self.message {
+            Message::Replicate(m) => to.message(10, m),
+            Message::ReplicateReply(m) => to.message(11, m),
+            Message::Forward(m) => to.message(12, m),
+            Message::ForwardReply(m) => to.message(13, m),
+            Message::Refuse(m) => to.message(14, m),
+            Message::PreVote(m) => to.message(15, m),
+            Message::PreVoteReply(m) => to.message(16, m),
+            Message::Vote(m) => to.message(17, m),
+            Message::VoteReply(m) => to.message(18, m),
+            Message::Fetch(m) => to.message(19, m),
+            Message::FetchReply(m) => to.message(20, m),
+        }
+    }
+}
+
+impl Put for Replicate {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.leader);
+        self.lineage.iter().for_each(|lineage| to.message(2, lineage));
+        self.records.iter().for_each(|record| to.message(3, &**record));
+        to.message(4, &self.settled);
+        self.committed_membership.iter().for_each(|committed| to.message(5, committed));
+        to.uint(6, self.round);
+    }
+}
+
+impl Put for ReplicateReply {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.leader);
+        to.message(2, &self.accepted);
+        to.uint(3, self.round);
+        to.uint(4, self.window);
+        self.committed_membership.iter().for_each(|lsn| to.some_uint(5, lsn.0));
+    }
+}
+
+impl Put for Refuse {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.leader);
+        to.message(2, &self.voted);
+    }
+}
+
+impl Put for Forward {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.proposal);
+        to.message(2, &self.command);
+    }
+}
+
+impl Put for ForwardReply {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.proposal);
+        if let ForwardOutcome::Placed(author, lsn) = self.outcome {
+            to.message(2, &Placed(author, lsn));
+        }
+    }
+}
+
+struct Placed(LeaderId, Lsn);
+
+impl Put for Placed {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.0);
+        to.uint(2, self.1.0);
+    }
+}
+
+impl Put for PreVote {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.candidate);
+    }
+}
+
+impl Put for PreVoteReply {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.candidate);
+        to.uint(2, u64::from(self.granted));
+        to.message(3, &self.voted);
+    }
+}
+
+impl Put for Vote {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.candidate);
+        to.message(2, &self.lineage);
+        to.message(3, &self.accepted);
+    }
+}
+
+impl Put for VoteReply {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.candidate);
+        to.message(2, &self.voted);
+        self.grant.iter().for_each(|grant| to.message(3, grant));
+    }
+}
+
+impl Put for Grant {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.lineage);
+        to.message(2, &self.accepted);
+        to.uint(3, self.purged.0);
+        to.message(4, &self.memberships);
+        self.records.iter().for_each(|record| to.message(5, &**record));
+    }
+}
+
+impl Put for Memberships {
+    fn put<S: Sink>(&self, to: &mut S) {
+        self.committed_at.iter().for_each(|lsn| to.some_uint(1, lsn.0));
+        to.message(2, &self.committed);
+        self.pending.iter().for_each(|pending| to.message(3, pending));
+    }
+}
+
+/// A membership known committed.
+impl Put for (Lsn, Membership) {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.0.0);
+        to.message(2, &self.1);
+    }
+}
+
+/// A later membership.
+impl Put for (Lsn, LeaderId, Membership) {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.0.0);
+        to.message(2, &self.1);
+        to.message(3, &self.2);
+    }
+}
+
+impl Put for Fetch {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.candidate);
+        put_set(to, 2, Lsn::ZERO, &self.positions);
+    }
+}
+
+impl Put for FetchReply {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.candidate);
+        self.records.iter().for_each(|record| to.message(2, &**record));
+    }
+}
+
+impl Put for LeaderId {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.term);
+        to.uint(2, self.node.0);
+    }
+}
+
+impl Put for Lineage {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.leader());
+        self.runs().iter().for_each(|run| to.message(2, run));
+        to.uint(3, self.end().0);
+    }
+}
+
+impl Put for Run {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.start.0);
+        to.message(2, &self.author);
+    }
+}
+
+impl Put for TailBitmap {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.offset().0);
+        put_set(to, 2, self.offset(), self.tail());
+    }
+}
+
+/// The members of a set, counted from a base.
+struct Runs<'a>(Lsn, &'a Tail);
+
+impl Put for Runs<'_> {
+    fn put<S: Sink>(&self, to: &mut S) {
+        runs::put(to, self.0, self.1);
+    }
+}
+
+/// A set as a field of bytes; the empty one is left out.
+fn put_set<S: Sink>(to: &mut S, tag: u32, base: Lsn, set: &Tail) {
+    if !set.is_empty() {
+        to.message(tag, &Runs(base, set));
+    }
+}
+
+impl Put for Record {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.lsn.0);
+        to.message(2, &self.author);
+        to.uint(3, self.lsn.0 - self.floor.0);
+        put_set(to, 4, self.floor, &self.depends);
+        put_set(to, 5, self.floor, &self.overrides);
+        match &self.payload {
+            Payload::Void => {}
+            Payload::Command(command) => to.message(6, command),
+            Payload::Membership(membership) => to.message(7, membership),
+        }
+    }
+}
+
+impl Put for Command {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.footprint);
+        if !self.body.is_empty() {
+            to.some_bytes(2, &self.body);
+        }
+    }
+}
+
+impl Put for Footprint {
+    fn put<S: Sink>(&self, to: &mut S) {
+        let mut keys = |tag, keys: &KeySet| {
+            if !keys.is_empty() {
+                to.message(tag, keys);
+            }
+        };
+        if self.reads == self.writes {
+            keys(3, &self.writes);
+        } else {
+            keys(1, &self.reads);
+            keys(2, &self.writes);
+        }
+    }
+}
+
+impl Put for KeySet {
+    fn put<S: Sink>(&self, to: &mut S) {
+        self.points().iter().for_each(|key| to.some_bytes(1, key));
+        self.ranges().iter().for_each(|range| to.message(2, range));
+    }
+}
+
+impl Put for KeyRange {
+    fn put<S: Sink>(&self, to: &mut S) {
+        if !self.start.is_empty() {
+            to.some_bytes(1, &self.start);
+        }
+        self.end.iter().for_each(|end| to.some_bytes(2, end));
+    }
+}
+
+impl Put for Membership {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.read);
+        to.message(2, &self.write);
+    }
+}
+
+impl Put for QuorumSystem {
+    fn put<S: Sink>(&self, to: &mut S) {
+        match self {
+            QuorumSystem::Threshold { voters, need } => to.message(1, &Threshold(voters, *need)),
+            QuorumSystem::Explicit(sets) => to.message(2, &Explicit(sets)),
+            QuorumSystem::All(parts) => to.message(3, &All(parts)),
+        }
+    }
+}
+
+struct Threshold<'a>(&'a [ReplicaId], usize);
+struct Explicit<'a>(&'a [Vec<ReplicaId>]);
+struct All<'a>(&'a [QuorumSystem]);
+struct Voters<'a>(&'a [ReplicaId]);
+/// Numbers without a tag each, as proto3 packs them.
+struct Packed<'a>(&'a [ReplicaId]);
+
+impl Put for Threshold<'_> {
+    fn put<S: Sink>(&self, to: &mut S) {
+        Voters(self.0).put(to);
+        to.uint(2, self.1 as u64);
+    }
+}
+
+impl Put for Explicit<'_> {
+    fn put<S: Sink>(&self, to: &mut S) {
+        self.0.iter().for_each(|set| to.message(1, &Voters(set)));
+    }
+}
+
+impl Put for All<'_> {
+    fn put<S: Sink>(&self, to: &mut S) {
+        self.0.iter().for_each(|part| to.message(1, part));
+    }
+}
+
+impl Put for Voters<'_> {
+    fn put<S: Sink>(&self, to: &mut S) {
+        if !self.0.is_empty() {
+            to.message(1, &Packed(self.0));
+        }
+    }
+}
+
+impl Put for Packed<'_> {
+    fn put<S: Sink>(&self, to: &mut S) {
+        self.0.iter().for_each(|voter| to.varint(voter.0));
+    }
+}

@@ -1,0 +1,259 @@
+//! Bytes to messages, and all checks on the way.
+
+use super::generated as proto;
+use super::generated::envelope::Message as Kind;
+use super::generated::quorum_system::System;
+use super::generated::record::Payload as Content;
+use super::{FRAME_BYTES_MAX, SET_WORDS_MAX, VERSION, WireError, runs};
+use crate::base::{
+    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload,
+    QuorumSystem, Record, ReplicaId, Run, Tail, TailBitmap,
+};
+use crate::message::{
+    Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
+    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, Vote, VoteReply,
+};
+use bytes::Bytes;
+use prost::Message as _;
+use prost::encoding::decode_varint;
+use std::sync::Arc;
+
+type Taken<T> = Result<T, WireError>;
+
+/// The longest varint.
+const VARINT_BYTES_MAX: usize = 10;
+
+/// How many words the sets of positions that are still to come may take.
+struct Budget(usize);
+
+pub(super) fn envelope(frame: Bytes) -> Taken<Envelope> {
+    if frame.len() > FRAME_BYTES_MAX {
+        return Err(WireError::TooLarge { size: frame.len() });
+    }
+    whole(&frame)?;
+    let envelope = proto::Envelope::decode(frame)?;
+    if envelope.version != VERSION {
+        return Err(WireError::Version(envelope.version));
+    }
+    let kind = envelope.message.ok_or(WireError::Missing("message"))?;
+    Ok(Envelope {
+        from: ReplicaId(envelope.from),
+        to: ReplicaId(envelope.to),
+        message: message(kind, &mut Budget(SET_WORDS_MAX))?,
+    })
+}
+
+/// Tells a frame whose end is lost from one that is wrong, which is found out in decoding it.
+fn whole(frame: &[u8]) -> Taken<()> {
+    let cut = WireError::Truncated { size: frame.len() };
+    let mut rest = frame;
+    while !rest.is_empty() {
+        let Ok(key) = decode_varint(&mut rest) else {
+            return if rest.len() < VARINT_BYTES_MAX { Err(cut) } else { Ok(()) };
+        };
+        let skip = match key & 7 {
+            0 | 2 => match decode_varint(&mut rest) {
+                Ok(size) => {
+                    if key & 7 == 2 {
+                        size
+                    } else {
+                        0
+                    }
+                }
+                Err(_) if rest.len() < VARINT_BYTES_MAX => return Err(cut),
+                Err(_) => return Ok(()),
+            },
+            1 => 8,
+            5 => 4,
+            _ => return Ok(()),
+        };
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        rest = rest.get(skip..).ok_or(cut.clone())?;
+    }
+    Ok(())
+}
+
+fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
+    Ok(match kind {
+        Kind::Replicate(m) => Message::Replicate(replicate(m, budget)?),
+        Kind::ReplicateReply(m) => Message::ReplicateReply(ReplicateReply {
+            leader: leader(m.leader)?,
+            accepted: positions(m.accepted, budget)?,
+            round: m.round,
+            window: m.window,
+            committed_membership: m.committed_membership.map(lsn).transpose()?,
+        }),
+        Kind::Forward(m) => Message::Forward(Forward {
+            proposal: m.proposal,
+            command: command(m.command.ok_or(WireError::Missing("command"))?),
+        }),
+        Kind::ForwardReply(m) => Message::ForwardReply(ForwardReply {
+            proposal: m.proposal,
+            outcome: match m.placed {
+                Some(placed) => ForwardOutcome::Placed(leader(placed.author)?, lsn(placed.lsn)?),
+                None => ForwardOutcome::Rejected,
+            },
+        }),
+        Kind::Refuse(m) => {
+            Message::Refuse(Refuse { leader: leader(m.leader)?, voted: leader(m.voted)? })
+        }
+        Kind::PreVote(m) => Message::PreVote(PreVote { candidate: leader(m.candidate)? }),
+        Kind::PreVoteReply(m) => Message::PreVoteReply(PreVoteReply {
+            candidate: leader(m.candidate)?,
+            granted: m.granted,
+            voted: leader(m.voted)?,
+        }),
+        Kind::Vote(m) => Message::Vote(Vote {
+            candidate: leader(m.candidate)?,
+            lineage: lineage(m.lineage)?,
+            accepted: positions(m.accepted, budget)?,
+        }),
+        Kind::VoteReply(m) => Message::VoteReply(VoteReply {
+            candidate: leader(m.candidate)?,
+            voted: leader(m.voted)?,
+            grant: m.grant.map(|m| grant(m, budget)).transpose()?,
+        }),
+        Kind::Fetch(m) => Message::Fetch(Fetch {
+            candidate: leader(m.candidate)?,
+            positions: runs::take(&m.positions, Lsn::ZERO, &mut budget.0)?,
+        }),
+        Kind::FetchReply(m) => Message::FetchReply(FetchReply {
+            candidate: leader(m.candidate)?,
+            records: records(m.records, budget)?,
+        }),
+    })
+}
+
+fn replicate(m: proto::Replicate, budget: &mut Budget) -> Taken<Replicate> {
+    let committed = |m: proto::CommittedMembership| -> Taken<(Lsn, Membership)> {
+        Ok((lsn(m.lsn)?, membership(m.membership)?))
+    };
+    Ok(Replicate {
+        leader: leader(m.leader)?,
+        lineage: m.lineage.map(|m| lineage(Some(m))).transpose()?,
+        records: records(m.records, budget)?,
+        settled: positions(m.settled, budget)?,
+        committed_membership: m.committed_membership.map(committed).transpose()?,
+        round: m.round,
+    })
+}
+
+fn grant(m: proto::Grant, budget: &mut Budget) -> Taken<Grant> {
+    Ok(Grant {
+        lineage: lineage(m.lineage)?,
+        accepted: positions(m.accepted, budget)?,
+        purged: lsn(m.purged)?,
+        memberships: memberships(m.memberships)?,
+        records: records(m.records, budget)?,
+    })
+}
+
+fn memberships(m: Option<proto::Memberships>) -> Taken<Memberships> {
+    let m = m.ok_or(WireError::Missing("memberships"))?;
+    let pending = |m: proto::PendingMembership| {
+        Ok((lsn(m.lsn)?, leader(m.author)?, membership(m.membership)?))
+    };
+    let pending = m.pending.into_iter().map(pending).collect::<Taken<Vec<_>>>()?;
+    if !pending.is_sorted_by(|a, b| a.0 < b.0) {
+        return Err(WireError::Memberships);
+    }
+    Ok(Memberships {
+        committed_at: m.committed_at.map(lsn).transpose()?,
+        committed: membership(m.committed)?,
+        pending,
+    })
+}
+
+fn leader(m: Option<proto::LeaderId>) -> Taken<LeaderId> {
+    let m = m.ok_or(WireError::Missing("leader id"))?;
+    Ok(LeaderId { term: m.term, node: ReplicaId(m.node) })
+}
+
+fn lsn(position: u64) -> Taken<Lsn> {
+    if position > Lsn::MAX.0 { Err(WireError::Position) } else { Ok(Lsn(position)) }
+}
+
+fn lineage(m: Option<proto::Lineage>) -> Taken<Lineage> {
+    let m = m.ok_or(WireError::Missing("lineage"))?;
+    let run = |run: proto::Run| Ok(Run { start: lsn(run.start)?, author: leader(run.author)? });
+    let runs = m.runs.into_iter().map(run).collect::<Taken<Vec<_>>>()?;
+    Lineage::from_parts(leader(m.leader)?, runs, lsn(m.end)?).ok_or(WireError::Lineage)
+}
+
+fn positions(m: Option<proto::PositionSet>, budget: &mut Budget) -> Taken<TailBitmap> {
+    let m = m.ok_or(WireError::Missing("position set"))?;
+    let offset = lsn(m.offset)?;
+    Ok(TailBitmap::from_parts(offset, runs::take(&m.runs, offset, &mut budget.0)?))
+}
+
+fn records(coded: Vec<Bytes>, budget: &mut Budget) -> Taken<Vec<Arc<Record>>> {
+    coded.into_iter().map(|coded| record(coded, budget).map(Arc::new)).collect()
+}
+
+fn record(coded: Bytes, budget: &mut Budget) -> Taken<Record> {
+    let m = proto::Record::decode(coded)?;
+    let ill_formed = WireError::IllFormed { lsn: m.lsn };
+    let at = lsn(m.lsn)?;
+    let floor = Lsn(m.lsn.checked_sub(m.above_floor).ok_or(ill_formed.clone())?);
+    let mut set = |coded: &Bytes| -> Taken<Tail> { runs::take(coded, floor, &mut budget.0) };
+    let record = Record {
+        lsn: at,
+        author: leader(m.author)?,
+        floor,
+        depends: set(&m.depends)?,
+        overrides: set(&m.overrides)?,
+        payload: match m.payload {
+            None => Payload::Void,
+            Some(Content::Command(m)) => Payload::Command(command(m)),
+            Some(Content::Membership(m)) => Payload::Membership(membership(Some(m))?),
+        },
+    };
+    let authored = record.author > LeaderId::NOBODY;
+    if authored && record.is_well_formed() { Ok(record) } else { Err(ill_formed) }
+}
+
+fn command(m: proto::Command) -> Command {
+    Command { footprint: footprint(m.footprint.unwrap_or_default()), body: m.body }
+}
+
+fn footprint(m: proto::Footprint) -> Footprint {
+    if let Some(both) = m.both {
+        return Footprint::update(keys(both));
+    }
+    let set = |m: Option<proto::KeySet>| m.map_or_else(KeySet::new, keys);
+    Footprint { reads: set(m.reads), writes: set(m.writes) }
+}
+
+fn keys(mut m: proto::KeySet) -> KeySet {
+    if m.points.len() == 1 && m.ranges.is_empty() {
+        return KeySet::point(m.points.swap_remove(0));
+    }
+    let ranges = m.ranges.into_iter().map(|m| KeyRange { start: m.start, end: m.end });
+    KeySet::from_parts(m.points, ranges)
+}
+
+fn membership(m: Option<proto::Membership>) -> Taken<Membership> {
+    let m = m.ok_or(WireError::Missing("membership"))?;
+    let system = |m: Option<proto::QuorumSystem>| {
+        quorum_system(m.ok_or(WireError::Missing("quorum system"))?)
+    };
+    Ok(Membership { read: system(m.read)?, write: system(m.write)? })
+}
+
+fn quorum_system(m: proto::QuorumSystem) -> Taken<QuorumSystem> {
+    let ids = |voters: Vec<u64>| voters.into_iter().map(ReplicaId).collect();
+    Ok(match m.system.ok_or(WireError::Missing("quorum system"))? {
+        System::Threshold(m) => QuorumSystem::Threshold {
+            voters: ids(m.voters),
+            // More than can be counted are more than there are.
+            need: usize::try_from(m.need).unwrap_or(usize::MAX),
+        },
+        System::Explicit(m) => {
+            QuorumSystem::Explicit(m.sets.into_iter().map(|set| ids(set.voters)).collect())
+        }
+        System::All(m) => {
+            let parts = m.parts.into_iter().map(quorum_system);
+            QuorumSystem::All(parts.collect::<Taken<Vec<_>>>()?)
+        }
+    })
+}

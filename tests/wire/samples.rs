@@ -1,0 +1,151 @@
+//! One of each message, with something in every field.
+
+use bytes::Bytes;
+use std::sync::Arc;
+use traft::base::{
+    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload,
+    QuorumSystem, Record, ReplicaId, Tail, TailBitmap,
+};
+use traft::message::{
+    Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
+    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, Vote, VoteReply,
+};
+
+/// The samples by name.
+pub fn all() -> Vec<(&'static str, Envelope)> {
+    let envelope =
+        |(name, message)| (name, Envelope { from: ReplicaId(1), to: ReplicaId(300), message });
+    votes().into_iter().chain(replication()).chain(forwards()).map(envelope).collect()
+}
+
+fn votes() -> Vec<(&'static str, Message)> {
+    let candidate = LeaderId::new(4, 1);
+    let voted = LeaderId::new(4, 2);
+    let grant = Grant {
+        lineage: lineage(),
+        accepted: positions(),
+        purged: Lsn(5),
+        memberships: Memberships {
+            committed_at: Some(Lsn(0)),
+            committed: Membership::majority([ReplicaId(1), ReplicaId(2), ReplicaId(3)]),
+            pending: vec![(Lsn(70), LeaderId::new(2, 1), explicit())],
+        },
+        records: records(),
+    };
+    vec![
+        ("pre-vote", Message::PreVote(PreVote { candidate })),
+        ("pre-vote-reply", Message::PreVoteReply(PreVoteReply { candidate, granted: true, voted })),
+        ("vote", Message::Vote(Vote { candidate, lineage: lineage(), accepted: positions() })),
+        ("vote-reply", Message::VoteReply(VoteReply { candidate, voted, grant: Some(grant) })),
+        ("vote-refusal", Message::VoteReply(VoteReply { candidate, voted, grant: None })),
+        (
+            "fetch",
+            Message::Fetch(Fetch { candidate, positions: set(&[3, 4, 5, 1_000_000, 1_000_001]) }),
+        ),
+        ("fetch-reply", Message::FetchReply(FetchReply { candidate, records: records() })),
+    ]
+}
+
+fn replication() -> Vec<(&'static str, Message)> {
+    let leader = LeaderId::new(3, 2);
+    let replicate = Replicate {
+        leader,
+        lineage: Some(lineage()),
+        records: records(),
+        settled: positions(),
+        committed_membership: Some((Lsn(9), explicit())),
+        round: 1 << 40,
+    };
+    let heartbeat = Replicate {
+        leader,
+        lineage: None,
+        records: Vec::new(),
+        settled: TailBitmap::below(Lsn(9)),
+        committed_membership: None,
+        round: 0,
+    };
+    let reply = ReplicateReply {
+        leader,
+        accepted: positions(),
+        round: 7,
+        window: 64 << 20,
+        committed_membership: Some(Lsn(0)),
+    };
+    vec![
+        ("replicate", Message::Replicate(replicate)),
+        ("heartbeat", Message::Replicate(heartbeat)),
+        ("replicate-reply", Message::ReplicateReply(reply)),
+        ("refuse", Message::Refuse(Refuse { leader, voted: LeaderId::new(3, 3) })),
+    ]
+}
+
+fn forwards() -> Vec<(&'static str, Message)> {
+    let placed = ForwardOutcome::Placed(LeaderId::new(3, 2), Lsn(77));
+    let reply = |outcome| Message::ForwardReply(ForwardReply { proposal: 17, outcome });
+    vec![
+        ("forward", Message::Forward(Forward { proposal: 17, command: command(update()) })),
+        ("forward-placed", reply(placed)),
+        ("forward-rejected", reply(ForwardOutcome::Rejected)),
+    ]
+}
+
+pub fn set(members: &[u64]) -> Tail {
+    members.iter().map(|lsn| Lsn(*lsn)).collect()
+}
+
+/// A gap of a million positions, a run, and a stretch without long runs.
+fn positions() -> TailBitmap {
+    let mut tail = set(&[20]);
+    tail.insert_range(Lsn(40), Lsn(170));
+    (0..200).filter(|n| n % 3 != 0).for_each(|n| {
+        tail.insert(Lsn(1_000_000 + n));
+    });
+    TailBitmap::from_parts(Lsn(7), tail)
+}
+
+fn lineage() -> Lineage {
+    let mut lineage = Lineage::new(LeaderId::new(3, 2));
+    lineage.push(LeaderId::new(1, 1), Lsn(40));
+    lineage.push(LeaderId::new(1, 3), Lsn(41));
+    lineage.push(LeaderId::new(3, 2), Lsn(90));
+    lineage
+}
+
+/// Majorities of `1 2 3`, jointly with listed sets of `3 4 5`.
+fn explicit() -> Membership {
+    let ids = |ids: &[u64]| ids.iter().map(|id| ReplicaId(*id)).collect::<Vec<_>>();
+    let old = QuorumSystem::Threshold { voters: ids(&[1, 2, 3]), need: 2 };
+    let new = QuorumSystem::Explicit(vec![ids(&[3, 4]), ids(&[4, 5])]);
+    Membership { read: QuorumSystem::All(vec![old.clone(), new.clone()]), write: old }
+}
+
+fn update() -> Footprint {
+    let ranges = [KeyRange::new("k10", "k20"), KeyRange { start: "z".into(), end: None }];
+    Footprint::update(KeySet::from_parts(["a".into(), "b".into()], ranges))
+}
+
+fn command(footprint: Footprint) -> Command {
+    Command { footprint, body: Bytes::from_static(b"what to do") }
+}
+
+/// Every kind of record.
+pub fn records() -> Vec<Arc<Record>> {
+    let author = LeaderId::new(3, 2);
+    let with = |lsn, floor, depends: &[u64], overrides: &[u64], footprint| Record {
+        floor: Lsn(floor),
+        depends: set(depends),
+        overrides: set(overrides),
+        ..Record::bare(Lsn(lsn), author, Payload::Command(command(footprint)))
+    };
+    let reads_and_writes = Footprint { reads: KeySet::point("from"), writes: KeySet::point("to") };
+    let records = [
+        Record::void(Lsn(30), LeaderId::new(2, 1)),
+        Record::bare(Lsn(31), author, Payload::Membership(explicit())),
+        with(100, 90, &[], &[], Footprint::write(KeySet::point("hot"))),
+        with(101, 90, &[93, 94], &[91, 100], Footprint::write(KeySet::point("hot"))),
+        with(102, 90, &[101], &[], Footprint::everything()),
+        with(103, 103, &[], &[], reads_and_writes),
+        with(104, 0, &[0, 103], &[], update()),
+    ];
+    records.into_iter().map(Arc::new).collect()
+}
