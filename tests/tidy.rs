@@ -414,12 +414,13 @@ fn orphans(sources: &[Source]) -> Vec<String> {
     let declared: Vec<String> = sources.iter().flat_map(declared).collect();
     let target = |path: &str| {
         let parts: Vec<&str> = path.split('/').collect();
-        match parts[..] {
-            ["src", "lib.rs"] | ["src", "bin", _] => true,
-            ["tests" | "benches" | "examples", _] => true,
-            [_, _, "main.rs"] => true,
-            _ => false,
-        }
+        matches!(
+            parts[..],
+            ["src", "lib.rs"]
+                | ["src", "bin", _]
+                | ["tests" | "benches" | "examples", _]
+                | [_, _, "main.rs"]
+        )
     };
     let paths = sources.iter().map(|source| source.path.clone());
     paths.filter(|path| !target(path) && !declared.contains(path)).collect()
