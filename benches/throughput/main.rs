@@ -39,7 +39,8 @@ impl Work {
     }
 
     /// Distinct keys from a pool of 4,096 (more than are ever in flight, few enough for the
-    /// machine to stay in cache, so that the engines are compared and not the memory), or the hot one.
+    /// machine to stay in cache, so that the engines are compared and not the memory), or
+    /// the hot one.
     pub(crate) fn next(&mut self) -> Item {
         self.next += 1;
         let hot = self.next.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
@@ -79,7 +80,10 @@ fn throughput(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(10).measurement_time(std::time::Duration::from_secs(2)).warm_up_time(std::time::Duration::from_millis(500));
+    config = Criterion::default()
+        .sample_size(10)
+        .measurement_time(std::time::Duration::from_secs(2))
+        .warm_up_time(std::time::Duration::from_millis(500));
     targets = throughput
 }
 criterion_main!(benches);

@@ -95,9 +95,11 @@ fn quoted(text: &str) -> String {
 /// What a person reads. Colour marks what is clearly faster or slower than the classic side.
 pub(super) fn table(seed: u64, report: &Report, colour: bool) -> String {
     let mut text = format!(
-        "traft beside classic Raft (the raft crate at its best). seed {seed}; times in ms, virtual: \
+        "traft beside classic Raft (the raft crate at its best). seed {seed}; times in ms, \
+         virtual: \
          CPU and disk cost nothing.\n\
-         vs raft: this row's p50 and p99 over those of classic Raft's best link; below 1 is faster. \
+         vs raft: this row's p50 and p99 over those of classic Raft's best link; \
+         below 1 is faster. \
          bound: what no protocol beats.\n"
     );
     for group in &report.groups {

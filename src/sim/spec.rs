@@ -232,7 +232,8 @@ impl Preload {
 }
 
 impl Spec {
-    /// A spec with the stated defaults: seed 1, leader 0, client's answers count, clients travel, a tick of 1 ms,
+    /// A spec with the stated defaults: seed 1, leader 0, client's answers count, clients travel,
+    /// a tick of 1 ms,
     /// resending after 1.5 times the largest round trip with jitter left out, free syncs and CPU,
     /// four workers, an empty script, an hour.
     pub fn new(side: Side, link: LinkKind, replicas: usize, network: Network, load: Load) -> Spec {

@@ -20,7 +20,8 @@ impl Promises {
         let before = std::mem::replace(&mut self.last[r], (voted, committer));
         if voted < before.0 || committer < before.1 {
             return Err(format!(
-                "I-1 replica {r}: promise and committer fell from {} and {} to {voted} and {committer}",
+                "I-1 replica {r}: promise and committer fell from {} and {} \
+                 to {voted} and {committer}",
                 before.0, before.1
             ));
         }
