@@ -33,7 +33,7 @@ fn loaded(keys: usize) -> Kv {
 fn kv(c: &mut Criterion) {
     let mut group = c.benchmark_group("kv");
     group.throughput(Throughput::Elements(COMMANDS as u64));
-    let set = |key| Op::Set { key, value: &[1; 237] };
+    let set: for<'a> fn(&'a [u8]) -> Op<'a> = |key| Op::Set { key, value: &[1; 237] };
     let large = BatchSize::LargeInput;
     for keys in [1_000, 100_000] {
         let mut kv = loaded(keys);

@@ -114,11 +114,9 @@ impl Cluster {
             while self.next < open {
                 self.next += 1;
                 let body = encode(&work.next());
-                let mut entry = Entry::default();
-                entry.data = body;
-                let mut propose = Message::default();
+                let entry = Entry { data: body, ..Entry::default() };
+                let mut propose = Message { from: 1, ..Message::default() };
                 propose.set_msg_type(raft::eraftpb::MessageType::MsgPropose);
-                propose.from = 1;
                 propose.mut_entries().push(entry);
                 self.nodes[0].raft.step(propose).expect("leads");
             }

@@ -9,6 +9,8 @@ use traft::replica::{Durable, Input, Options, Output, Replica};
 struct Node {
     replica: Replica,
     machine: Kv,
+    /// Boxed, as they come out of one replica and go into the next.
+    #[expect(clippy::vec_box)]
     inbox: Vec<Box<Envelope>>,
     busy: bool,
 }

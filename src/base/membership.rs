@@ -23,8 +23,9 @@ pub enum QuorumSystem {
 
 /// A membership: read quorums for electing, write quorums for committing.
 ///
-/// Sound if every read quorum meets every write quorum ([`quorum::is_sound`]
-/// (crate::quorum::is_sound)); only a sound one may be put in force (algorithm.md, Membership).
+/// Sound if every read quorum meets every write quorum (see
+/// [`is_sound`](crate::quorum::is_sound)); only a sound one may be put in force (algorithm.md,
+/// Membership).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Membership {
     /// Enough to elect a leader, and to confirm one for a read.

@@ -9,9 +9,9 @@ pub struct OpResult {
     pub issued: Time,
     /// When it was finished; `None` if it was not when the run ended.
     pub finished: Option<Time>,
-    /// Its [`Op::class`].
+    /// Its [`Op::class`](super::Op::class).
     pub class: u8,
-    /// Its [`Op::kind`].
+    /// Its [`Op::kind`](super::Op::kind).
     pub kind: Kind,
 }
 

@@ -12,7 +12,7 @@ use traft::message::{
 };
 
 /// The samples by name.
-pub fn all() -> Vec<(&'static str, Envelope)> {
+pub(crate) fn all() -> Vec<(&'static str, Envelope)> {
     let envelope =
         |(name, message)| (name, Envelope { from: ReplicaId(1), to: ReplicaId(300), message });
     votes().into_iter().chain(replication()).chain(forwards()).map(envelope).collect()
@@ -89,7 +89,7 @@ fn forwards() -> Vec<(&'static str, Message)> {
     ]
 }
 
-pub fn set(members: &[u64]) -> Tail {
+pub(crate) fn set(members: &[u64]) -> Tail {
     members.iter().map(|lsn| Lsn(*lsn)).collect()
 }
 
@@ -129,7 +129,7 @@ fn command(footprint: Footprint) -> Command {
 }
 
 /// Every kind of record.
-pub fn records() -> Vec<Arc<Record>> {
+pub(crate) fn records() -> Vec<Arc<Record>> {
     let author = LeaderId::new(3, 2);
     let with = |lsn, floor, depends: &[u64], overrides: &[u64], footprint| Record {
         floor: Lsn(floor),
