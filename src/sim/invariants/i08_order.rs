@@ -22,12 +22,13 @@ pub(super) fn ordered(log: &LeaderLog, record: &Record) -> Check {
     Ok(())
 }
 
-/// Every position that `record` reaches, its floor's prefix left out.
+/// Every position that `record` reaches, its floor's prefix left out: what a record names lies
+/// below it, so nothing above the floor is reached through what is below.
 fn reach(log: &LeaderLog, record: &Record) -> Tail {
     let mut reached = Tail::new();
     let mut open: Vec<Lsn> = record.depends.iter().chain(record.overrides.iter()).collect();
     while let Some(lsn) = open.pop() {
-        if !reached.insert(lsn) {
+        if lsn < record.floor || !reached.insert(lsn) {
             continue;
         }
         if let Some(next) = log.get(lsn) {
