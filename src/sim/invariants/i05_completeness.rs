@@ -29,8 +29,10 @@ mod tests {
     #[test]
     fn a_lost_commit_is_found() {
         let old = id(1, 1);
-        let commit =
-            |lsn| Commit { record: write(lsn, old, "a", &[]), at: old, holders: 3, other: None };
+        let commit = |lsn| {
+            let record = write(lsn, old, "a", &[]);
+            Commit { record, held_at: old, at: old, holders: 3, other: None }
+        };
         let leads = log(id(2, 2), &[write(0, old, "a", &[]), write(2, id(2, 2), "a", &[])]);
         assert_eq!(complete(&leads, &commit(0)), Ok(()));
         assert_eq!(complete(&leads, &commit(1)), Ok(()));

@@ -25,7 +25,7 @@ pub(super) fn settled(replica: usize, lsn: Lsn) -> Check {
 #[cfg(test)]
 mod tests {
     use super::super::forge::{fails, id, write};
-    use super::super::ledger::Ledger;
+    use super::super::ledger::{Ledger, Logs};
     use super::*;
 
     #[test]
@@ -35,7 +35,7 @@ mod tests {
             let record = write(0, author, "a", &[]);
             let mut commits = Vec::new();
             for replica in replicas {
-                ledger.accepted(replica, author, &record, &mut commits);
+                ledger.accepted(&Logs::new(), replica, author, &record, &mut commits);
             }
             commits.remove(0)
         };

@@ -12,7 +12,7 @@ pub(super) fn closed(replica: usize, lsn: Lsn, open: Lsn) -> Check {
 #[cfg(test)]
 mod tests {
     use super::super::forge::{id, write};
-    use super::super::ledger::Ledger;
+    use super::super::ledger::{Ledger, Logs};
     use super::*;
 
     #[test]
@@ -20,7 +20,7 @@ mod tests {
         let mut ledger = Ledger::new(3, Lsn::ZERO);
         let record = write(5, id(1, 1), "a", &[3]);
         for replica in [0, 1] {
-            ledger.accepted(replica, id(1, 1), &record, &mut Vec::new());
+            ledger.accepted(&Logs::new(), replica, id(1, 1), &record, &mut Vec::new());
         }
         let open = ledger.waits_for(Lsn(5)).expect("it waits for 3");
         super::super::forge::fails(closed(0, Lsn(5), open), "I-7");

@@ -4,7 +4,11 @@ use crate::base::{LeaderId, Lsn, Record, TailBitmap};
 use crate::replica::Replica;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The logs of all leaders of a run.
+pub(super) type Logs = BTreeMap<LeaderId, LeaderLog>;
 
 /// The log of a leader: as it rebuilt it, and what it authored since.
 #[derive(Clone, Debug)]
@@ -69,7 +73,10 @@ impl LeaderLog {
 #[derive(Clone, Debug)]
 pub(super) struct Commit {
     pub(super) record: Arc<Record>,
-    /// The least leader id that it is known to be committed at.
+    /// The leader id under which a quorum holds it.
+    pub(super) held_at: LeaderId,
+    /// The least leader id that it is known to be committed at: what it depends on may have come
+    /// to be settled under a later one.
     pub(super) at: LeaderId,
     /// Who holds it under that leader id, one bit each.
     pub(super) holders: u64,
@@ -96,6 +103,18 @@ struct Position {
     /// Who has accepted what is named by the position and this author, under this leader id.
     holders: SmallVec<[(LeaderId, u64); 1]>,
     commit: Option<Commit>,
+    /// Which of the records that were ever here are settled, and at which leader id at the least.
+    settled: SmallVec<[(Settled, LeaderId); 1]>,
+}
+
+/// A record that is settled at some position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    /// The one of this author.
+    Record(LeaderId),
+    /// The one that is overridden by the record of this position and author. The leader that
+    /// authored that did not have it.
+    By(Lsn, LeaderId),
 }
 
 impl Ledger {
@@ -134,16 +153,13 @@ impl Ledger {
     /// committer. What is committed by that is added to `commits`.
     pub(super) fn accepted(
         &mut self,
+        logs: &Logs,
         replica: usize,
         committer: LeaderId,
         record: &Arc<Record>,
         commits: &mut Vec<Commit>,
     ) {
-        let at = (record.lsn.0 - self.preloaded.0) as usize;
-        if at >= self.positions.len() {
-            self.positions.resize_with(at + 1, Position::default);
-        }
-        let Position { holders, commit } = &mut self.positions[at];
+        let Position { holders, commit, .. } = self.position(record.lsn);
         if let Some(known) = commit
             && known.record.author == record.author
             && known.at <= committer
@@ -161,30 +177,45 @@ impl Ledger {
         *mask |= 1 << replica;
         let holders = *mask;
         if before <= self.replicas / 2 && holders.count_ones() as usize > self.replicas / 2 {
-            let held = Commit { record: record.clone(), at: committer, holders, other: None };
-            self.quorum(held, commits);
+            let record = record.clone();
+            let (held_at, at, other) = (committer, committer, None);
+            self.quorum(logs, Commit { record, held_at, at, holders, other }, commits);
         }
     }
 
+    fn position(&mut self, lsn: Lsn) -> &mut Position {
+        let at = (lsn.0 - self.preloaded.0) as usize;
+        if at >= self.positions.len() {
+            self.positions.resize_with(at + 1, Position::default);
+        }
+        &mut self.positions[at]
+    }
+
     /// A quorum holds a record under one leader id; takes in all that follows.
-    fn quorum(&mut self, held: Commit, commits: &mut Vec<Commit>) {
+    fn quorum(&mut self, logs: &Logs, held: Commit, commits: &mut Vec<Commit>) {
         let mut candidates: SmallVec<[Commit; 1]> = SmallVec::from_buf([held]);
         while let Some(mut candidate) = candidates.pop() {
             let record = candidate.record.clone();
-            if let Some(open) = record.depends.iter().find(|d| !self.settled.contains(*d)) {
-                self.waits.insert(record.lsn, open);
-                self.parked.entry(open).or_default().push(candidate);
-                continue;
+            let log = logs.get(&candidate.held_at);
+            let settled_at = |d| self.settled_at(log, d).ok_or(d);
+            match record.depends.iter().map(settled_at).try_fold(candidate.held_at, max) {
+                Ok(at) => candidate.at = at,
+                Err(open) => {
+                    self.waits.insert(record.lsn, open);
+                    self.parked.entry(open).or_default().push(candidate);
+                    continue;
+                }
             }
             if !self.waits.is_empty() {
                 self.waits.remove(&record.lsn);
             }
             for lsn in std::iter::once(record.lsn).chain(record.overrides.iter()) {
-                if self.settled.insert(lsn) && !self.parked.is_empty() {
+                self.settle(logs, lsn, &record, candidate.at);
+                if !self.parked.is_empty() {
                     candidates.extend(self.parked.remove(&lsn).unwrap_or_default());
                 }
             }
-            let slot = &mut self.positions[(record.lsn.0 - self.preloaded.0) as usize].commit;
+            let slot = &mut self.position(record.lsn).commit;
             let known = slot.as_ref().map(|commit| (commit.record.author, commit.at));
             candidate.other = known.map(|known| known.0).filter(|author| *author != record.author);
             if known.is_none_or(|(_, at)| candidate.at < at) {
@@ -193,16 +224,68 @@ impl Ledger {
             commits.push(candidate);
         }
     }
+
+    /// `by` is committed at `at`, and it is at `lsn` or overrides what is there.
+    fn settle(&mut self, logs: &Logs, lsn: Lsn, by: &Record, at: LeaderId) {
+        self.settled.insert(lsn);
+        if lsn < self.preloaded {
+            return;
+        }
+        let of = if by.lsn == lsn {
+            Settled::Record(by.author)
+        } else {
+            match logs.get(&by.author).and_then(|log| log.get(lsn)) {
+                Some(victim) => Settled::Record(victim.author),
+                None => Settled::By(by.lsn, by.author),
+            }
+        };
+        let known = &mut self.position(lsn).settled;
+        match known.iter_mut().find(|known| known.0 == of) {
+            Some(known) => known.1 = known.1.min(at),
+            None => known.push((of, at)),
+        }
+    }
+
+    /// The least leader id at which what `log` has at `lsn` is known to be settled, if it is. It
+    /// does not help it that another record is that came to be at the same position: what
+    /// depended on the old one died with it.
+    fn settled_at(&self, log: Option<&LeaderLog>, lsn: Lsn) -> Option<LeaderId> {
+        if !self.settled.contains(lsn) {
+            return None;
+        }
+        let Some(log) = log.filter(|log| lsn >= log.base()) else { return Some(LeaderId::NOBODY) };
+        let author = |lsn| log.get(lsn).map(|record| record.author);
+        let same = |known: &&(Settled, LeaderId)| match known.0 {
+            Settled::Record(of) => author(lsn) == Some(of),
+            Settled::By(by, of) => author(by) == Some(of),
+        };
+        let known = &self.positions[(lsn.0 - self.preloaded.0) as usize].settled;
+        known.iter().find(same).map(|known| known.1)
+    }
+}
+
+fn max<E>(a: LeaderId, b: Result<LeaderId, E>) -> Result<LeaderId, E> {
+    Ok(a.max(b?))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::forge::{id, write};
+    use super::super::forge::{id, log, write};
     use super::*;
 
     fn accepted(ledger: &mut Ledger, replica: usize, at: LeaderId, r: &Arc<Record>) -> Vec<u64> {
+        accepted_of(&Logs::new(), ledger, replica, at, r)
+    }
+
+    fn accepted_of(
+        logs: &Logs,
+        ledger: &mut Ledger,
+        replica: usize,
+        at: LeaderId,
+        r: &Arc<Record>,
+    ) -> Vec<u64> {
         let mut commits = Vec::new();
-        ledger.accepted(replica, at, r, &mut commits);
+        ledger.accepted(logs, replica, at, r, &mut commits);
         commits.iter().map(|commit| commit.record.lsn.0).collect()
     }
 
@@ -228,5 +311,41 @@ mod tests {
         assert!(accepted(&mut ledger, 1, id(1, 1), &first).is_empty());
         assert_eq!(accepted(&mut ledger, 2, id(1, 1), &first), [0, 1]);
         assert_eq!(ledger.waits_for(Lsn(1)), None);
+    }
+
+    /// The old leader had record 0 alone and its quorum holds 1, which depends on it. The next one
+    /// has neither. That its own record at 0 commits says nothing of the old 1.
+    #[test]
+    fn another_record_at_the_position_does_not_help() {
+        let (old, new) = (id(1, 1), id(2, 2));
+        let (first, second) = (write(0, old, "a", &[]), write(1, old, "ab", &[0]));
+        let other = write(0, new, "c", &[]);
+        let logs = [log(old, &[first, second.clone()]), log(new, std::slice::from_ref(&other))];
+        let logs: Logs = logs.into_iter().map(|log| (log.id, log)).collect();
+        let mut ledger = Ledger::new(3, Lsn::ZERO);
+        for replica in [1, 2] {
+            assert!(accepted_of(&logs, &mut ledger, replica, old, &second).is_empty());
+        }
+        assert!(accepted_of(&logs, &mut ledger, 1, new, &other).is_empty());
+        assert_eq!(accepted_of(&logs, &mut ledger, 2, new, &other), [0]);
+        assert_eq!(ledger.waits_for(Lsn(1)), Some(Lsn(0)));
+    }
+
+    /// 1 depends on 0, which a quorum holds only under the next leader: neither is committed
+    /// before, and a leader between may lack both.
+    #[test]
+    fn it_commits_where_what_it_depends_on_does() {
+        let (old, new) = (id(1, 1), id(2, 2));
+        let (first, second) = (write(0, old, "a", &[]), write(1, old, "ab", &[0]));
+        let of = |leader| log(leader, &[first.clone(), second.clone()]);
+        let logs = Logs::from([(old, of(old)), (new, of(new))]);
+        let mut ledger = Ledger::new(3, Lsn::ZERO);
+        for replica in [1, 2] {
+            assert!(accepted_of(&logs, &mut ledger, replica, old, &second).is_empty());
+        }
+        assert!(accepted_of(&logs, &mut ledger, 1, new, &first).is_empty());
+        assert_eq!(accepted_of(&logs, &mut ledger, 2, new, &first), [0, 1]);
+        let at: Vec<_> = ledger.commits().map(|commit| (commit.held_at, commit.at)).collect();
+        assert_eq!(at, [(new, new), (old, new)]);
     }
 }

@@ -40,9 +40,8 @@ use super::Spec;
 use crate::base::{LeaderId, Lineage, Lsn, Record, TailBitmap};
 use crate::message::Message;
 use crate::replica::{Replica, Write};
-use ledger::{Commit, LeaderLog, Ledger};
+use ledger::{Commit, LeaderLog, Ledger, Logs};
 pub(crate) use shadow::Shadow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A check passes, or says what is wrong, beginning with the number of the invariant.
@@ -64,7 +63,7 @@ pub(super) struct Stored<'a> {
 pub(crate) struct Auditor {
     promises: i01_promises::Promises,
     records: i02_records::Records,
-    logs: BTreeMap<LeaderId, LeaderLog>,
+    logs: Logs,
     ledger: Ledger,
     orders: Vec<i08_order::Order>,
     states: i09_states::States,
@@ -81,7 +80,7 @@ impl Auditor {
         Auditor {
             promises: i01_promises::Promises::new(spec.replicas),
             records: i02_records::Records::default(),
-            logs: BTreeMap::new(),
+            logs: Logs::new(),
             ledger: Ledger::new(spec.replicas, preloaded),
             orders: (0..spec.replicas).map(|_| i08_order::Order::default()).collect(),
             states: i09_states::States::default(),
@@ -132,7 +131,7 @@ impl Auditor {
                 let held = i04_followers::held(log, record);
                 self.violations.extend(held.err());
             }
-            self.ledger.accepted(replica, committer, record, &mut commits);
+            self.ledger.accepted(&self.logs, replica, committer, record, &mut commits);
         }
         for commit in commits.drain(..) {
             self.committed(&commit);
@@ -146,7 +145,7 @@ impl Auditor {
         let shared = self.quorums.committed(commit.holders);
         self.note(shared);
         for (id, log) in self.logs.range(commit.at..) {
-            if *id > commit.at {
+            if *id > commit.held_at {
                 let complete = i05_completeness::complete(log, commit);
                 self.violations.extend(complete.err());
             }
