@@ -1,12 +1,15 @@
 //! Clients: they issue operations, hand in again what was refused, and note when they are done.
 
 use super::{Load, OpResult, Spec, Time};
+use bytes::Bytes;
 
 /// All clients of a run.
 #[derive(Debug)]
 pub(super) struct Clients {
     /// One per operation issued so far.
     pub(super) results: Vec<OpResult>,
+    /// What each was answered, as far as it was executed for its client.
+    pub(super) answers: Vec<Option<Bytes>>,
     unfinished: usize,
     /// Per site: operations that were refused, or came while the replica was down.
     parked: Vec<Vec<usize>>,
@@ -16,6 +19,7 @@ impl Clients {
     pub(super) fn new(spec: &Spec) -> Clients {
         Clients {
             results: Vec::with_capacity(spec.load.len()),
+            answers: if spec.machine.is_some() { vec![None; spec.load.len()] } else { Vec::new() },
             unfinished: 0,
             parked: vec![Vec::new(); spec.replicas],
         }
@@ -52,6 +56,11 @@ impl Clients {
             result.finished = Some(now);
             self.unfinished -= 1;
         }
+    }
+
+    /// `op` has this result.
+    pub(super) fn note(&mut self, op: usize, result: Bytes) {
+        self.answers[op] = Some(result);
     }
 
     /// Keeps `op` until its site is worth another try.

@@ -22,7 +22,7 @@ mod workers;
 mod world;
 
 pub use network::Network;
-pub use outcome::{LeaderChange, OpResult, Outcome};
+pub use outcome::{LeaderChange, OpResult, Outcome, ReplicaEnd};
 pub use spec::{Act, Finish, Kind, LinkKind, Load, Op, Preload, Routing, Side, Spec, SpecError};
 pub use time::Time;
 

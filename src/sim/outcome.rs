@@ -1,6 +1,8 @@
 //! What came of a run.
 
 use super::{Kind, Time};
+use crate::base::TailBitmap;
+use bytes::Bytes;
 
 /// What became of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +35,23 @@ pub struct LeaderChange {
     pub replica: usize,
 }
 
+/// The end of a replica that is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaEnd {
+    /// What it has done. For a protocol that applies a prefix, that prefix.
+    pub done: TailBitmap,
+    /// The digest of its machine, if it has one.
+    pub state: Option<u64>,
+}
+
 /// What came of a run. Counts are of the time from the start of the load on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// One per operation that was issued, in the order of the load.
     pub ops: Vec<OpResult>,
+    /// With a machine, one per operation of the load: its result, if it was executed for its
+    /// client. A blind command has none before it is executed, and returns nothing.
+    pub answers: Vec<Option<Bytes>>,
     /// Messages handed to links, lost ones included, doubles not.
     pub messages: u64,
     /// Records (raft: entries) in those messages.
@@ -57,6 +71,8 @@ pub struct Outcome {
     pub unknown: u64,
     /// Violated invariants, each beginning with its number; the first one ended the run.
     pub violations: Vec<String>,
+    /// How each replica ended; `None` for one that is down.
+    pub ends: Vec<Option<ReplicaEnd>>,
     /// When the run ended.
     pub ended: Time,
     /// Events handled, for the world's own speed.

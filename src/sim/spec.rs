@@ -1,6 +1,7 @@
 //! What is simulated: plain values.
 
 use super::{Network, Time};
+use crate::apply::Machine;
 use crate::base::Command;
 
 /// Which protocol runs in the world.
@@ -214,13 +215,18 @@ pub struct Spec {
     pub cpu: Time,
     /// How many commands a replica executes at once, where its protocol allows any two.
     pub workers: usize,
+    /// The state machine of every replica. Without one nothing is executed and nothing answered,
+    /// which takes less time and makes no difference to latencies.
+    pub machine: Option<fn() -> Box<dyn Machine>>,
     /// What happens when. Times must not fall.
     pub script: Vec<(Time, Act)>,
     /// The history.
     pub preload: Option<Preload>,
     /// The run ends here at the latest. It ends earlier if every operation is finished and the
-    /// script is over.
+    /// script is over, and has been for `linger`.
     pub until: Time,
+    /// How long the run goes on when there is nothing left to wait for.
+    pub linger: Time,
 }
 
 impl Preload {
@@ -235,7 +241,7 @@ impl Spec {
     /// A spec with the stated defaults: seed 1, leader 0, client's answers count, clients travel,
     /// a tick of 1 ms,
     /// resending after 1.5 times the largest round trip with jitter left out, free syncs and CPU,
-    /// four workers, an empty script, an hour.
+    /// four workers, no machine, an empty script, an hour.
     pub fn new(side: Side, link: LinkKind, replicas: usize, network: Network, load: Load) -> Spec {
         let rtt = network.largest_rtt();
         Spec {
@@ -255,9 +261,11 @@ impl Spec {
             sync_delay: Time::ZERO,
             cpu: Time::ZERO,
             workers: 4,
+            machine: None,
             script: Vec::new(),
             preload: None,
             until: Time::s(3_600),
+            linger: Time::ZERO,
             network,
         }
     }

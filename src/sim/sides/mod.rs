@@ -5,6 +5,7 @@ pub(super) mod raft;
 pub(super) mod traft;
 
 use super::Spec;
+use crate::base::TailBitmap;
 use bytes::Bytes;
 
 /// A replica of some protocol together with its driver. It knows no time but ticks.
@@ -27,6 +28,9 @@ pub(super) trait Replica: Sized {
 
     /// How many commands it lets run at once, of the `offered`.
     fn workers(offered: usize) -> usize;
+
+    /// What it has done: applied, or need not apply any more.
+    fn done(&self) -> TailBitmap;
 
     /// Something happens to it. Everything of one instant is handled before
     /// [`drain`](Self::drain) is called, so that it can answer all of it at once.

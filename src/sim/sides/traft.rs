@@ -140,6 +140,10 @@ impl Replica for TraftReplica {
         offered
     }
 
+    fn done(&self) -> TailBitmap {
+        self.replica.done().clone()
+    }
+
     fn handle(&mut self, spec: &Spec, input: Input<Box<Envelope>>, audit: &mut Auditor) {
         let input = match input {
             Input::Tick => {

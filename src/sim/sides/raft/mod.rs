@@ -32,6 +32,7 @@
 mod log;
 
 use super::{Audit, Effect, Input, Replica};
+use crate::base::{Lsn, TailBitmap};
 use crate::sim::Spec;
 use crate::sim::weather::{below, mix};
 use bytes::Bytes;
@@ -111,6 +112,10 @@ impl Replica for RaftReplica {
 
     fn workers(_offered: usize) -> usize {
         1
+    }
+
+    fn done(&self) -> TailBitmap {
+        TailBitmap::below(Lsn(self.applied))
     }
 
     fn handle(&mut self, spec: &Spec, input: Input<Message>, _audit: &mut Unwatched) {

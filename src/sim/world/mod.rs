@@ -1,18 +1,22 @@
 //! The event loop.
 
+mod faults;
+mod service;
+
 use super::clients::Clients;
 use super::disk::Disk;
 use super::net::{Arrived, Links, Wire};
 use super::queue::Queue;
 use super::sides::{Audit, Effect, Input, Replica};
 use super::workers::Workers;
-use super::{Act, Finish, Kind, LeaderChange, Outcome, Routing, Spec, Time};
+use super::{Finish, LeaderChange, Outcome, ReplicaEnd, Spec, Time};
+use crate::apply::Machine;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 
 /// What can happen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Event {
     /// A unit of time has passed at every replica.
     Tick,
@@ -33,16 +37,17 @@ enum Event {
     /// A sync has ended.
     Synced { replica: u32, life: u32 },
     /// A command has been executed that cost something.
-    Executed { replica: u32, life: u32, job: Job },
+    Executed { replica: u32, life: u32, job: Box<Job> },
 }
 
 /// Something that an apply worker does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Job {
     /// The number to report to the replica; none for a read.
     number: Option<u64>,
     /// Who waits for the result.
     op: Option<usize>,
+    body: Bytes,
 }
 
 /// A replica and what belongs to it.
@@ -53,6 +58,8 @@ struct Node<R: Replica> {
     left: Option<R::Disk>,
     /// Rises with each crash, so that events of an earlier life are ignored.
     life: u32,
+    /// The state, if the spec wants one; it is volatile.
+    machine: Option<Box<dyn Machine>>,
     disk: Disk,
     workers: Workers<Job>,
     /// When it has handled all that it was given.
@@ -98,6 +105,7 @@ impl<'a, R: Replica> World<'a, R> {
             replica: Some(R::start(spec, id, disk, &mut audit)),
             left: None,
             life: 0,
+            machine: spec.machine.map(|new| new()),
             disk: Disk::default(),
             workers: Workers::new(R::workers(spec.workers)),
             busy_until: Time::ZERO,
@@ -137,7 +145,7 @@ impl<'a, R: Replica> World<'a, R> {
     }
 
     fn go(&mut self) {
-        let end = self.origin + self.spec.until;
+        let mut end = self.origin + self.spec.until;
         while let Some(at) = self.queue.next_at() {
             if at > end {
                 break;
@@ -151,8 +159,14 @@ impl<'a, R: Replica> World<'a, R> {
             }
             self.settle();
             self.outcome.violations.append(self.audit.violations());
-            if !self.outcome.violations.is_empty() || self.is_over() {
+            if !self.outcome.violations.is_empty() {
                 return;
+            }
+            if self.is_over() {
+                end = end.min(at + self.spec.linger);
+                if end == at {
+                    return;
+                }
             }
         }
         self.now = end;
@@ -166,7 +180,15 @@ impl<'a, R: Replica> World<'a, R> {
     }
 
     fn finish(mut self) -> Outcome {
+        let end = |node: &Node<R>| {
+            let replica = node.replica.as_ref()?;
+            let state = node.machine.as_ref().map(|machine| machine.digest());
+            Some(ReplicaEnd { done: replica.done(), state })
+        };
+        self.outcome.ends = self.nodes.iter().map(end).collect();
+        self.outcome.violations.extend(same_states(&self.outcome.ends));
         self.outcome.ops = self.clients.results;
+        self.outcome.answers = self.clients.answers;
         self.outcome.ended = self.now - self.origin;
         self.outcome.bytes = self.links.bytes;
         self.outcome
@@ -197,7 +219,7 @@ impl<'a, R: Replica> World<'a, R> {
                 let replica = replica as usize;
                 if self.nodes[replica].life == life {
                     self.nodes[replica].workers.end();
-                    self.executed(replica, job);
+                    self.executed(replica, *job);
                     self.execute(replica);
                 }
             }
@@ -252,7 +274,8 @@ impl<'a, R: Replica> World<'a, R> {
                     self.answer(replica, op);
                 }
                 let cost = self.costs.get(&body).copied().unwrap_or_default();
-                self.nodes[replica].workers.give(cost, Job { number: Some(number), op });
+                let job = Job { number: Some(number), op, body };
+                self.nodes[replica].workers.give(cost, job);
                 self.execute(replica);
             }
             Effect::Committed { op } => {
@@ -265,8 +288,10 @@ impl<'a, R: Replica> World<'a, R> {
                 if self.spec.finish == Finish::Committed {
                     self.answer(replica, op);
                 }
-                let cost = self.spec.load.op(op).cost;
-                self.nodes[replica].workers.give(cost, Job { number: None, op: Some(op) });
+                let read = self.spec.load.op(op);
+                let body = read.command.body.clone();
+                let job = Job { number: None, op: Some(op), body };
+                self.nodes[replica].workers.give(read.cost, job);
                 self.execute(replica);
             }
             Effect::Refused { op, hint } => self.refused(replica, op, hint),
@@ -289,101 +314,12 @@ impl<'a, R: Replica> World<'a, R> {
         }
     }
 
-    /// Lets the workers of a replica begin what they can.
-    fn execute(&mut self, replica: usize) {
-        while let Some((cost, job)) = self.nodes[replica].workers.begin() {
-            if cost > Time::ZERO {
-                let (life, replica) = (self.nodes[replica].life, replica as u32);
-                self.queue.put(self.now + cost, Event::Executed { replica, life, job });
-            } else {
-                self.executed(replica, job);
-            }
-        }
-    }
-
-    fn executed(&mut self, replica: usize, job: Job) {
-        if let Some(op) = job.op {
-            self.answer(replica, op);
-        }
-        if let Some(number) = job.number {
-            self.outcome.records_applied += u64::from(self.now >= self.origin);
-            self.give(replica, Input::Applied(number));
-        }
-    }
-
     fn synced(&mut self, replica: usize, life: u32) {
         if self.nodes[replica].life != life {
             return;
         }
         if let Some(number) = self.nodes[replica].disk.durable(self.now) {
             self.give(replica, Input::Persisted(number));
-        }
-    }
-
-    /// A client at `replica` has its answer, and takes it home.
-    fn answer(&mut self, replica: usize, op: usize) {
-        let site = self.spec.load.op(op).site;
-        if site == replica {
-            self.done(op);
-        } else {
-            let home = self.now + self.spec.network.one_way[replica][site];
-            self.queue.put(home, Event::Back { op: op as u32 });
-        }
-    }
-
-    /// A client was sent away by `replica`.
-    fn refused(&mut self, replica: usize, op: usize, hint: Option<usize>) {
-        let site = self.spec.load.op(op).site;
-        match hint.filter(|hint| *hint != replica && self.spec.routing != Routing::Wait) {
-            Some(hint) => {
-                let there = self.now + self.spec.network.one_way[replica][hint];
-                self.queue.put(there, Event::HandIn { op: op as u32, replica: hint as u32 });
-            }
-            None => self.clients.park(site, op),
-        }
-    }
-
-    /// An operation is done; in a closed loop the next one is issued.
-    fn done(&mut self, op: usize) {
-        self.clients.finish(op, self.now - self.origin);
-        if self.clients.next_at(&self.spec.load).is_none() {
-            self.issue();
-        }
-    }
-
-    /// The load starts, or an operation of an open load is due.
-    fn begin_load(&mut self) {
-        if self.now == self.origin {
-            self.links.bytes = 0;
-        }
-        self.issue();
-        if let Some(at) = self.clients.next_at(&self.spec.load) {
-            self.queue.put(self.origin + at, Event::Issue);
-        }
-    }
-
-    fn issue(&mut self) {
-        while let Some(op) = self.clients.issue(&self.spec.load, self.now - self.origin) {
-            self.hand_in(op, self.spec.load.op(op).site);
-        }
-    }
-
-    fn hand_in(&mut self, op: usize, replica: usize) {
-        let issued = self.spec.load.op(op);
-        if self.nodes[replica].replica.is_none() {
-            self.clients.park(issued.site, op);
-            return;
-        }
-        match issued.kind {
-            Kind::Write => self.give(replica, Input::Propose { op }),
-            Kind::Read => self.give(replica, Input::Read { op }),
-        }
-    }
-
-    /// Clients of a site hand in again what was refused.
-    fn retry(&mut self, site: usize) {
-        for op in self.clients.parked(site) {
-            self.hand_in(op, site);
         }
     }
 
@@ -420,54 +356,21 @@ impl<'a, R: Replica> World<'a, R> {
             self.give(replica, Input::Receive { message });
         }
     }
+}
 
-    fn act(&mut self) {
-        let (_, act) = self.spec.script[self.acts];
-        self.acts += 1;
-        match act {
-            Act::Crash(replica) => self.crash(replica),
-            Act::Restart(replica) => self.restart(replica),
-            Act::Cut(from, to) => self.links.cut(from, to, true),
-            Act::Heal(from, to) => self.links.cut(from, to, false),
-            Act::Isolate(replica) => self.isolate(replica, true),
-            Act::Rejoin(replica) => self.isolate(replica, false),
-            Act::Campaign(replica) => self.give(replica, Input::Campaign),
-        }
-        if let Some((at, _)) = self.spec.script.get(self.acts) {
-            self.queue.put(self.origin + *at, Event::Act);
+/// I-9, on the real machines: same done set, same state.
+fn same_states(ends: &[Option<ReplicaEnd>]) -> Option<String> {
+    let alive = ends.iter().enumerate().filter_map(|(id, end)| Some((id, end.as_ref()?)));
+    let pairs: Vec<(usize, &ReplicaEnd)> = alive.collect();
+    for (at, (id, end)) in pairs.iter().enumerate() {
+        let differs =
+            |other: &&(usize, &ReplicaEnd)| other.1.done == end.done && other.1.state != end.state;
+        if let Some((other, _)) = pairs[..at].iter().find(differs) {
+            let done = &end.done;
+            return Some(format!("I-9 replicas {other} and {id} have done {done}, other states"));
         }
     }
-
-    fn isolate(&mut self, replica: usize, cut: bool) {
-        for other in (0..self.nodes.len()).filter(|other| *other != replica) {
-            self.links.cut(replica, other, cut);
-            self.links.cut(other, replica, cut);
-        }
-    }
-
-    fn crash(&mut self, replica: usize) {
-        let workers = Workers::new(R::workers(self.spec.workers));
-        let node = &mut self.nodes[replica];
-        if let Some(alive) = node.replica.take() {
-            node.left = Some(alive.crash());
-            node.life += 1;
-            node.disk = Disk::default();
-            node.workers = workers;
-            node.busy_until = self.now;
-            node.inbox.clear();
-            self.dirty.remove(&replica);
-            self.links.crash(replica, self.now);
-        }
-    }
-
-    fn restart(&mut self, replica: usize) {
-        let node = &mut self.nodes[replica];
-        if let Some(disk) = node.left.take() {
-            node.replica = Some(R::start(self.spec, replica, disk, &mut self.audit));
-            self.dirty.insert(replica);
-            self.retry(replica);
-        }
-    }
+    None
 }
 
 /// How long before the load the election is held: enough for several elections to fail, in whole
