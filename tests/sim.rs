@@ -1,0 +1,8 @@
+//! The deterministic world: the same every time, calibrated, and hostile without harm.
+
+#[path = "sim/calibration.rs"]
+mod calibration;
+#[path = "sim/chaos.rs"]
+mod chaos;
+#[path = "sim/world.rs"]
+mod world;

@@ -1,0 +1,93 @@
+//! What the world promises: the same spec gives the same bytes, watching changes nothing, and a
+//! crash leaves what was durable.
+
+use crate::chaos;
+use traft::apply::kv::{Kv, Op as KvOp};
+use traft::base::Command;
+use traft::sim::{Act, Kind, LinkKind, Load, Network, Op, Outcome, Side, Spec, Time, run};
+
+fn text(spec: &Spec) -> String {
+    format!("{:?}", run(spec).expect("the spec can be run"))
+}
+
+fn sides() -> impl Iterator<Item = Side> {
+    Side::ALL.into_iter().filter(|side| *side != Side::Raft || cfg!(feature = "compare"))
+}
+
+#[test]
+fn the_same_spec_gives_the_same_bytes() {
+    for side in sides() {
+        let mut spec = chaos::spec(5);
+        spec.side = side;
+        spec.until = Time::s(5);
+        let first = text(&spec);
+        assert!(first == text(&spec), "two runs of {} differ", side.name());
+        spec.seed += 1;
+        assert!(first != text(&spec), "the seed of {} makes no difference", side.name());
+    }
+}
+
+/// The operations, at 1 ms from each other.
+fn spec(side: Side, ops: Vec<Command>) -> Spec {
+    let timed = ops.into_iter().zip(0..).map(|(command, at)| {
+        (Time::ms(at), Op { command, kind: Kind::Write, cost: Time::ZERO, class: 0, site: 0 })
+    });
+    let load = Load::Open { ops: timed.collect() };
+    let network = Network::uniform("plain", 3, Time::ms(5));
+    let mut spec = Spec::new(side, LinkKind::Unordered, 3, network, load);
+    spec.machine = Some(|| Box::new(Kv::new()));
+    spec.linger = Time::s(1);
+    spec.until = Time::s(10);
+    spec
+}
+
+fn increments(count: u64) -> Vec<Command> {
+    (0..count).map(|_| KvOp::Increment { key: b"n", by: 1 }.command()).collect()
+}
+
+fn finished(outcome: &Outcome) -> Vec<Option<Time>> {
+    outcome.ops.iter().map(|op| op.finished).collect()
+}
+
+#[test]
+fn commands_are_executed_on_real_machines() {
+    for side in sides() {
+        let mut with = spec(side, increments(50));
+        let outcome = run(&with).expect("the spec can be run");
+        let mut machine = Kv::new();
+        for (op, answer) in with.load.ops().zip(&outcome.answers) {
+            let alone = traft::apply::Machine::apply(&mut machine, &op.command.body);
+            assert_eq!(answer.as_ref(), Some(&alone), "{}", side.name());
+        }
+        let state = Some(traft::apply::Machine::digest(&machine));
+        let states: Vec<_> = outcome.ends.iter().flatten().map(|end| end.state).collect();
+        assert_eq!(states, [state; 3], "{}", side.name());
+        // A run without machines is the same run.
+        with.machine = None;
+        let without = run(&with).expect("the spec can be run");
+        assert_eq!(finished(&outcome), finished(&without), "{}", side.name());
+        assert!(without.answers.is_empty());
+    }
+}
+
+/// All lose power before anything is durable: nothing of it comes back, and no client was told.
+#[test]
+fn a_crash_leaves_what_was_durable() {
+    for (sync, kept) in [(Time::ZERO, 20), (Time::ms(500), 0)] {
+        let mut spec = spec(Side::Traft, increments(20));
+        let dark = Time::ms(400);
+        spec.sync_delay = sync;
+        spec.election_timeout = Time::s(2);
+        let all = |act: fn(usize) -> Act, at| (0..3).map(move |r| (at, act(r)));
+        spec.script = all(Act::Crash, dark).chain(all(Act::Restart, dark + Time::ms(1))).collect();
+        // Time for an election, and for the new leader to apply what came back.
+        spec.linger = Time::s(20);
+        spec.until = Time::s(20);
+        let outcome = run(&spec).expect("the spec can be run");
+        assert_eq!(outcome.violations, Vec::<String>::new());
+        assert_eq!(finished(&outcome).iter().flatten().count(), kept);
+        for end in outcome.ends.iter().flatten() {
+            assert_eq!(end.done.offset().0, kept as u64, "sync {sync:?}");
+        }
+    }
+}
