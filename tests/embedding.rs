@@ -113,9 +113,7 @@ fn recover(disk: &[Write]) -> Durable {
         durable.voted = write.voted.unwrap_or(durable.voted);
         durable.membership = write.membership.or(durable.membership);
         if let Some(lineage) = write.lineage {
-            records.retain(|lsn, record: &mut std::sync::Arc<_>| {
-                record.author == lineage.author(*lsn)
-            });
+            records.retain(|lsn, record: &mut Arc<Record>| record.author == lineage.author(*lsn));
             durable.lineage = lineage;
         }
         records.extend(write.records.into_iter().map(|record| (record.lsn, record)));
