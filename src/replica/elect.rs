@@ -36,6 +36,11 @@ pub(crate) struct Candidacy {
 }
 
 impl Candidacy {
+    /// Who has granted.
+    pub(crate) fn granted(&self) -> BTreeSet<ReplicaId> {
+        self.grants.keys().copied().collect()
+    }
+
     /// The record of `author` at `lsn`, if a voter has sent it.
     pub(crate) fn gathered(&self, lsn: Lsn, author: LeaderId) -> Option<&Arc<Record>> {
         self.gathered.get(&(lsn, author))

@@ -71,6 +71,7 @@ impl Replica {
     pub(super) fn lead(&mut self, survey: Survey) {
         let Role::Candidate(candidacy) = &self.role else { return };
         let id = candidacy.id;
+        let granted = candidacy.granted();
         let rebuilt = rebuild::rebuild(id, &survey, self.log.first(), |lsn| {
             let author = survey.lineage.author(lsn);
             let own = self.log.get(lsn).filter(|record| record.author == author);
@@ -129,6 +130,11 @@ impl Replica {
         self.settle(&TailBitmap::below(floor));
         self.refresh_memberships();
         self.own_persisted();
+        // Whoever granted is alive and comes first: a sender sends one thing after the other, and
+        // what goes to the dead helps nobody.
+        if let Role::Leader(lead) = &mut self.role {
+            lead.peers.sort_by_key(|peer| !granted.contains(&peer.id));
+        }
     }
 
     /// The memberships in force have changed: who is sent to, and what a quorum is.
@@ -292,13 +298,26 @@ impl Replica {
             return;
         }
         lead.reads.start_round(self.now);
+        let mut wanted = Tail::new();
+        if self.send_records(&mut wanted) {
+            self.send_records(&mut wanted);
+        }
+        self.load(wanted);
+    }
+
+    /// At most one message to each follower. Whether there is more to send at once, because a
+    /// first message was kept short.
+    fn send_records(&mut self, wanted: &mut Tail) -> bool {
+        let Role::Leader(lead) = &mut self.role else { return false };
         let committed = self.memberships.committed();
         let round = lead.reads.round();
         let source =
             Source { log: &self.log, loaded: &lead.loaded, empties: &lead.empties, end: lead.next };
-        let mut wanted = Tail::new();
+        let mut more = false;
         for peer in &mut lead.peers {
+            let short = peer.is_kept_short();
             let records = peer.pick(&source, self.now, &self.options);
+            more |= short && !peer.is_kept_short() && peer.next < source.end;
             wanted.union_with(&peer.take_wanted());
             let quiet = self.now - peer.sent_at;
             let idle = quiet >= self.options.heartbeat_ticks;
@@ -319,7 +338,7 @@ impl Replica {
             });
             self.outputs.push(super::envelope(self.options.id, peer.id, message));
         }
-        self.load(wanted);
+        more
     }
 
     /// Asks for records that have left memory.

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// How many positions are asked back from disk at a time.
 const LOAD_MAX: u64 = 256;
 
+/// How many bytes of records go in the first message to a follower that has not answered yet.
+const GREETING_BYTES_MAX: usize = 1 << 10;
+
 /// A follower as its leader sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
@@ -35,7 +38,7 @@ pub(crate) struct Peer {
     /// The greatest round that was sent to it.
     pub(crate) sent_round: u64,
     /// The next new record to send.
-    next: Lsn,
+    pub(crate) next: Lsn,
     /// Everything below was accepted, covered or in flight when last looked at.
     scan: Lsn,
     /// Sent, not accepted, not given up.
@@ -172,7 +175,9 @@ impl Peer {
     ) -> Vec<Arc<Record>> {
         let mut picked = Vec::new();
         let window = (options.in_flight_bytes_max as u64).min(self.window) as usize;
-        let mut budget = options.message_bytes_max.min(window.saturating_sub(self.in_flight_bytes));
+        let most =
+            if self.is_kept_short() { GREETING_BYTES_MAX } else { options.message_bytes_max };
+        let mut budget = most.min(window.saturating_sub(self.in_flight_bytes));
         if self.in_flight_bytes == 0 {
             budget = budget.max(1);
         }
@@ -182,6 +187,13 @@ impl Peer {
             self.pick_missing(source, now, budget.min(backlog), &mut picked);
         }
         picked
+    }
+
+    /// Whether the next message is short: the first one with records to a follower that has not
+    /// answered yet. A new leader has what its clients kept for it to send, all of it at once; so
+    /// the oldest of it, and whatever waits for the leadership to be confirmed, arrive early.
+    pub(crate) fn is_kept_short(&self) -> bool {
+        !self.known && self.in_flight_bytes == 0
     }
 
     fn pick_new(

@@ -4,7 +4,7 @@
 use crate::chaos;
 use traft::apply::kv::{Kv, Op as KvOp};
 use traft::base::Command;
-use traft::sim::{Act, Kind, LinkKind, Load, Network, Op, Outcome, Side, Spec, Time, run};
+use traft::sim::{Act, Kind, LinkKind, Load, Network, Op, Outcome, Routing, Side, Spec, Time, run};
 
 fn text(spec: &Spec) -> String {
     format!("{:?}", run(spec).expect("the spec can be run"))
@@ -90,4 +90,39 @@ fn a_crash_leaves_what_was_durable() {
             assert_eq!(end.done.offset().0, kept as u64, "sync {sync:?}");
         }
     }
+}
+
+/// The leader dies while its successor's clients have much to write and something to read: the
+/// first of either is served three round trips after the campaign begins, whatever is behind it.
+#[test]
+fn what_waited_for_a_leader_does_not_wait_for_the_rest() {
+    let (rtt, death) = (Time::us(500), Time::ms(100));
+    let write = |at: Time, n: u64| {
+        let value = [7; 256];
+        let command = KvOp::Set { key: &n.to_be_bytes(), value: &value }.command();
+        (at, Op { command, kind: Kind::Write, cost: Time::ZERO, class: 0, site: 1 })
+    };
+    let mut ops = vec![write(death, 0)];
+    ops.extend((1..200).map(|n| write(death, n)));
+    let mut read = write(death, u64::MAX);
+    read.1.command = KvOp::Get { key: b"untouched" }.command();
+    read.1.kind = Kind::Read;
+    ops.insert(1, read);
+    let network = Network::uniform("lan", 3, Time(rtt.0 / 2));
+    let load = Load::Open { ops };
+    let mut spec = Spec::new(Side::Traft, LinkKind::Unordered, 3, network, load);
+    spec.routing = Routing::Wait;
+    spec.successor = Some(1);
+    spec.script = vec![(death, Act::Crash(0))];
+    let outcome = run(&spec).expect("the spec can be run");
+    assert_eq!(outcome.violations, Vec::<String>::new());
+    let (campaign, who) = outcome.campaigns[0];
+    assert_eq!(who, 1);
+    // What the messages take to leave the replicas comes on top.
+    let least = campaign + Time(3 * rtt.0);
+    for op in &outcome.ops[..2] {
+        let finished = op.finished.expect("served");
+        assert!(finished <= least + Time::us(50), "{finished:?} for {least:?}");
+    }
+    assert!(finished(&outcome).iter().all(Option::is_some));
 }
