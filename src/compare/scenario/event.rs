@@ -117,7 +117,7 @@ pub(super) fn failover(plan: &Plan) -> Vec<Cell> {
             spec.routing = Routing::Wait;
             spec.successor = Some(successor);
             // Clients of the dead leader wait for ever.
-            spec.until = death + Time::s(10);
+            spec.until = death + Time::s(2);
             spec.script = vec![(death, Act::Crash(leader))];
         };
         let mut cell = cell(Scenario::Failover, setting, about, plan, change);

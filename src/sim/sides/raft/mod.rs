@@ -29,6 +29,7 @@
 //! - A prefix is applied in order, so commands are executed one at a time, in log order: a slow
 //!   one holds up all that follow.
 
+mod egress;
 mod log;
 
 use super::{Audit, Effect, Input, Replica};
@@ -36,12 +37,16 @@ use crate::base::{Lsn, TailBitmap};
 use crate::sim::Spec;
 use crate::sim::weather::{below, mix};
 use bytes::Bytes;
+use egress::Egress;
 use log::Log;
 use protobuf::Message as _;
 use raft::eraftpb::{Entry, Message, MessageType};
 use raft::{Config, RawNode, ReadOnlyOption, Ready, StateRole};
 use rustc_hash::FxHashSet;
 use std::collections::{BTreeMap, VecDeque};
+
+/// After how many resend timeouts without a word a follower is left to the heartbeats.
+const SILENT_AFTER: u64 = 4;
 
 /// A replica of the crate and its driver.
 pub(crate) struct RaftReplica {
@@ -61,6 +66,9 @@ pub(crate) struct RaftReplica {
     withheld: VecDeque<(u64, Vec<Message>)>,
     /// Per follower: the last index it has acknowledged, and since when.
     progress: BTreeMap<u64, (u64, u64)>,
+    /// Per replica: when it was heard last, in ticks.
+    heard: BTreeMap<u64, u64>,
+    egress: Egress,
     role: (StateRole, u64, u64),
     effects: Vec<Effect<Message>>,
 }
@@ -164,6 +172,8 @@ impl RaftReplica {
             applied,
             withheld: VecDeque::new(),
             progress: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            egress: Egress::new(spec),
             role: (StateRole::Follower, 0, 0),
             effects: Vec::new(),
         }
@@ -176,27 +186,35 @@ impl RaftReplica {
     }
 
     fn receive(&mut self, message: Message) {
+        self.heard.insert(message.from, self.tick);
         // It refuses what is stale, and a refusal has no consequence here.
         let _ = self.node.step(message);
     }
 
     /// Probes a follower again that has not answered for the resend timeout: with everything after
-    /// the last entry that it acknowledged.
+    /// the last entry that it acknowledged. One that was silent for several timeouts is left to the
+    /// heartbeats: the crate goes on as soon as it answers one, and a dead one is not sent the log
+    /// again and again. What has not left this replica yet is not late.
     fn resend(&mut self) {
         let raft = &self.node.raft;
         if raft.state != StateRole::Leader {
             return;
         }
+        let leaving = self.egress.is_busy(self.tick);
         for (id, pr) in raft.prs().iter().filter(|(id, _)| **id != self.id) {
             let idle = pr.next_idx == pr.matched + 1 && !pr.paused;
             let entry = self.progress.entry(*id).or_insert((pr.matched, self.tick));
-            if entry.0 != pr.matched || idle {
+            if entry.0 != pr.matched || idle || leaving {
                 *entry = (pr.matched, self.tick);
             }
         }
         for (follower, (_, since)) in &mut self.progress {
             if self.tick - *since >= self.resend_ticks {
+                let heard = self.heard.get(follower).copied().unwrap_or_default();
                 *since = self.tick;
+                if self.tick - heard > SILENT_AFTER * self.resend_ticks {
+                    continue;
+                }
                 self.node.report_unreachable(*follower);
                 if let Some(pr) = self.node.raft.mut_prs().get_mut(*follower) {
                     pr.resume();
@@ -342,9 +360,11 @@ impl RaftReplica {
     }
 
     fn send(&mut self, message: Message) {
+        let bytes = u64::from(message.compute_size());
+        self.egress.send(self.tick, bytes);
         let effect = Effect::Send {
             to: (message.to - 1) as usize,
-            bytes: u64::from(message.compute_size()),
+            bytes,
             records: message.entries.len() as u64,
             message,
         };
