@@ -13,6 +13,7 @@ mod invariants;
 mod net;
 mod network;
 mod outcome;
+mod preload;
 mod queue;
 mod sides;
 mod spec;
@@ -23,7 +24,8 @@ mod world;
 
 pub use network::Network;
 pub use outcome::{LeaderChange, OpResult, Outcome, ReplicaEnd};
-pub use spec::{Act, Finish, Kind, LinkKind, Load, Op, Preload, Routing, Side, Spec, SpecError};
+pub use preload::Preload;
+pub use spec::{Act, Finish, Kind, LinkKind, Load, Op, Routing, Side, Spec, SpecError};
 pub use time::Time;
 
 /// Runs `spec` to its end. The outcome depends on nothing but the spec.

@@ -1,6 +1,6 @@
 //! What is simulated: plain values.
 
-use super::{Network, Time};
+use super::{Network, Preload, Time};
 use crate::apply::Machine;
 use crate::base::Command;
 
@@ -164,18 +164,6 @@ pub enum Act {
     Campaign(usize),
 }
 
-/// A history from before the run: all of it committed, and applied where it is held.
-#[derive(Clone, Debug)]
-pub struct Preload {
-    /// How many commands.
-    pub count: u64,
-    /// The command at a position. A plain function, so that a million of them cost nothing to
-    /// state. They must not interfere with each other.
-    pub command: fn(u64) -> Command,
-    /// `(replica, n)`: this replica misses the last `n` of them. A majority must miss none.
-    pub missing: Vec<(usize, u64)>,
-}
-
 /// A run: everything that its outcome depends on. Replicas are counted from 0 here; in the
 /// protocol replica `r` has the id `r + 1`.
 #[derive(Clone, Debug)]
@@ -227,14 +215,6 @@ pub struct Spec {
     pub until: Time,
     /// How long the run goes on when there is nothing left to wait for.
     pub linger: Time,
-}
-
-impl Preload {
-    /// How many commands `replica` holds.
-    pub fn held(&self, replica: usize) -> u64 {
-        let missing = self.missing.iter().find(|(id, _)| *id == replica);
-        self.count - missing.map_or(0, |(_, n)| (*n).min(self.count))
-    }
 }
 
 impl Spec {

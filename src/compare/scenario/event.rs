@@ -25,6 +25,8 @@ pub(super) fn lagging(plan: &Plan) -> Vec<Cell> {
         let down: Vec<usize> = rest[setting.replicas / 2 - 1..].to_vec();
         let about = format!("{}, {} of them down, one just back", setting.about(), down.len());
         let leader = setting.leader;
+        // One copy for all runs of the cell.
+        let history = Preload::new(gap + 100, |n| workload::set(n + 1), vec![(back, gap)]);
         let change = move |spec: &mut Spec, seed| {
             // Backlog may be on its way already when the proposal comes.
             let at = Time::us(Rng::new(seed).below(10_000));
@@ -33,8 +35,7 @@ pub(super) fn lagging(plan: &Plan) -> Vec<Cell> {
             spec.away = vec![back];
             spec.script = down.iter().map(|r| (Time::ZERO, Act::Crash(*r))).collect();
             spec.script.push((Time::ZERO, Act::Rejoin(back)));
-            let command = |n| workload::set(n + 1);
-            spec.preload = Some(Preload { count: gap + 100, command, missing: vec![(back, gap)] });
+            spec.preload = Some(history.clone());
         };
         let mut cell = cell(Scenario::Lagging, setting, about, plan, change);
         cell.variants = plan.variants(&EITHER_LINK);

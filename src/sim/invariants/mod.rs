@@ -76,7 +76,7 @@ pub(crate) struct Auditor {
 
 impl Auditor {
     pub(super) fn new(spec: &Spec) -> Auditor {
-        let preloaded = Lsn(spec.preload.as_ref().map_or(0, |preload| preload.count));
+        let preloaded = Lsn(spec.preload.as_ref().map_or(0, |preload| preload.count()));
         Auditor {
             promises: i01_promises::Promises::new(spec.replicas),
             records: i02_records::Records::default(),

@@ -7,7 +7,7 @@ use crate::base::{
 use crate::message::{Envelope, Message};
 use crate::replica::{self, Durable, Options, Output, ReadError, Rejection, RoleName, Write};
 use crate::sim::invariants::{Auditor, Shadow, Stored};
-use crate::sim::{Routing, Side, Spec};
+use crate::sim::{Preload, Routing, Side, Spec};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -92,23 +92,12 @@ impl Replica for TraftReplica {
     fn disks(spec: &Spec) -> Vec<TraftDisk> {
         let mut disks = vec![TraftDisk::default(); spec.replicas];
         let Some(preload) = &spec.preload else { return disks };
-        // The history has an author of its own, below every leader of the run: term 1, no node.
-        let author = LeaderId::new(1, 0);
-        let history: Vec<Option<Arc<Record>>> = (0..preload.count)
-            .map(|at| {
-                let command = (preload.command)(at);
-                let payload = crate::base::Payload::Command(command);
-                let mut record = Record::bare(Lsn(at), author, payload);
-                record.floor = Lsn(at);
-                Some(Arc::new(record))
-            })
-            .collect();
         for (id, disk) in disks.iter_mut().enumerate() {
-            let held = preload.held(id) as usize;
-            disk.records = history[..held].to_vec();
-            disk.held = TailBitmap::below(Lsn(held as u64));
-            disk.lineage = Lineage::new(author);
-            disk.voted = author;
+            let held = preload.held(id);
+            disk.records = preload.records()[..held as usize].to_vec();
+            disk.held = TailBitmap::below(Lsn(held));
+            disk.lineage = Lineage::new(Preload::author());
+            disk.voted = Preload::author();
         }
         disks
     }
@@ -128,7 +117,7 @@ impl Replica for TraftReplica {
             election_ticks,
             shadow: Shadow::new(has_ranges(spec)),
             executed: false,
-            preloaded: Lsn(spec.preload.as_ref().map_or(0, |preload| preload.count)),
+            preloaded: Lsn(spec.preload.as_ref().map_or(0, Preload::count)),
         }
     }
 

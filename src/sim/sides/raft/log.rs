@@ -1,13 +1,11 @@
 //! A lean log for the crate: what `raft::Storage` asks for, and nothing copied but what is given.
 
-use crate::sim::Spec;
-use bytes::Bytes;
+use crate::sim::{Preload, Spec};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{Error, GetEntriesContext, RaftState, Result, Storage, StorageError};
 use std::collections::VecDeque;
 
-/// The log of one replica. A preloaded history is not kept but made when it is asked for, so that
-/// a million commands cost nothing; all of it was written in term 1.
+/// The log of one replica. A preloaded history is not copied; all of it was written in term 1.
 ///
 /// The crate reads what it wrote before that is durable, so the log knows how much is: a crash
 /// goes back to that.
@@ -15,7 +13,7 @@ use std::collections::VecDeque;
 pub(crate) struct Log {
     /// Indices `1 ..= preloaded` are the history.
     preloaded: u64,
-    command: Option<fn(u64) -> crate::base::Command>,
+    history: Option<Preload>,
     /// Indices from `preloaded + 1` on.
     tail: Vec<Entry>,
     pub(super) hard_state: HardState,
@@ -34,7 +32,7 @@ impl Log {
         let mut hard_state = HardState::default();
         let mut log = Log {
             preloaded: 0,
-            command: None,
+            history: None,
             tail: Vec::new(),
             hard_state: hard_state.clone(),
             voters,
@@ -43,7 +41,7 @@ impl Log {
         };
         if let Some(preload) = &spec.preload {
             log.preloaded = preload.held(id);
-            log.command = Some(preload.command);
+            log.history = Some(preload.clone());
             hard_state.term = 1;
             hard_state.commit = log.preloaded;
             log.hard_state = hard_state.clone();
@@ -98,8 +96,9 @@ impl Log {
         if index > self.preloaded {
             return self.tail.get((index - self.preloaded - 1) as usize).cloned();
         }
-        let body = self.command.map_or(Bytes::new(), |command| command(index - 1).body);
-        Some(Entry { term: 1, index, data: body, ..Entry::default() })
+        let record = self.history.as_ref()?.records().get(index as usize - 1)?.as_ref()?;
+        let data = record.command()?.body.clone();
+        Some(Entry { term: 1, index, data, ..Entry::default() })
     }
 }
 

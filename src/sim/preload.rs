@@ -1,0 +1,54 @@
+//! A history from before a run.
+
+use crate::base::{Command, LeaderId, Lsn, Payload, Record};
+use std::sync::{Arc, OnceLock};
+
+/// A history from before the run: all of it committed, and applied where it is held. It is made
+/// when a run first needs it; clones share it, so that many runs, both sides and all replicas have
+/// one copy in memory.
+#[derive(Clone, Debug)]
+pub struct Preload {
+    count: u64,
+    command: fn(u64) -> Command,
+    missing: Vec<(usize, u64)>,
+    records: Arc<OnceLock<Vec<Option<Arc<Record>>>>>,
+}
+
+impl Preload {
+    /// How far the floors of the history are apart: what was in flight when it was written.
+    const WINDOW: u64 = 64;
+
+    /// `count` commands. `command` gives the one at a position; they must not interfere with each
+    /// other. `(replica, n)` in `missing`: this replica misses the last `n` of them; a majority
+    /// must miss none.
+    pub fn new(count: u64, command: fn(u64) -> Command, missing: Vec<(usize, u64)>) -> Preload {
+        Preload { count, command, missing, records: Arc::default() }
+    }
+
+    /// How many commands there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How many commands `replica` holds.
+    pub fn held(&self, replica: usize) -> u64 {
+        let missing = self.missing.iter().find(|(id, _)| *id == replica);
+        self.count.saturating_sub(missing.map_or(0, |(_, n)| *n))
+    }
+
+    /// Who wrote it: an author of its own, below every leader of the run.
+    pub(super) fn author() -> LeaderId {
+        LeaderId::new(1, 0)
+    }
+
+    /// The records by position.
+    pub(super) fn records(&self) -> &[Option<Arc<Record>>] {
+        let record = |at| {
+            let payload = Payload::Command((self.command)(at));
+            let mut record = Record::bare(Lsn(at), Preload::author(), payload);
+            record.floor = Lsn(at - at % Preload::WINDOW);
+            Some(Arc::new(record))
+        };
+        self.records.get_or_init(|| (0..self.count).map(record).collect())
+    }
+}
