@@ -8,6 +8,7 @@ use crate::message::{Envelope, Message};
 use crate::replica::{self, Durable, Options, Output, ReadError, Rejection, RoleName, Write};
 use crate::sim::invariants::{Auditor, Shadow, Stored};
 use crate::sim::{Preload, Routing, Side, Spec};
+use crate::wire;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -261,7 +262,7 @@ impl TraftReplica {
         effects.push(match output {
             Output::Send(envelope) => Effect::Send {
                 to: envelope.to.0 as usize - 1,
-                bytes: size(&envelope.message),
+                bytes: wire::encoded_len(&envelope) as u64,
                 records: records(&envelope.message),
                 message: envelope,
             },
@@ -339,22 +340,4 @@ fn records(message: &Message) -> u64 {
         _ => 0,
     };
     records as u64
-}
-
-/// About how many bytes a message takes.
-fn size(message: &Message) -> u64 {
-    let sets = |set: &crate::base::TailBitmap| 12 + 8 * set.tail().words().1.len();
-    let all = |records: &[Arc<Record>]| records.iter().map(|r| r.size()).sum::<usize>();
-    let bytes = 24
-        + match message {
-            Message::Replicate(m) => all(&m.records) + sets(&m.settled),
-            Message::ReplicateReply(m) => sets(&m.accepted) + 16,
-            Message::FetchReply(m) => all(&m.records),
-            Message::Vote(m) => sets(&m.accepted) + 24 * (1 + m.lineage.runs().len()),
-            Message::VoteReply(m) => {
-                m.grant.as_ref().map_or(0, |g| sets(&g.accepted) + all(&g.records) + 64)
-            }
-            _ => 16,
-        };
-    bytes as u64
 }
