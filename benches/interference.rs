@@ -8,7 +8,6 @@
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use traft::base::{Command, Footprint, KeyRange, KeySet, LeaderId, Lsn, Payload, Record};
 use traft::replica::Index;
@@ -52,8 +51,9 @@ fn footprint(n: u64, keys: Keys, hot: bool) -> Footprint {
 /// An index with a constant number of commands in flight.
 struct Flight {
     index: Index,
-    /// Every record in flight, and a few more: a log holds them too.
-    log: VecDeque<Arc<Record>>,
+    /// Every record in flight, and a few more, the first at position `first`.
+    log: VecDeque<Record>,
+    first: u64,
     next: u64,
     in_flight: u64,
     keys: Keys,
@@ -62,8 +62,8 @@ struct Flight {
 
 impl Flight {
     fn new(in_flight: u64, keys: Keys, hot: bool) -> Flight {
-        let mut flight =
-            Flight { index: Index::new(), log: VecDeque::new(), next: 0, in_flight, keys, hot };
+        let (index, log) = (Index::new(), VecDeque::new());
+        let mut flight = Flight { index, log, first: 0, next: 0, in_flight, keys, hot };
         flight.run(2 * in_flight);
         flight
     }
@@ -76,34 +76,43 @@ impl Flight {
         let end = self.next + count;
         while self.next < end {
             let numbers = self.next..end.min(self.next + BATCH);
-            let mut batch: Vec<Arc<Record>> =
-                numbers.clone().map(|n| Arc::new(self.command(n))).collect();
+            let commands = numbers.clone().map(|n| command(n, self.keys, self.hot));
+            self.log.extend(commands);
             let start = Instant::now();
-            for arc in &mut batch {
-                let record = Arc::get_mut(arc).expect("not shared yet");
-                let floor = Lsn(record.lsn.0.saturating_sub(self.in_flight));
-                let Payload::Command(command) = &record.payload else { continue };
-                let placement = self.index.place(&command.footprint, floor, true);
-                record.floor = floor;
-                record.depends = placement.depends;
-                record.overrides = placement.overrides;
-                self.index.insert(arc);
-                self.index.trim(floor);
+            for n in numbers.clone() {
+                self.handle(n);
             }
             spent += start.elapsed();
             self.next = numbers.end;
-            self.log.extend(batch);
             let settled = self.log.len().saturating_sub((self.in_flight + BATCH) as usize);
             self.log.drain(..settled);
+            self.first += settled as u64;
         }
         spent
     }
 
-    fn command(&self, n: u64) -> Record {
-        let footprint = footprint(n, self.keys, self.hot);
-        let command = Command { footprint, body: Bytes::new() };
-        Record::bare(Lsn(n), LeaderId::new(1, 1), Payload::Command(command))
+    /// What a leader does with the index for the record at position `n`.
+    fn handle(&mut self, n: u64) {
+        let (first, log) = (self.first, &mut self.log);
+        let floor = Lsn(n.saturating_sub(self.in_flight));
+        let held = |lsn: Lsn| log.get((lsn.0 - first) as usize);
+        let Some(Payload::Command(command)) = held(Lsn(n)).map(|record| &record.payload) else {
+            return;
+        };
+        let placement = self.index.place(&command.footprint, floor, true, held);
+        let record = &mut log[(n - first) as usize];
+        record.floor = floor;
+        record.depends = placement.depends;
+        record.overrides = placement.overrides;
+        let held = |lsn: Lsn| log.get((lsn.0 - first) as usize);
+        self.index.insert(&log[(n - first) as usize], held);
+        self.index.trim(floor, held);
     }
+}
+
+fn command(n: u64, keys: Keys, hot: bool) -> Record {
+    let command = Command { footprint: footprint(n, keys, hot), body: Bytes::new() };
+    Record::bare(Lsn(n), LeaderId::new(1, 1), Payload::Command(command))
 }
 
 fn cases() -> impl Iterator<Item = (Keys, bool, String)> {

@@ -41,13 +41,17 @@ enum Step {
     Rebuild(BTreeSet<u64>),
 }
 
+fn held(log: &[Option<Arc<Record>>], lsn: Lsn) -> Option<&Record> {
+    log.get(lsn.0 as usize)?.as_deref()
+}
+
 impl World {
     fn end(&self) -> u64 {
         self.log.len() as u64
     }
 
     fn held(&self, lsn: u64) -> Option<&Record> {
-        self.log.get(lsn as usize)?.as_deref()
+        held(&self.log, Lsn(lsn))
     }
 
     fn literal(&self, footprint: &Footprint, overriding: bool) -> Literal {
@@ -96,7 +100,8 @@ impl World {
 
     fn propose(&mut self, footprint: &Footprint, overriding: bool) -> (Placement, Literal) {
         let literal = self.literal(footprint, overriding);
-        let placement = self.index.place(footprint, Lsn(self.floor), overriding);
+        let floor = Lsn(self.floor);
+        let placement = self.index.place(footprint, floor, overriding, |lsn| held(&self.log, lsn));
         let command = Command { footprint: footprint.clone(), body: Key::new() };
         let record = Record {
             floor: Lsn(self.floor),
@@ -105,9 +110,8 @@ impl World {
             ..Record::bare(Lsn(self.end()), LeaderId::new(1, 1), Payload::Command(command))
         };
         assert!(record.is_well_formed(), "{record}");
-        let record = Arc::new(record);
-        self.index.insert(&record);
-        self.log.push(Some(record));
+        self.index.insert(&record, |lsn| held(&self.log, lsn));
+        self.log.push(Some(Arc::new(record)));
         (placement, literal)
     }
 
@@ -132,9 +136,13 @@ impl World {
         self.floor = self.log.iter().flatten().map(|record| record.floor.0).max().unwrap_or(0);
         self.index = Index::new();
         for record in self.log.iter().flatten() {
-            self.index.insert(record);
+            self.index.insert(record, |lsn| held(&self.log, lsn));
         }
-        self.index.trim(Lsn(self.floor));
+        self.trim(self.floor);
+    }
+
+    fn trim(&mut self, below: u64) {
+        self.index.trim(Lsn(below), |lsn| held(&self.log, lsn));
     }
 
     fn run(&mut self, step: &Step) -> Option<(Placement, Literal)> {
@@ -144,7 +152,7 @@ impl World {
             }
             Step::Void => self.log.push(None),
             Step::Settle(count) => self.floor = self.end().min(self.floor + count),
-            Step::Trim(kept) => self.index.trim(Lsn(self.floor.saturating_sub(*kept))),
+            Step::Trim(kept) => self.trim(self.floor.saturating_sub(*kept)),
             Step::Rebuild(lost) => self.rebuild(lost),
         }
         None
@@ -220,7 +228,7 @@ fn compare(steps: &[Step]) -> Result<usize, TestCaseError> {
         prop_assert!(depends.is_subset(&literal.loose), "{} beyond {:?}", record, literal.loose);
         inexact += usize::from(depends != literal.exact);
     }
-    world.index.trim(Lsn(world.end()));
+    world.trim(world.end());
     prop_assert!(world.index.is_empty(), "trimming leaves {:?}", world.index);
     Ok(inexact)
 }
@@ -255,7 +263,7 @@ proptest! {
             .map(|record| record.lsn.0)
             .collect();
         let mut index = world.index.clone();
-        let latest = index.latest_writers(&reads, Lsn(world.floor));
+        let latest = index.latest_writers(&reads, Lsn(world.floor), |lsn| held(&world.log, lsn));
         let latest: BTreeSet<u64> = latest.iter().map(|lsn| lsn.0).collect();
         prop_assert!(latest.is_subset(&writers));
         let done = world.closure(&latest, |record| {
@@ -318,6 +326,6 @@ fn empty_positions_are_inherited() {
     assert!(world.held(0).is_none());
     assert_eq!(propose(&mut world, write(&["a", "b"])), "<1#1 @2 w:a,b over{0 1}>");
     world.floor = 1;
-    world.index.trim(Lsn(1));
+    world.trim(1);
     assert_eq!(propose(&mut world, write(&["a", "b"])), "<1#1 @3 w:a,b over{1 2} floor 1>");
 }

@@ -66,6 +66,13 @@ proptest! {
             let have = names(set).into_iter().map(bit).sum();
             prop_assert_eq!(compiled.is_quorum(have), dumb_is_quorum(&system, set), "{}", &system);
         }
+        // Sixty-four positions at once: position `p` is held by the set of number `p`.
+        let words: Vec<u64> = (0..VOTERS)
+            .map(|bit| every_set().filter(move |set| set >> (VOTERS - 1 - bit) & 1 == 1))
+            .map(|sets| sets.map(|set| 1_u64 << set).sum())
+            .collect();
+        let dumb = every_set().filter(|set| dumb_is_quorum(&system, *set)).map(|set| 1_u64 << set);
+        prop_assert_eq!(compiled.held(&words), dumb.sum::<u64>(), "{}", &system);
     }
 
     #[test]

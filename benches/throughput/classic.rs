@@ -2,7 +2,7 @@
 //! a storage that clones nothing but what is sent, no message for a mere commit.
 
 use crate::Work;
-use crate::kv::{Kv, encode};
+use crate::kv::{BODIES, Kv};
 use raft::eraftpb::{ConfState, Entry, HardState, Message, Snapshot};
 use raft::{Config, Error, GetEntriesContext, RaftState, RawNode, Storage, StorageError};
 use slog::{Logger, o};
@@ -113,7 +113,7 @@ impl Cluster {
             let open = end.min(self.answered + in_flight);
             while self.next < open {
                 self.next += 1;
-                let body = encode(&work.next());
+                let body = BODIES.of(work.next());
                 let entry = Entry { data: body, ..Entry::default() };
                 let mut propose = Message { from: 1, ..Message::default() };
                 propose.set_msg_type(raft::eraftpb::MessageType::MsgPropose);

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
+use std::sync::LazyLock;
 
 /// Bytes of a command: a flag, the key, the value.
 pub(crate) const SIZE: usize = 256;
@@ -11,11 +12,37 @@ pub(crate) struct Kv {
     values: FxHashMap<[u8; 16], Bytes>,
 }
 
-pub(crate) fn encode(item: &crate::Item) -> Bytes {
-    let mut body = [0_u8; SIZE];
-    body[0] = u8::from(item.update);
-    body[1..17].copy_from_slice(&item.key);
-    Bytes::copy_from_slice(&body)
+/// All commands, made beforehand: what is measured is what becomes of them.
+pub(crate) static BODIES: LazyLock<Bodies> = LazyLock::new(Bodies::new);
+
+/// The commands by key.
+pub(crate) struct Bodies {
+    set: Vec<Bytes>,
+    hot: [Bytes; 2],
+}
+
+impl Bodies {
+    fn new() -> Bodies {
+        let body = |number: u64, update: bool| {
+            let mut body = vec![0_u8; SIZE];
+            body[0] = u8::from(update);
+            body[1..9].copy_from_slice(b"user....");
+            body[9..17].copy_from_slice(&number.to_be_bytes());
+            let body = Bytes::from(body);
+            // The first clone of a buffer allocates its counter.
+            drop(body.clone());
+            body
+        };
+        let set = (0..crate::KEYS).map(|number| body(number, false)).collect();
+        Bodies { set, hot: [false, true].map(|update| body(u64::MAX, update)) }
+    }
+
+    pub(crate) fn of(&self, item: crate::Item) -> Bytes {
+        match item.key {
+            Some(number) => self.set[number as usize].clone(),
+            None => self.hot[usize::from(item.update)].clone(),
+        }
+    }
 }
 
 impl Kv {

@@ -27,27 +27,29 @@ pub(crate) struct Work {
     next: u64,
 }
 
-/// One command before it is encoded for a side.
+/// One command.
+#[derive(Clone, Copy)]
 pub(crate) struct Item {
-    pub(crate) key: [u8; 16],
+    /// `None`: the hot key.
+    pub(crate) key: Option<u64>,
     pub(crate) update: bool,
 }
+
+/// How many keys there are besides the hot one: more than are ever in flight, few enough for the
+/// machines to stay in cache, so that the engines are compared and not the memory.
+pub(crate) const KEYS: u64 = 1_280;
 
 impl Work {
     pub(crate) fn new(percent: u64, hot: Hot) -> Work {
         Work { percent, hot, next: 0 }
     }
 
-    /// Distinct keys from a pool of 4,096 (more than are ever in flight, few enough for the
-    /// machine to stay in cache, so that the engines are compared and not the memory), or
-    /// the hot one.
+    /// One key after the other, so that those in flight are distinct, or the hot one.
     pub(crate) fn next(&mut self) -> Item {
         self.next += 1;
         let hot = self.next.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         let is_hot = hot % 100 < self.percent;
-        let number = if is_hot { u64::MAX } else { self.next % 4_096 };
-        let mut key = *b"user............";
-        key[8..].copy_from_slice(&number.to_be_bytes());
+        let key = (!is_hot).then_some(self.next % KEYS);
         Item { key, update: is_hot && self.hot == Hot::Update }
     }
 }

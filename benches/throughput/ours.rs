@@ -1,6 +1,6 @@
 //! traft: three replicas and a router.
 
-use crate::kv::{Kv, encode};
+use crate::kv::{BODIES, Kv};
 use crate::{Item, Work};
 use traft::base::{Command, Footprint, KeySet, Membership, ReplicaId};
 use traft::message::Envelope;
@@ -27,7 +27,7 @@ impl Cluster {
         let members = Membership::majority((1..=3).map(ReplicaId));
         let node = |id| {
             let mut options = Options::new(ReplicaId(id), members.clone());
-            options.log_bytes_max = 1 << 20;
+            options.log_bytes_max = 1 << 16;
             let replica = Replica::new(options, Durable::default());
             Node { replica, machine: Kv::default(), inbox: Vec::new(), busy: true }
         };
@@ -47,7 +47,7 @@ impl Cluster {
             let open = end.min(self.answered + in_flight);
             while self.next < open {
                 self.next += 1;
-                let command = command(&work.next());
+                let command = command(work.next());
                 let proposal = self.next;
                 self.nodes[0].replica.handle(Input::Propose { proposal, command });
             }
@@ -111,8 +111,8 @@ impl Cluster {
     }
 }
 
-fn command(item: &Item) -> Command {
-    let body = encode(item);
+fn command(item: Item) -> Command {
+    let body = BODIES.of(item);
     let key = KeySet::point(body.slice(1..17));
     let footprint = if item.update { Footprint::update(key) } else { Footprint::write(key) };
     Command { footprint, body }

@@ -18,4 +18,5 @@ pub use lineage::{Lineage, Run};
 pub use membership::{Membership, QuorumSystem};
 pub use record::{Command, Payload, Record};
 pub use tail::Tail;
+pub(crate) use tail::{mask, ones};
 pub use tail_bitmap::TailBitmap;

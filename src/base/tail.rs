@@ -54,6 +54,12 @@ impl Tail {
         (self.base / BITS, self.raw())
     }
 
+    /// The words that are not zero, each with its number, least first.
+    pub fn iter_words(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let (first, words) = self.words();
+        (first..).zip(words.iter().copied()).filter(|(_, word)| *word != 0)
+    }
+
     /// The bytes of memory that it keeps: at most 128, or four times what its words need.
     pub fn memory(&self) -> usize {
         self.bits.capacity() / 8
@@ -100,6 +106,16 @@ impl Tail {
         absent
     }
 
+    /// Adds the members of one word: positions `64 * index ..`.
+    pub fn insert_word(&mut self, index: u64, word: u64) {
+        if word == 0 {
+            return;
+        }
+        self.cover(index, index + 1);
+        let at = (index - self.base / BITS) as usize;
+        self.raw_mut()[at] |= word;
+    }
+
     /// Takes `lsn` out; says whether it was present.
     pub fn remove(&mut self, lsn: Lsn) -> bool {
         if !self.contains(lsn) {
@@ -129,7 +145,7 @@ impl Tail {
 
     /// Takes out every position below `lsn`, and gives the memory back.
     pub fn remove_below(&mut self, lsn: Lsn) {
-        if lsn.0 <= self.base {
+        if lsn.0 <= self.base || self.is_empty() {
             return;
         }
         let whole = ((lsn.0 / BITS).min(self.limit() / BITS) - self.base / BITS) as usize;
@@ -198,7 +214,7 @@ impl Tail {
     }
 
     /// The word for positions `64 * index ..`; zero outside.
-    pub(crate) fn word(&self, index: u64) -> u64 {
+    pub fn word(&self, index: u64) -> u64 {
         let first = self.base / BITS;
         if index < first {
             return 0;
@@ -267,7 +283,10 @@ impl Tail {
         if kept == 0 {
             // A small buffer stays: sets of what is in flight empty and fill all the time.
             self.base = 0;
-            self.edit(Vec::clear);
+            if self.bits.capacity() > 16 * u64::BITS as usize {
+                self.bits = BitVec::new();
+            }
+            self.bits.clear();
         } else if lead > 0 || kept < words.len() {
             self.edit(|words| {
                 words.truncate(kept);
@@ -281,6 +300,9 @@ impl Tail {
 /// By words: the bit vector's own copies and compares pass through bit addresses.
 impl Clone for Tail {
     fn clone(&self) -> Tail {
+        if self.is_empty() {
+            return Tail::new();
+        }
         Tail { base: self.base, bits: BitVec::from_vec(self.raw().to_vec()) }
     }
 }

@@ -89,6 +89,23 @@ impl TailBitmap {
         }
     }
 
+    /// Adds the members of one word: positions `64 * index ..`.
+    pub fn insert_word(&mut self, index: u64, word: u64) {
+        let beyond = word & !mask(index, 0, self.offset);
+        if beyond == 0 {
+            return;
+        }
+        let mut rest = beyond;
+        if index == self.offset / BITS {
+            self.offset += u64::from((beyond >> (self.offset % BITS)).trailing_ones());
+            rest &= !mask(index, 0, self.offset);
+        }
+        if rest != 0 {
+            self.tail.insert_word(index, rest);
+        }
+        self.advance();
+    }
+
     /// Adds every position below `offset`.
     pub fn insert_below(&mut self, offset: Lsn) {
         if offset.0 > self.offset {
@@ -146,6 +163,22 @@ impl TailBitmap {
         (first..end).flat_map(move |i| ones(i * BITS, self.word(i) & !other.word(i)))
     }
 
+    /// The words of [`difference`](Self::difference) that are not zero, each with its number,
+    /// least first.
+    pub fn difference_words<'a>(
+        &'a self,
+        other: &'a TailBitmap,
+    ) -> impl Iterator<Item = (u64, u64)> + 'a {
+        let (first, end) = (other.offset / BITS, self.limit().div_ceil(BITS));
+        let (ours, theirs) = (self.tail.words(), other.tail.words());
+        let word = move |offset: u64, (first, words): (u64, &[u64]), i: u64| {
+            let stored = i.checked_sub(first).and_then(|at| words.get(at as usize));
+            mask(i, 0, offset) | stored.copied().unwrap_or(0)
+        };
+        let diff = move |i| (i, word(self.offset, ours, i) & !word(other.offset, theirs, i));
+        (first..end).map(diff).filter(|(_, word)| *word != 0)
+    }
+
     /// The positions below `end` that are not in the set, least first.
     pub fn holes(&self, end: Lsn) -> impl Iterator<Item = Lsn> + '_ {
         let first = self.offset / BITS;
@@ -173,7 +206,7 @@ impl TailBitmap {
     }
 
     /// The word for positions `64 * index ..`.
-    fn word(&self, index: u64) -> u64 {
+    pub fn word(&self, index: u64) -> u64 {
         mask(index, 0, self.offset) | self.tail.word(index)
     }
 

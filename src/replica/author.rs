@@ -153,18 +153,20 @@ impl Replica {
         if let Payload::Command(command) = &record.payload {
             lead.floor = floor;
             record.floor = floor;
-            let placement =
-                lead.index.place(&command.footprint, record.floor, self.options.overriding);
+            let log = |lsn| self.log.get(lsn).map(|record| &**record);
+            let overriding = self.options.overriding;
+            let placement = lead.index.place(&command.footprint, floor, overriding, log);
             record.depends = placement.depends;
             record.overrides = placement.overrides;
         }
         debug_assert!(record.is_well_formed(), "I-2 ill-formed {record}");
+        let size = record.size();
         let record = Arc::new(record);
-        lead.unsettled_bytes += record.size();
+        lead.unsettled_bytes += size;
         if record.command().is_some() {
-            lead.index.insert(&record);
+            lead.index.insert(&record, |lsn| self.log.get(lsn).map(|record| &**record));
         }
-        self.keep(record);
+        self.keep_sized(record, size);
         let write = self.writes.newest();
         if let Role::Leader(lead) = &mut self.role {
             match lead.own.back_mut() {

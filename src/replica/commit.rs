@@ -3,68 +3,49 @@
 use super::lead::Leadership;
 use super::log::Log;
 use super::peer::Peer;
-use crate::base::{Lsn, Payload};
+use crate::base::{Lsn, Payload, TailBitmap, mask, ones};
 use crate::quorum::Compiled;
 use smallvec::{SmallVec, smallvec};
-use std::collections::VecDeque;
-
-/// Who has accepted the record at one position under this leader.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Slot {
-    acks: u64,
-    quorum: bool,
-}
-
-/// The positions above the settled prefix.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Slots {
-    base: u64,
-    slots: VecDeque<Slot>,
-}
-
-impl Slots {
-    pub(crate) fn new(base: Lsn) -> Slots {
-        Slots { base: base.0, slots: VecDeque::new() }
-    }
-
-    /// The first position that is tracked.
-    pub(crate) fn base(&self) -> Lsn {
-        Lsn(self.base)
-    }
-
-    fn get(&mut self, lsn: Lsn) -> Option<&mut Slot> {
-        let at = lsn.0.checked_sub(self.base)? as usize;
-        if at >= self.slots.len() {
-            self.slots.resize(at + 1, Slot::default());
-        }
-        self.slots.get_mut(at)
-    }
-
-    fn trim(&mut self, below: Lsn) {
-        let gone = below.0.saturating_sub(self.base).min(self.slots.len() as u64);
-        self.slots.drain(..gone as usize);
-        self.base = self.base.max(below.0);
-    }
-}
 
 impl Leadership {
-    /// The replica of `bit` has accepted the record at `lsn` under this leader.
-    pub(crate) fn accepted_at(&mut self, bit: u64, lsn: Lsn, log: &Log) {
-        if lsn < self.slots.base() || lsn >= self.next {
-            self.cover_peer(bit, lsn, log);
-            return;
-        }
-        let Some(slot) = self.slots.get(lsn) else { return };
-        slot.acks |= bit;
-        let (acks, quorum) = (slot.acks, slot.quorum);
-        if self.settled.contains(lsn) {
-            self.cover_peer(bit, lsn, log);
-        } else if !quorum && self.quorums.iter().all(|q| q.is_quorum(acks)) {
-            if let Some(slot) = self.slots.get(lsn) {
-                slot.quorum = true;
+    /// The replica of `bit` has accepted these under this leader: words with their numbers. What a
+    /// quorum has now may commit, 64 positions at a time.
+    pub(crate) fn accepted_at(&mut self, bit: u64, fresh: &[(u64, u64)], log: &Log) {
+        for &(index, fresh) in fresh {
+            let special = log.special(index);
+            for lsn in ones(64 * index, fresh & special & self.settled.word(index)) {
+                self.cover_peer(bit, lsn, log);
             }
-            self.try_commit(lsn, log);
+            let held = fresh & self.held_by_quorum(index) & !self.held.word(index);
+            self.held.insert_word(index, held);
+            let plain = held & !special & !self.settled.word(index);
+            if self.parked.is_empty() && plain != 0 {
+                // Nothing else follows from these.
+                self.settled.insert_word(index, plain);
+                self.news.push((index, plain));
+            } else {
+                ones(64 * index, plain).for_each(|lsn| self.settle(lsn, log));
+            }
+            let special = held & special & !self.settled.word(index);
+            ones(64 * index, special).for_each(|lsn| self.try_commit(lsn, log));
         }
+        self.held.insert_below(self.settled.offset());
+    }
+
+    /// Which of the positions `64 * index ..` of its log a write quorum of every membership in
+    /// force has.
+    fn held_by_quorum(&self, index: u64) -> u64 {
+        let mut words: SmallVec<[u64; 8]> = smallvec![self.own_accepted.word(index)];
+        words.extend(self.peers.iter().map(|peer| peer.accepted.word(index)));
+        let placed = mask(index, 0, self.next.0) & !self.empties.word(index);
+        self.quorums.iter().fold(placed, |held, quorum| held & quorum.held(&words))
+    }
+
+    /// The bits of the replicas that have accepted the record at `lsn`.
+    fn holders(&self, lsn: Lsn) -> u64 {
+        let own = if self.own_accepted.contains(lsn) { self.bit } else { 0 };
+        let has = |peer: &&Peer| peer.accepted.contains(lsn);
+        self.peers.iter().filter(has).fold(own, |mask, peer| mask | peer.bit)
     }
 
     /// A quorum at this leader id is one half of committing; every bit of `depends` settled the
@@ -95,10 +76,12 @@ impl Leadership {
                 continue;
             }
             let Some(record) = log.get(lsn) else { continue };
-            for victim in record.overrides.iter() {
-                self.note_settled(victim, log, &mut committed);
+            for (index, victims) in record.overrides.iter_words() {
+                let news = victims & !self.settled.word(index);
+                ones(64 * index, news)
+                    .for_each(|victim| self.note_settled(victim, log, &mut committed));
             }
-            let acks = self.slots.get(lsn).map_or(0, |slot| slot.acks);
+            let acks = self.holders(lsn);
             for peer in self.peers.iter_mut().filter(|peer| acks & peer.bit != 0) {
                 peer.cover(&record.overrides);
             }
@@ -106,14 +89,17 @@ impl Leadership {
                 self.own_covered.union_with(&record.overrides);
             }
         }
-        self.slots.trim(self.settled.offset());
     }
 
     fn note_settled(&mut self, lsn: Lsn, log: &Log, committed: &mut SmallVec<[Lsn; 8]>) {
         if !self.settled.insert(lsn) {
             return;
         }
-        self.news.push(lsn);
+        let (index, bit) = (lsn.0 / 64, 1 << (lsn.0 % 64));
+        match self.news.last_mut() {
+            Some((last, word)) if *last == index => *word |= bit,
+            _ => self.news.push((index, bit)),
+        }
         if self.parked.is_empty() {
             return;
         }
@@ -122,7 +108,7 @@ impl Leadership {
             match record.depends.iter().find(|d| !self.settled.contains(*d)) {
                 Some(open) => self.parked.entry(open).or_default().push(waiting),
                 // The quorum may have been lost to a membership that came since.
-                None if self.slots.get(waiting).is_some_and(|slot| slot.quorum) => {
+                None if self.held.contains(waiting) => {
                     committed.push(waiting);
                 }
                 None => {}
@@ -149,14 +135,12 @@ impl Leadership {
     /// The memberships in force have changed: look again at everything that is open.
     pub(crate) fn requorum(&mut self, quorums: Vec<Compiled>, log: &Log) {
         self.quorums = quorums;
-        for lsn in (self.slots.base().0..self.next.0).map(Lsn) {
-            let Some(slot) = self.slots.get(lsn) else { continue };
-            let acks = slot.acks;
-            let has = self.quorums.iter().all(|q| q.is_quorum(acks));
-            if let Some(slot) = self.slots.get(lsn) {
-                slot.quorum = has;
-            }
-            if has && !self.settled.contains(lsn) {
+        let settled = self.settled.offset();
+        self.held = TailBitmap::below(settled);
+        for index in settled.0 / 64..self.next.0.div_ceil(64) {
+            let held = self.held_by_quorum(index);
+            self.held.insert_word(index, held);
+            for lsn in ones(64 * index, held & !self.settled.word(index)) {
                 self.try_commit(lsn, log);
             }
         }

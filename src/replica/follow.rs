@@ -1,8 +1,9 @@
 //! Following: first contact, accepting, learning (algorithm.md, Replicating).
 
+use super::log::Brief;
 use super::rebuild::agreement;
 use super::{Output, Replica, Role};
-use crate::base::{Lineage, Lsn, Payload, Record, ReplicaId, TailBitmap};
+use crate::base::{Lineage, Lsn, Payload, Record, ReplicaId, TailBitmap, ones};
 use crate::message::{Message, Refuse, Replicate, ReplicateReply};
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ impl Replica {
         if let Some((lsn, membership)) = message.committed_membership {
             self.commit_membership(lsn, membership);
         }
+        self.writes.expect(message.records.len());
         for record in message.records {
             self.accept(record);
         }
@@ -84,7 +86,13 @@ impl Replica {
 
     /// Takes a record into the log and into the write being composed.
     pub(super) fn keep(&mut self, record: Arc<Record>) {
-        let (lsn, size) = (record.lsn, record.size());
+        let size = record.size();
+        self.keep_sized(record, size);
+    }
+
+    /// The same, its size known.
+    pub(super) fn keep_sized(&mut self, record: Arc<Record>, size: usize) {
+        let lsn = record.lsn;
         self.accepted.insert(lsn);
         if matches!(record.payload, Payload::Membership(_)) {
             self.memberships.note(&record);
@@ -96,27 +104,48 @@ impl Replica {
         if floor > self.settled.offset() {
             self.settle(&TailBitmap::below(floor));
         }
-        if self.settled.contains(lsn) {
-            self.on_settled(lsn);
+        if self.settled.contains(lsn)
+            && let Some(brief) = self.log.brief(lsn)
+        {
+            self.on_settled(lsn, brief);
         }
     }
 
     /// Learns that positions are settled.
     pub(super) fn settle(&mut self, settled: &TailBitmap) {
         let mut news = std::mem::take(&mut self.scratch);
-        news.extend(settled.difference_iter(&self.settled));
-        if !news.is_empty() {
-            self.settled.union_with(settled);
-        }
-        for lsn in news.drain(..) {
-            self.on_settled(lsn);
-        }
+        news.extend(settled.difference_words(&self.settled));
+        self.settle_words(&news);
+        news.clear();
         self.scratch = news;
     }
 
-    /// A position is settled: if its record is here, its client may be answered and it may run.
-    pub(super) fn on_settled(&mut self, lsn: Lsn) {
-        let Some(brief) = self.log.brief(lsn) else { return };
+    /// Learns that the positions of these words, none of them known settled before, are settled.
+    /// Those that may override come first, the last one before the others: what is covered need
+    /// not run.
+    pub(super) fn settle_words(&mut self, news: &[(u64, u64)]) {
+        news.iter().for_each(|(index, word)| self.settled.insert_word(*index, *word));
+        for &(index, word) in news.iter().rev() {
+            let mut special = word & self.log.special(index);
+            while let Some(bit) = special.checked_ilog2() {
+                special ^= 1 << bit;
+                self.settle_record(Lsn(64 * index + u64::from(bit)));
+            }
+        }
+        for &(index, word) in news {
+            let plain = word & !self.log.special(index);
+            ones(64 * index, plain).for_each(|lsn| self.settle_record(lsn));
+        }
+    }
+
+    fn settle_record(&mut self, lsn: Lsn) {
+        if let Some(brief) = self.log.brief(lsn) {
+            self.on_settled(lsn, brief);
+        }
+    }
+
+    /// A record that is here is settled: its client may be answered, and it may run.
+    pub(super) fn on_settled(&mut self, lsn: Lsn, brief: Brief) {
         if !brief.returns && !self.proposals.is_empty() {
             self.answer_settled(lsn);
         }

@@ -3,18 +3,17 @@
 mod border;
 mod place;
 mod points;
-mod records;
+mod positions;
 mod segments;
 mod stack;
 
 use crate::base::{Footprint, Key, KeyRange, KeySet, Lsn, Record, Tail};
 use border::Span;
 use place::Search;
-use points::{Points, hash_of};
-use records::Records;
+use points::Points;
+use positions::{Log, Positions, Slot, footprint, hash_of};
 use segments::Segments;
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 /// Where a command stands among the records in flight (algorithm.md, Authoring). Both sets hold
 /// bits at and above the floor only, and share none.
@@ -46,11 +45,14 @@ pub struct Placement {
 /// The order among single points is kept only from the first range command on. A command that
 /// reads something and writes every key clears all and is remembered apart.
 ///
+/// It keeps no records: whoever calls it says how to look one up in the log, which must hold every
+/// record inserted and not trimmed.
+///
 /// Memory: one entry a key and record, from [`insert`](Self::insert) until something makes it
 /// unnecessary or [`trim`](Self::trim) passes it.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
-    records: Records,
+    positions: Positions,
     points: Points,
     segments: Segments,
     /// The latest record that interferes with everything before and after it.
@@ -74,32 +76,37 @@ impl Index {
 
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.positions.is_empty()
             && self.points.is_empty()
             && self.segments.is_empty()
             && self.barrier.is_none()
     }
 
-    /// Notes a record of the log, above every one inserted before. What has no footprint (voids,
-    /// memberships, commands that touch nothing) interferes with nothing and leaves no trace.
-    pub fn insert(&mut self, record: &Arc<Record>) {
+    /// Notes a record above every one inserted before; `log` may have it already. What has no
+    /// footprint (voids, memberships, commands that touch nothing) interferes with nothing and
+    /// leaves no trace.
+    pub fn insert<'l>(&mut self, record: &'l Record, log: impl Fn(Lsn) -> Option<&'l Record>) {
         let Some(command) = record.command() else { return };
         let footprint = &command.footprint;
+        let log = |lsn| if lsn == record.lsn { Some(record) } else { log(lsn) };
         if let Some(key) = only_point(footprint) {
             let hash = hash_of(key);
-            self.records.push(record, hash);
-            self.insert_point(hash, key, !footprint.writes.is_empty(), record);
+            self.positions.push(record.lsn, Slot::Point(hash));
+            self.insert_point(hash, key, !footprint.writes.is_empty(), record, &log);
         } else {
-            self.records.push(record, 0);
+            self.positions.push(record.lsn, Slot::Command);
             if is_barrier(footprint) {
                 self.set_barrier(record.lsn);
                 return;
             }
-            self.insert_reads(footprint, record);
-            self.insert_writes(footprint, record);
+            if has_ranges(footprint) {
+                self.points.keep_order(&self.positions, &log);
+            }
+            self.insert_reads(footprint, record, &log);
+            self.insert_writes(footprint, record, &log);
         }
         if self.segments.is_empty() && self.points.is_ordered() {
-            self.points.lose_order(&self.records);
+            self.points.lose_order(&self.positions);
         }
     }
 
@@ -109,19 +116,25 @@ impl Index {
     /// Rests on two facts of the log: the floors of the records inserted are not above `floor`
     /// (I-11), and what a record inserted has in `depends` is inserted as well, unless it lies
     /// below `floor`, or the record is itself overridden by one inserted (closure).
-    pub fn place(&mut self, footprint: &Footprint, floor: Lsn, overriding: bool) -> Placement {
+    pub fn place<'l>(
+        &mut self,
+        footprint: &Footprint,
+        floor: Lsn,
+        overriding: bool,
+        log: impl Fn(Lsn) -> Option<&'l Record>,
+    ) -> Placement {
         if is_barrier(footprint) {
-            return Placement { depends: self.frontier(floor), overrides: Tail::new() };
+            return Placement { depends: self.frontier(floor, &log), overrides: Tail::new() };
         }
-        let fresh = self.segments.is_empty()
-            && only_point(footprint)
-                .is_some_and(|key| self.points.get(hash_of(key), key, &self.records).is_none());
+        let unknown = |key| self.points.get(hash_of(key), key, &log).is_none();
+        let fresh =
+            self.segments.is_empty() && only_point(footprint).is_some_and(|key| unknown(key));
         let mut placement = Placement::default();
         if !fresh {
             if has_ranges(footprint) {
-                self.points.keep_order(&self.records);
+                self.points.keep_order(&self.positions, &log);
             }
-            placement = Search::new(self, footprint, floor).place(footprint, overriding);
+            placement = Search::new(self, &log, footprint, floor).place(footprint, overriding);
         }
         // Every record above the barrier depends on it or on one that does, so it is named only
         // where no other is.
@@ -137,66 +150,76 @@ impl Index {
     /// The latest records at and above `from` that write one of the keys `reads`. Once these are
     /// done, so is every record inserted that does: applied before them, or marked by one that
     /// overrides it (algorithm.md, Reading 1).
-    pub fn latest_writers(&mut self, reads: &KeySet, from: Lsn) -> SmallVec<[Lsn; 4]> {
+    pub fn latest_writers<'l>(
+        &mut self,
+        reads: &KeySet,
+        from: Lsn,
+        log: impl Fn(Lsn) -> Option<&'l Record>,
+    ) -> SmallVec<[Lsn; 4]> {
         let footprint = Footprint::read(reads.clone());
-        self.place(&footprint, from, false).depends.iter().collect()
+        self.place(&footprint, from, false, log).depends.iter().collect()
     }
 
-    /// Forgets the records below `below`, for good: no later floor may be less. Constant time
-    /// amortized for each key of a record.
-    pub fn trim(&mut self, below: Lsn) {
+    /// Forgets the records below `below`, for good: no later floor may be less. The log still has
+    /// them. Constant time amortized for each key of a record.
+    pub fn trim<'l>(&mut self, below: Lsn, log: impl Fn(Lsn) -> Option<&'l Record>) {
         let mut ranges = 0;
-        while let Some((lsn, slot)) = self.records.pop_below(below) {
+        while let Some((lsn, slot)) = self.positions.pop_below(below) {
             if self.barrier.is_some_and(|barrier| barrier >= lsn) {
                 self.barrier = self.barrier.filter(|barrier| *barrier != lsn);
-            } else if slot.hash != 0 {
-                self.points.trim(slot.hash, lsn, below);
-            } else if let Some(command) = slot.record.as_ref().and_then(|r| r.command()) {
-                let Footprint { reads, writes } = &command.footprint;
+            } else if let Slot::Point(hash) = slot {
+                self.points.trim(hash, lsn, below);
+            } else if slot == Slot::Command {
+                let Footprint { reads, writes } = footprint(log.record(lsn));
                 for key in reads.points().iter().chain(writes.points()) {
                     self.points.trim(hash_of(key), lsn, below);
                 }
                 ranges += reads.ranges().len() + writes.ranges().len();
             }
         }
-        if self.records.is_empty() {
+        if self.positions.is_empty() {
             self.segments.clear();
             self.points.clear();
         } else {
-            self.segments.trim(ranges, self.records.start());
-            self.points.sweep(self.records.start());
+            self.segments.trim(ranges, self.positions.start());
+            self.points.sweep(self.positions.start());
         }
     }
 
-    fn insert_point(&mut self, hash: u64, key: &Key, written: bool, record: &Record) {
+    fn insert_point<'l>(
+        &mut self,
+        hash: u64,
+        key: &Key,
+        written: bool,
+        record: &Record,
+        log: &impl Log<'l>,
+    ) {
         let blind = record.is_blind();
-        self.points.push(hash, key, record, &self.records, |stack| {
+        self.points.push(hash, key, record, log, |stack| {
             if written { stack.push_writer(record, blind) } else { stack.push_reader(record.lsn) }
         });
     }
 
-    fn insert_reads(&mut self, footprint: &Footprint, record: &Record) {
+    fn insert_reads<'l>(&mut self, footprint: &Footprint, record: &Record, log: &impl Log<'l>) {
         let Footprint { reads, writes } = footprint;
         for key in reads.points() {
             if writes.points().binary_search(key).is_err() {
-                self.insert_point(hash_of(key), key, false, record);
+                self.insert_point(hash_of(key), key, false, record, log);
             }
         }
         for range in reads.ranges().iter().filter(|range| !writes.ranges().contains(range)) {
-            self.points.keep_order(&self.records);
             self.segments.push_reader(Span::from(range), record.lsn);
         }
     }
 
-    fn insert_writes(&mut self, footprint: &Footprint, record: &Record) {
+    fn insert_writes<'l>(&mut self, footprint: &Footprint, record: &Record, log: &impl Log<'l>) {
         for key in footprint.writes.points() {
-            self.insert_point(hash_of(key), key, true, record);
+            self.insert_point(hash_of(key), key, true, record, log);
         }
-        let blind = footprint.is_blind();
+        let (blind, start) = (footprint.is_blind(), self.positions.start());
         for range in footprint.writes.ranges() {
-            self.points.keep_order(&self.records);
             let span = Span::from(range);
-            self.points.overwrite(&span, record, blind, &self.records);
+            self.points.overwrite(&span, record, blind, start, log);
             self.segments.push_writer(span, record, blind);
         }
     }
@@ -209,19 +232,20 @@ impl Index {
     }
 
     /// What a command that interferes with everything depends on.
-    fn frontier(&mut self, floor: Lsn) -> Tail {
+    fn frontier<'l>(&mut self, floor: Lsn, log: &impl Log<'l>) -> Tail {
         let Frontier { latest, next } = &mut self.frontier;
         latest.remove_below(floor);
         let from = floor.max(*next);
-        for record in self.records.iter_from(from) {
+        for lsn in self.positions.commands_from(from) {
+            let record = log.record(lsn);
             record.depends.iter().chain(record.overrides.iter()).for_each(|lsn| {
                 latest.remove(lsn);
             });
-            if record.command().is_some_and(|command| touches(&command.footprint)) {
-                latest.insert(record.lsn);
+            if touches(footprint(record)) {
+                latest.insert(lsn);
             }
         }
-        *next = from.max(self.records.end());
+        *next = from.max(self.positions.end());
         latest.clone()
     }
 }

@@ -1,12 +1,11 @@
 //! Leading: from a rebuilt log to messages (algorithm.md, Rebuilding and Replicating).
 
-use super::commit::Slots;
 use super::index::Index;
 use super::peer::{Peer, Source};
 use super::read::Reads;
 use super::rebuild::{self, Survey};
 use super::{Replica, Role};
-use crate::base::{LeaderId, Lsn, Record, ReplicaId, Tail, TailBitmap};
+use crate::base::{LeaderId, Lsn, Record, ReplicaId, Tail, TailBitmap, mask, ones};
 use crate::message::{Message, Refuse, Replicate, ReplicateReply};
 use crate::quorum::Compiled;
 use rustc_hash::FxHashMap;
@@ -31,14 +30,15 @@ pub(crate) struct Leadership {
     pub(crate) settled: TailBitmap,
     /// The floor of the last command placed; at first, the greatest in the log.
     pub(crate) floor: Lsn,
-    /// Scratch space for what an answer brought.
-    pub(crate) fresh: Vec<Lsn>,
-    /// What became settled and was not yet told to the own replica.
-    pub(crate) news: Vec<Lsn>,
+    /// Scratch space for what an answer brought: words with their numbers.
+    pub(crate) fresh: Vec<(u64, u64)>,
+    /// What became settled and was not yet told to the own replica: words with their numbers.
+    pub(crate) news: Vec<(u64, u64)>,
     /// Bytes of records placed here and not known settled.
     pub(crate) unsettled_bytes: usize,
-    /// Who has accepted what, above the settled prefix.
-    pub(crate) slots: Slots,
+    /// What a write quorum of every membership in force has accepted; right above the settled
+    /// prefix.
+    pub(crate) held: TailBitmap,
     /// By open position: the records that a quorum holds and that wait for it to be settled.
     pub(crate) parked: FxHashMap<Lsn, Vec<Lsn>>,
     /// The newest membership known committed.
@@ -107,7 +107,7 @@ impl Replica {
             fresh: Vec::new(),
             news: Vec::new(),
             unsettled_bytes: 0,
-            slots: Slots::new(floor),
+            held: TailBitmap::below(floor),
             parked: FxHashMap::default(),
             membership_at: None,
             quorums: Vec::new(),
@@ -124,7 +124,7 @@ impl Replica {
         };
         let open = floor.min(self.schedule.done().offset());
         for record in self.log.iter_from(open).filter(|record| record.command().is_some()) {
-            lead.index.insert(record);
+            lead.index.insert(record, |lsn| self.log.get(lsn).map(|record| &**record));
         }
         self.change_role(Role::Leader(Box::new(lead)));
         self.settle(&TailBitmap::below(floor));
@@ -171,12 +171,18 @@ impl Replica {
         let durable = self.writes.durable();
         while lead.own.front().is_some_and(|(write, ..)| *write <= durable) {
             let Some((_, from, to)) = lead.own.pop_front() else { break };
-            for lsn in (from.0..to.0).map(Lsn) {
-                if self.log.get(lsn).is_some() || lsn < self.log.first() {
-                    lead.own_accepted.insert(lsn);
-                    lead.accepted_at(lead.bit, lsn, &self.log);
-                }
+            let from = from.max(lead.own_accepted.offset());
+            let mut fresh = std::mem::take(&mut lead.fresh);
+            for index in from.0 / 64..to.0.div_ceil(64) {
+                // What has left memory is held as well.
+                let gone = mask(index, 0, self.log.first().0);
+                let held = mask(index, from.0, to.0) & (gone | !lead.empties.word(index));
+                lead.own_accepted.insert_word(index, held);
+                fresh.push((index, held));
             }
+            lead.accepted_at(lead.bit, &fresh, &self.log);
+            fresh.clear();
+            lead.fresh = fresh;
             lead.own_covered.remove_below(lead.own_accepted.offset());
         }
         self.absorb_news();
@@ -185,7 +191,8 @@ impl Replica {
     /// A follower's answer: all that it has accepted under this leader.
     pub(super) fn on_replicate_reply(&mut self, from: ReplicaId, message: ReplicateReply) {
         let Role::Leader(lead) = &mut self.role else { return };
-        if lead.id != message.leader {
+        // Nobody can have what was not placed.
+        if lead.id != message.leader || message.accepted.end() > lead.next {
             return;
         }
         let Some(at) = lead.peers.iter().position(|peer| peer.id == from) else { return };
@@ -194,14 +201,13 @@ impl Replica {
         peer.heard_at = self.now;
         peer.window = message.window;
         peer.membership = peer.membership.max(message.committed_membership);
-        peer.accept(&message.accepted, &self.log, |lsn| fresh.push(lsn));
+        peer.accept(&message.accepted, &self.log, &mut fresh);
         let round = message.round.min(peer.sent_round);
         let confirmed = round > peer.round;
         peer.round = peer.round.max(round);
         let bit = peer.bit;
-        for lsn in fresh.drain(..) {
-            lead.accepted_at(bit, lsn, &self.log);
-        }
+        lead.accepted_at(bit, &fresh, &self.log);
+        fresh.clear();
         lead.fresh = fresh;
         lead.stirred = true;
         self.absorb_news();
@@ -230,19 +236,20 @@ impl Replica {
         if lead.news.is_empty() {
             return;
         }
-        let mut news = std::mem::take(&mut lead.news);
-        let placed = news.iter().filter(|lsn| **lsn >= lead.start);
-        let bytes: usize = placed.map(|lsn| self.log.size(*lsn)).sum();
-        lead.unsettled_bytes = lead.unsettled_bytes.saturating_sub(bytes);
-        for lsn in news.drain(..) {
-            if self.settled.insert(lsn) {
-                self.on_settled(lsn);
-            }
+        let (mut news, start) = (std::mem::take(&mut lead.news), lead.start);
+        let mut bytes = 0;
+        for (index, word) in &mut news {
+            let placed = *word & mask(*index, start.0, u64::MAX);
+            bytes += ones(64 * *index, placed).map(|lsn| self.log.size(lsn)).sum::<usize>();
+            *word &= !self.settled.word(*index);
         }
-        if let Role::Leader(lead) = &mut self.role
-            && lead.news.is_empty()
-        {
-            lead.news = news;
+        self.settle_words(&news);
+        news.clear();
+        if let Role::Leader(lead) = &mut self.role {
+            lead.unsettled_bytes = lead.unsettled_bytes.saturating_sub(bytes);
+            if lead.news.is_empty() {
+                lead.news = news;
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The records that a replica keeps in memory.
 
-use crate::base::{Lsn, Record};
+use crate::base::{Lsn, Record, Tail};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ pub(crate) struct Log {
     first: u64,
     slots: VecDeque<Option<Slot>>,
     bytes: usize,
+    /// Positions whose record is not plain.
+    special: Tail,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +37,14 @@ pub(crate) struct Brief {
     pub(crate) depends: bool,
     /// Whether it overrides something.
     pub(crate) overrides: bool,
+}
+
+impl Brief {
+    /// A command that neither depends on anything nor overrides anything: nothing needs to be
+    /// looked at before it is settled, and nothing follows from it.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.command && !self.depends && !self.overrides
+    }
 }
 
 impl Brief {
@@ -67,6 +77,16 @@ impl Log {
         self.slot(lsn).map(|slot| &slot.record)
     }
 
+    /// The record at `lsn` with its size, if memory has one.
+    pub(crate) fn sized(&self, lsn: Lsn) -> Option<(&Arc<Record>, usize)> {
+        self.slot(lsn).map(|slot| (&slot.record, slot.brief.size as usize))
+    }
+
+    /// Which of the positions `64 * index ..` have a record that is not plain.
+    pub(crate) fn special(&self, index: u64) -> u64 {
+        self.special.word(index)
+    }
+
     /// The size of the record at `lsn`; zero if memory has none.
     pub(crate) fn size(&self, lsn: Lsn) -> usize {
         self.slot(lsn).map_or(0, |slot| slot.brief.size as usize)
@@ -86,7 +106,10 @@ impl Log {
     pub(crate) fn put(&mut self, record: Arc<Record>, size: usize) {
         let Some(at) = record.lsn.0.checked_sub(self.first) else { return };
         let at = at as usize;
-        let brief = Brief::new(&record, size);
+        let (lsn, brief) = (record.lsn, Brief::new(&record, size));
+        if !brief.is_plain() {
+            self.special.insert(lsn);
+        }
         self.bytes += brief.size as usize;
         let slot = Some(Slot { record, brief });
         if at == self.slots.len() {
@@ -98,6 +121,9 @@ impl Log {
         }
         if let Some(old) = std::mem::replace(&mut self.slots[at], slot) {
             self.bytes -= old.brief.size as usize;
+            if brief.is_plain() {
+                self.special.remove(lsn);
+            }
         }
     }
 
@@ -106,6 +132,7 @@ impl Log {
         let Some(at) = lsn.0.checked_sub(self.first) else { return };
         if let Some(old) = self.slots.get_mut(at as usize).and_then(Option::take) {
             self.bytes -= old.brief.size as usize;
+            self.special.remove(lsn);
         }
         while let Some(None) = self.slots.back() {
             self.slots.pop_back();
@@ -117,6 +144,9 @@ impl Log {
         if let Some(slot) = self.slots.pop_front() {
             self.first += 1;
             self.bytes -= slot.map_or(0, |slot| slot.brief.size as usize);
+            if self.first.is_multiple_of(64) {
+                self.special.remove_below(Lsn(self.first));
+            }
         }
     }
 

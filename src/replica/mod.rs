@@ -78,7 +78,7 @@ pub struct Replica {
     /// The greatest round of the leader followed.
     round: u64,
     reply_due: bool,
-    scratch: Vec<Lsn>,
+    scratch: Vec<(u64, u64)>,
     /// Ticks since the start; begins at one election timeout, so that "never" is long ago.
     now: u64,
     heard_leader_at: u64,
@@ -145,7 +145,7 @@ impl Replica {
     pub fn handle(&mut self, input: Input) {
         match input {
             Input::Tick => self.on_tick(),
-            Input::Receive(envelope) => self.on_receive(*envelope),
+            Input::Receive(envelope) => self.on_receive(envelope),
             Input::Propose { proposal, command } => self.on_propose(proposal, command),
             Input::Change { proposal, membership } => self.on_change(proposal, membership),
             Input::Read { read, footprint } => self.on_read(read, footprint),
@@ -179,12 +179,12 @@ impl Replica {
         }
     }
 
-    fn on_receive(&mut self, envelope: Envelope) {
-        let Envelope { from, to, message } = envelope;
+    fn on_receive(&mut self, envelope: Box<Envelope>) {
+        let (from, to) = (envelope.from, envelope.to);
         if to != self.options.id || from == to {
             return;
         }
-        match message {
+        match envelope.message {
             Message::PreVote(m) => self.on_pre_vote(from, m),
             Message::PreVoteReply(m) => self.on_pre_vote_reply(from, m),
             Message::Vote(m) => self.on_vote(from, m),
@@ -242,7 +242,7 @@ impl Replica {
         if let Role::Leader(lead) = &mut self.role {
             needless = needless.min(lead.settled.offset());
             assert!(needless <= lead.next, "I-11 {} settled, next is {}", needless, lead.next);
-            lead.index.trim(needless);
+            lead.index.trim(needless, |lsn| self.log.get(lsn).map(|record| &**record));
         }
         let over = |log: &log::Log| log.bytes() > self.options.log_bytes_max;
         while over(&self.log)

@@ -2,7 +2,7 @@
 
 use super::log::Log;
 use super::options::Options;
-use crate::base::{Lsn, Record, ReplicaId, Tail, TailBitmap};
+use crate::base::{Lsn, Record, ReplicaId, Tail, TailBitmap, ones};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -11,6 +11,9 @@ const LOAD_MAX: u64 = 256;
 
 /// How many bytes of records go in the first message to a follower that has not answered yet.
 const GREETING_BYTES_MAX: usize = 1 << 10;
+
+/// For how many records room is made at once.
+const PICKED_MAX: u64 = 1024;
 
 /// A follower as its leader sees it.
 #[derive(Clone, Debug)]
@@ -63,13 +66,13 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn size(&self, lsn: Lsn) -> usize {
-        let loaded = || self.loaded.get(&lsn).map_or(0, |record| record.size());
-        if lsn >= self.log.first() { self.log.size(lsn) } else { loaded() }
-    }
-
     fn get(&self, lsn: Lsn) -> Option<&Arc<Record>> {
         self.log.get(lsn).or_else(|| self.loaded.get(&lsn))
+    }
+
+    fn sized(&self, lsn: Lsn) -> Option<(&Arc<Record>, usize)> {
+        let loaded = || self.loaded.get(&lsn).map(|record| (record, record.size()));
+        self.log.sized(lsn).or_else(loaded)
     }
 }
 
@@ -99,20 +102,18 @@ impl Peer {
         }
     }
 
-    /// Its answer: all that it has accepted. Calls `news` with what was not known before.
-    pub(crate) fn accept(&mut self, accepted: &TailBitmap, log: &Log, mut news: impl FnMut(Lsn)) {
+    /// Its answer: all that it has accepted. `news` gets the words that were not known before.
+    pub(crate) fn accept(&mut self, accepted: &TailBitmap, log: &Log, news: &mut Vec<(u64, u64)>) {
         self.known = true;
-        for lsn in accepted.difference_iter(&self.accepted) {
-            news(lsn);
-            if self.in_flight.contains(lsn) {
-                let size = log.size(lsn);
-                self.in_flight_bytes = self.in_flight_bytes.saturating_sub(size);
-                if self.backlog.contains(lsn) {
-                    self.backlog_bytes = self.backlog_bytes.saturating_sub(size);
-                }
-            }
+        news.extend(accepted.difference_words(&self.accepted));
+        for &(index, word) in &*news {
+            let landed = word & self.in_flight.word(index);
+            let bytes = |word| ones(64 * index, word).map(|lsn| log.size(lsn)).sum::<usize>();
+            self.in_flight_bytes = self.in_flight_bytes.saturating_sub(bytes(landed));
+            let late = bytes(landed & self.backlog.word(index));
+            self.backlog_bytes = self.backlog_bytes.saturating_sub(late);
+            self.accepted.insert_word(index, word);
         }
-        self.accepted.union_with(accepted);
         self.in_flight.remove_below(self.accepted.offset());
         self.in_flight.difference_with(self.accepted.tail());
         self.settle_accounts();
@@ -204,9 +205,11 @@ impl Peer {
         picked: &mut Vec<Arc<Record>>,
     ) {
         let from = self.next;
+        if from < source.end {
+            picked.reserve((source.end.0 - from.0).min(PICKED_MAX) as usize);
+        }
         while *budget > 0 && self.next < source.end {
-            if let Some(record) = source.get(self.next) {
-                let size = source.size(self.next);
+            if let Some((record, size)) = source.sized(self.next) {
                 *budget = budget.saturating_sub(size);
                 self.in_flight_bytes += size;
                 picked.push(record.clone());

@@ -91,7 +91,8 @@ impl Replica {
         }
         let done = self.schedule.done();
         let mut noted = Tail::new();
-        for lsn in lead.index.latest_writers(&footprint.reads, done.offset()) {
+        let log = |lsn| self.log.get(lsn).map(|record| &**record);
+        for lsn in lead.index.latest_writers(&footprint.reads, done.offset(), log) {
             if !done.contains(lsn) {
                 noted.insert(lsn);
             }

@@ -1,9 +1,9 @@
 //! Which settled records may run now (algorithm.md, Applying).
 
 use super::log::{Brief, Log};
-use crate::base::{Lsn, Record, Tail, TailBitmap};
+use crate::base::{Lsn, Record, Tail, TailBitmap, ones};
 use rustc_hash::FxHashMap;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -61,6 +61,12 @@ impl Schedule {
 
     /// The record at `lsn` is held here and settled: run it as soon as the order allows.
     pub(crate) fn offer(&mut self, lsn: Lsn, brief: Brief, log: &Log) {
+        if brief.is_plain() && brief.floor <= self.passed.offset() && self.covered.is_empty() {
+            if self.started.insert(lsn) {
+                self.ready.extend(log.get(lsn).cloned());
+            }
+            return;
+        }
         if self.done.contains(lsn) {
             return;
         }
@@ -75,9 +81,15 @@ impl Schedule {
 
     /// The record at `lsn` has been executed.
     pub(crate) fn applied(&mut self, lsn: Lsn, log: &Log) {
-        let Some(brief) = log.brief(lsn).filter(|_| self.is_running(lsn)) else { return };
-        self.finish(lsn, brief, log);
-        self.pass_floors(log);
+        let Some(brief) = log.brief(lsn).filter(|_| self.started.contains(lsn)) else { return };
+        if brief.overrides {
+            self.finish(lsn, brief, log);
+        } else {
+            self.mark(lsn, log);
+        }
+        if !self.below_floor.is_empty() {
+            self.pass_floors(log);
+        }
     }
 
     fn is_running(&self, lsn: Lsn) -> bool {
@@ -90,11 +102,14 @@ impl Schedule {
             return;
         }
         self.covered.union_with(victims);
-        let mut idle = victims.clone();
-        for lsn in victims.iter().filter(|lsn| self.is_running(*lsn)) {
-            idle.remove(lsn);
+        for (index, word) in victims.iter_words() {
+            self.passed.insert_word(index, word & !self.running(index));
         }
-        self.passed.insert_all(&idle);
+    }
+
+    /// Which of the positions `64 * index ..` are running.
+    fn running(&self, index: u64) -> u64 {
+        self.started.word(index) & !self.done.word(index)
     }
 
     /// Starts the record, or leaves it with the first thing that it waits for.
@@ -122,24 +137,48 @@ impl Schedule {
             return None;
         }
         let record = log.get(lsn)?;
-        let open = record.depends.iter().find(|d| !self.done.contains(*d));
-        open.or_else(|| record.overrides.iter().find(|o| self.is_running(*o)))
+        let open = |(index, word): (u64, u64)| (index, word & !self.done.word(index));
+        let runs = |(index, word): (u64, u64)| (index, word & self.running(index));
+        let depends = record.depends.iter_words().map(open);
+        let overrides = record.overrides.iter_words().map(runs);
+        let (index, word) = depends.chain(overrides).find(|(_, word)| *word != 0)?;
+        Some(Lsn(64 * index + u64::from(word.trailing_zeros())))
+    }
+
+    /// Marks a record that may not have been started.
+    fn pass_over(&mut self, lsn: Lsn, log: &Log) {
+        self.started.insert(lsn);
+        self.mark(lsn, log);
+    }
+
+    fn pass_over_all(&mut self, victims: &Tail, log: &Log) {
+        for (index, word) in victims.iter_words() {
+            let news = word & !self.done.word(index);
+            ones(64 * index, news).for_each(|victim| self.pass_over(victim, log));
+        }
     }
 
     /// Marks as done: the record, its overrides, the overrides of those that are held, and so on.
     /// A victim that was done before may have come to be held since: its overrides count too.
     fn finish(&mut self, lsn: Lsn, brief: Brief, log: &Log) {
-        self.mark(lsn, log);
+        self.pass_over(lsn, log);
         if !brief.overrides {
             return;
         }
         let Some(record) = log.get(lsn) else { return };
-        let mut open: SmallVec<[Arc<Record>; 4]> = smallvec![record.clone()];
+        self.pass_over_all(&record.overrides, log);
+        // What its victims override is overridden by it too, except below its floor (Authoring 3).
+        let mut open: SmallVec<[Arc<Record>; 4]> = SmallVec::new();
+        if self.done.offset() < brief.floor {
+            open.push(record.clone());
+        }
         while let Some(record) = open.pop() {
             for victim in record.overrides.iter() {
-                self.mark(victim, log);
                 let held = log.get(victim).filter(|v| !self.done.contains_all(&v.overrides));
-                open.extend(held.cloned());
+                if let Some(held) = held.cloned() {
+                    self.pass_over_all(&held.overrides, log);
+                    open.push(held);
+                }
             }
         }
         self.covered.remove_below(self.done.offset());
@@ -149,7 +188,6 @@ impl Schedule {
         if !self.done.insert(lsn) {
             return;
         }
-        self.started.insert(lsn);
         self.passed.insert(lsn);
         if !self.waiting.is_empty()
             && let Some(waiting) = self.waiting.remove(&lsn)

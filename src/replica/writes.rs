@@ -36,6 +36,11 @@ impl Writes {
         self.edit().records.push(record);
     }
 
+    /// That many records may follow.
+    pub(crate) fn expect(&mut self, records: usize) {
+        self.current.records.reserve(records);
+    }
+
     /// The number of the write that everything decided so far rests on.
     pub(crate) fn newest(&self) -> u64 {
         self.issued + u64::from(self.dirty)
@@ -71,7 +76,10 @@ impl Writes {
         if self.bytes > 0 {
             self.sizes.push_back((self.issued, std::mem::take(&mut self.bytes)));
         }
-        let mut write = std::mem::take(&mut self.current);
+        // The next write is likely to be as wide.
+        let records = Vec::with_capacity(self.current.records.len().min(1024));
+        let next = Write { records, ..Write::default() };
+        let mut write = std::mem::replace(&mut self.current, next);
         write.number = self.issued;
         outputs.push(Output::Persist(Box::new(write)));
     }

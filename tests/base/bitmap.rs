@@ -23,6 +23,7 @@ enum Step {
     InsertFirstHole,
     InsertBelow(u64),
     InsertRange(u64, u64),
+    InsertWord(u64, u64),
     InsertAll(Vec<u64>),
     Union(TailBitmap, Twin),
 }
@@ -33,6 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::InsertFirstHole),
         1 => position().prop_map(Step::InsertBelow),
         2 => (position(), position()).prop_map(|(from, to)| Step::InsertRange(from, to)),
+        4 => (0_u64..8, prop_oneof![any::<u64>(), Just(!0)]).prop_map(|(i, w)| Step::InsertWord(i, w)),
         1 => positions().prop_map(Step::InsertAll),
         1 => pair().prop_map(|(set, twin)| Step::Union(set, twin)),
     ]
@@ -52,6 +54,10 @@ fn take(step: &Step, set: &mut TailBitmap, twin: &mut Twin) {
         Step::InsertRange(from, to) => {
             set.insert_range(Lsn(*from), Lsn(*to));
             twin.extend(*from..*to);
+        }
+        Step::InsertWord(index, word) => {
+            set.insert_word(*index, *word);
+            twin.extend((0..64).filter(|p| word >> p & 1 == 1).map(|p| 64 * index + p));
         }
         Step::InsertAll(members) => {
             set.insert_all(&lsns(members.iter().copied()).collect());
@@ -113,7 +119,9 @@ proptest! {
         let difference = a.difference(&b);
         prop_assert_eq!(numbers(difference.iter()), rest.clone());
         prop_assert_eq!(difference, lsns(rest.clone()).collect::<Tail>());
-        prop_assert_eq!(numbers(a.difference_iter(&b)), rest);
+        prop_assert_eq!(numbers(a.difference_iter(&b)), rest.clone());
+        let words = a.difference_words(&b).map(|(i, w)| (0..64).filter(move |p| w >> p & 1 == 1).map(move |p| 64 * i + p));
+        prop_assert_eq!(words.flatten().collect::<Vec<u64>>(), rest);
         prop_assert_eq!(a == b, left == right);
         let tail: Tail = lsns(right.iter().copied()).collect();
         prop_assert_eq!(a.contains_all(&tail), right.is_subset(&left));

@@ -1,7 +1,7 @@
 //! What a command depends on and overrides (algorithm.md, Authoring).
 
 use super::border::{Border, Span};
-use super::points::hash_of;
+use super::positions::{Log, hash_of};
 use super::stack::Stack;
 use super::{Index, Placement, tail_of};
 use crate::base::{Footprint, Key, KeyRange, KeySet, Lsn, Tail};
@@ -32,17 +32,19 @@ struct Cell<'a> {
 }
 
 /// The search of one command through the stacks of its keys.
-pub(super) struct Search<'a> {
+pub(super) struct Search<'a, L> {
     index: &'a Index,
+    log: &'a L,
     floor: Lsn,
     cells: SmallVec<[Cell<'a>; 2]>,
     victims: SmallVec<[Lsn; 4]>,
 }
 
-impl<'a> Search<'a> {
+impl<'a, 'l, L: Log<'l>> Search<'a, L> {
     /// The stacks of everything that `footprint` touches.
-    pub(super) fn new(index: &'a Index, footprint: &Footprint, floor: Lsn) -> Search<'a> {
-        let mut search = Search { index, floor, cells: SmallVec::new(), victims: SmallVec::new() };
+    pub(super) fn new(index: &'a Index, log: &'a L, footprint: &Footprint, floor: Lsn) -> Self {
+        let (cells, victims) = (SmallVec::new(), SmallVec::new());
+        let mut search = Search { index, log, floor, cells, victims };
         let Footprint { reads, writes } = footprint;
         writes.points().iter().for_each(|key| search.add_point(key, true));
         writes.ranges().iter().for_each(|range| search.add_range(range, true));
@@ -62,7 +64,7 @@ impl<'a> Search<'a> {
         self.victims.reverse();
         let mut overrides = tail_of(&self.victims);
         for victim in &self.victims {
-            overrides.union_with(&self.index.records.get(*victim).overrides);
+            overrides.union_with(&self.log.record(*victim).overrides);
         }
         overrides.remove_below(self.floor);
         Placement { depends: self.depends(), overrides }
@@ -79,14 +81,14 @@ impl<'a> Search<'a> {
         let mut depends = tail_of(&found);
         if (2..=PRUNED_MAX).contains(&found.len()) {
             for lsn in &found {
-                depends.difference_with(&self.index.records.get(*lsn).depends);
+                depends.difference_with(&self.log.record(*lsn).depends);
             }
         }
         depends
     }
 
     fn add_point(&mut self, key: &Key, written: bool) {
-        let point = self.index.points.get(hash_of(key), key, &self.index.records);
+        let point = self.index.points.get(hash_of(key), key, self.log);
         let segments = &self.index.segments;
         let segment = if segments.is_empty() { None } else { segments.at(&Border::from(key)) };
         if let Some(segment) = segment {
@@ -101,7 +103,8 @@ impl<'a> Search<'a> {
     fn add_range(&mut self, range: &KeyRange, written: bool) {
         let index = self.index;
         let span = Span::from(range);
-        let mut points = index.points.live_in(&span, &index.records).peekable();
+        let start = index.positions.start();
+        let mut points = index.points.live_in(&span, start, self.log).peekable();
         for (start, segment) in index.segments.overlapping(&span) {
             while let Some((_, point)) = points.next_if(|(key, _)| !segment.reaches_past(key)) {
                 self.add(point, false, written);
@@ -178,7 +181,7 @@ impl<'a> Search<'a> {
     /// `group` has fewer stacks than the record has keys, it lies under something elsewhere, or
     /// has a key that is not written here.
     fn is_victim(&self, lsn: Lsn, group: &[usize], writes: &KeySet) -> bool {
-        let record = self.index.records.get(lsn);
+        let record = self.log.record(lsn);
         let Some(command) = record.command().filter(|command| command.footprint.is_blind()) else {
             return false;
         };

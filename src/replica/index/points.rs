@@ -1,17 +1,15 @@
 //! The stacks of single keys.
 
 use super::border::{Border, Span};
-use super::records::{PointAt, Records};
+use super::positions::{Log, PointAt, Positions, footprint, hash_of};
 use super::stack::Stack;
 use crate::base::{Footprint, Key, Lsn, Record};
 use hashbrown::hash_table::{Entry, HashTable};
-use rustc_hash::FxBuildHasher;
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 
-/// Live points: those with something on their stacks. A hash table with a fixed hasher that nobody
-/// iterates. A point is 32 bytes: its key is not copied but looked up in the latest record of its
-/// stack, and only where the whole hash agrees.
+/// Live points: those with something on their stacks. A hash table that nobody iterates. A point
+/// is 32 bytes: its key is not copied but looked up in the latest record of its stack, and only
+/// where the whole hash agrees.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Points {
     table: HashTable<Point>,
@@ -34,15 +32,10 @@ struct Point {
 }
 
 impl Point {
-    fn is(&self, hash: u64, key: &Key, records: &Records) -> bool {
-        self.hash == hash
-            && self.stack.latest().is_some_and(|latest| records.key(latest, self.key) == key)
+    fn is<'l>(&self, hash: u64, key: &[u8], log: &impl Log<'l>) -> bool {
+        let latest = || self.stack.latest().map(|lsn| self.key.key(log.record(lsn)));
+        self.hash == hash && latest().is_some_and(|own| own == key)
     }
-}
-
-/// The hash of a key. Not zero.
-pub(super) fn hash_of(key: &Key) -> u64 {
-    FxBuildHasher.hash_one(&key[..]) | 1
 }
 
 impl Points {
@@ -52,21 +45,20 @@ impl Points {
     }
 
     /// The stack of `key`, if it is live.
-    pub(super) fn get(&self, hash: u64, key: &Key, records: &Records) -> Option<&Stack> {
-        self.table.find(hash, |point| point.is(hash, key, records)).map(|point| &point.stack)
+    pub(super) fn get<'l>(&self, hash: u64, key: &[u8], log: &impl Log<'l>) -> Option<&Stack> {
+        self.table.find(hash, |point| point.is(hash, key, log)).map(|point| &point.stack)
     }
 
     /// Puts `record`, the latest one, on the stack of `key`.
-    pub(super) fn push(
+    pub(super) fn push<'l>(
         &mut self,
         hash: u64,
         key: &Key,
         record: &Record,
-        records: &Records,
+        log: &impl Log<'l>,
         put: impl FnOnce(&mut Stack),
     ) {
-        let is = |point: &Point| point.is(hash, key, records);
-        match self.table.entry(hash, is, |point| point.hash) {
+        match self.table.entry(hash, |point| point.is(hash, key, log), |point| point.hash) {
             Entry::Occupied(mut point) => {
                 let point = point.get_mut();
                 put(&mut point.stack);
@@ -84,33 +76,48 @@ impl Points {
     }
 
     /// Drops from the points in `span` what a writer of all of it, `record`, makes unnecessary.
-    pub(super) fn overwrite(
+    pub(super) fn overwrite<'l>(
         &mut self,
         span: &Span,
         record: &Record,
         blind: bool,
-        records: &Records,
+        start: Lsn,
+        log: &impl Log<'l>,
     ) {
-        let keys: Vec<Border> = self.ordered_in(span, records).cloned().collect();
-        for border in keys {
-            let hash = hash_of(&border.key);
-            let is = |point: &Point| point.is(hash, &border.key, records);
-            let Ok(mut live) = self.table.find_entry(hash, is) else { continue };
-            let point = live.get_mut();
-            if blind {
-                point.stack.overwrite(record);
-            }
-            // What is trimmed does not come to the top again.
-            match point.stack.latest().filter(|latest| blind && *latest >= records.start()) {
-                Some(latest) => point.key = PointAt::of(records.get(latest), &border.key),
-                None => {
-                    live.remove();
-                    if let Some(ordered) = &mut self.ordered {
-                        ordered.remove(&border);
-                    }
-                }
+        let borders: Vec<Border> = self.ordered_in(span, start).cloned().collect();
+        for border in borders {
+            let dissolved =
+                border.with_key(|key| self.overwrite_one(key, record, blind, start, log));
+            if dissolved && let Some(ordered) = &mut self.ordered {
+                ordered.remove(&border);
             }
         }
+    }
+
+    /// The same for one key; says whether it is not live any more.
+    fn overwrite_one<'l>(
+        &mut self,
+        key: &[u8],
+        record: &Record,
+        blind: bool,
+        start: Lsn,
+        log: &impl Log<'l>,
+    ) -> bool {
+        let hash = hash_of(key);
+        let Ok(mut live) = self.table.find_entry(hash, |point| point.is(hash, key, log)) else {
+            return true;
+        };
+        let point = live.get_mut();
+        if blind {
+            point.stack.overwrite(record);
+        }
+        // What is trimmed does not come to the top again.
+        let latest = point.stack.latest().filter(|latest| blind && *latest >= start);
+        match latest {
+            Some(latest) => point.key = PointAt::of(log.record(latest), key),
+            None => drop(live.remove()),
+        }
+        latest.is_none()
     }
 
     /// Drops the record at `lsn`, just trimmed, from the stack of one of its points, and from a
@@ -152,13 +159,14 @@ impl Points {
 
     /// The live points in `span` with their stacks, last first. Nothing unless points are kept in
     /// order.
-    pub(super) fn live_in<'a>(
+    pub(super) fn live_in<'a, 'l, L: Log<'l>>(
         &'a self,
         span: &Span,
-        records: &'a Records,
-    ) -> impl Iterator<Item = (&'a Border, &'a Stack)> + use<'a> {
-        self.ordered_in(span, records).rev().filter_map(|border| {
-            let stack = self.get(hash_of(&border.key), &border.key, records)?;
+        start: Lsn,
+        log: &'a L,
+    ) -> impl Iterator<Item = (&'a Border, &'a Stack)> + use<'a, 'l, L> {
+        self.ordered_in(span, start).rev().filter_map(|border| {
+            let stack = border.with_key(|key| self.get(hash_of(key), key, log))?;
             Some((border, stack))
         })
     }
@@ -166,27 +174,25 @@ impl Points {
     fn ordered_in<'a>(
         &'a self,
         span: &Span,
-        records: &Records,
+        start: Lsn,
     ) -> impl DoubleEndedIterator<Item = &'a Border> + use<'a> {
-        let start = records.start();
         let keys = self.ordered.as_ref().map(|keys| keys.range(span.bounds()));
         let keys = keys.into_iter().flatten();
         keys.filter(move |(_, latest)| **latest >= start).map(|(border, _)| border)
     }
 
     /// Keeps the points in order from now on.
-    pub(super) fn keep_order(&mut self, records: &Records) {
+    pub(super) fn keep_order<'l>(&mut self, positions: &Positions, log: &impl Log<'l>) {
         self.since_range = 0;
         if self.ordered.is_some() {
             return;
         }
         let mut ordered = BTreeMap::new();
-        for record in records.iter_from(records.start()) {
-            let Some(command) = record.command() else { continue };
-            let Footprint { reads, writes } = &command.footprint;
+        for lsn in positions.commands_from(positions.start()) {
+            let Footprint { reads, writes } = footprint(log.record(lsn));
             for key in reads.points().iter().chain(writes.points()) {
-                if self.get(hash_of(key), key, records).is_some() {
-                    ordered.insert(Border::from(key), record.lsn);
+                if self.get(hash_of(key), key, log).is_some() {
+                    ordered.insert(Border::from(key), lsn);
                 }
             }
         }
@@ -195,9 +201,9 @@ impl Points {
 
     /// Notes a record without a range while no range is in flight. The order is made from all
     /// records at once, so it is given up only after several times as many.
-    pub(super) fn lose_order(&mut self, records: &Records) {
+    pub(super) fn lose_order(&mut self, positions: &Positions) {
         self.since_range += 1;
-        if self.since_range > 1024 + 4 * records.len() {
+        if self.since_range > 1024 + 4 * positions.len() {
             self.ordered = None;
         }
     }
