@@ -6,13 +6,11 @@
 //! is too coarse to be replayed, so the requests run in order in a closed loop: at most `--depth`
 //! of them at a time.
 
+use crate::apply::block::SECTORS_MAX;
 use std::path::Path;
 
 /// The names of the columns, in order.
 pub(super) const COLUMNS: &str = "seconds,op,lbn,sectors";
-
-/// Sectors in the largest request that is believed: 64 MiB.
-pub(super) const SECTORS_MAX: u64 = 131_072;
 
 /// One request of the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use super::rng::Rng;
 use super::trace::Request;
 use super::zipf::{YCSB_THETA, Zipf};
-use crate::base::{Command, Footprint, KeyRange, KeySet};
+use crate::apply::{block, kv};
+use crate::base::Command;
 use crate::sim::{Kind, Load, Op, Time};
-use bytes::Bytes;
 
-/// Bytes of every command's body.
+/// Bytes of the body of a command that writes keys.
 pub(super) const BODY_BYTES: usize = 256;
 
 /// Records in a YCSB table: YCSB's own default.
@@ -80,14 +80,17 @@ pub(super) fn overwrites(seed: u64, count: usize, keys: usize, site: usize) -> V
     (0..count).map(|_| write(set(zipf.draw(&mut rng) as u64), site)).collect()
 }
 
-/// The requests of a trace, in order. The key of a sector is its number.
+/// The requests of a trace, in order. It knows no content: writes fill their sectors with a
+/// pattern, and reads give a checksum.
 pub(super) fn block_requests(requests: &[Request], site: usize) -> Vec<Op> {
     let op = |request: &Request| {
-        let sectors = KeyRange::new(key(request.first), key(request.first + request.sectors));
-        let keys = KeySet::from_parts([], [sectors]);
+        let Request { first, sectors, .. } = *request;
         match request.write {
-            true => write(command(Footprint::write(keys)), site),
-            false => read(command(Footprint::read(keys)), site),
+            true => {
+                let pattern = first.to_be_bytes();
+                write(block::Request::Fill { first, sectors, pattern }.command(), site)
+            }
+            false => read(block::Request::Checksum { first, sectors }.command(), site),
         }
     };
     requests.iter().map(op).collect()
@@ -111,29 +114,33 @@ pub(super) fn read(command: Command, site: usize) -> Op {
 
 /// Sets a key without reading it, and returns nothing.
 pub(super) fn set(n: u64) -> Command {
-    command(Footprint::write(KeySet::point(key(n))))
+    padded(|value| kv::Op::Set { key: &key(n), value }.command())
 }
 
 /// Reads a key, and writes and returns what follows from it.
 pub(super) fn modify(n: u64) -> Command {
-    command(Footprint::update(KeySet::point(key(n))))
+    padded(|value| {
+        kv::Op::CompareAndSet { key: &key(n), expected: None, value: Some(value) }.command()
+    })
 }
 
 /// Reads a key.
 pub(super) fn get(n: u64) -> Command {
-    command(Footprint::read(KeySet::point(key(n))))
+    kv::Op::Get { key: &key(n) }.command()
 }
 
-fn command(footprint: Footprint) -> Command {
-    let keys = footprint.reads.points().iter().chain(footprint.writes.points());
-    let mut body: Vec<u8> = keys.flat_map(|key| key.to_vec()).collect();
-    body.resize(BODY_BYTES, b'x');
-    Command { footprint, body: body.into() }
+/// The command with a value so long that its body has [`BODY_BYTES`].
+fn padded(command: impl Fn(&[u8]) -> Command) -> Command {
+    const VALUE: [u8; BODY_BYTES] = [b'x'; BODY_BYTES];
+    // Lengths from 128 on take two bytes, so this one's excess is that of the right one.
+    const GUESS: usize = BODY_BYTES - 16;
+    let guess = command(&VALUE[..GUESS]);
+    command(&VALUE[..GUESS + BODY_BYTES - guess.body.len()])
 }
 
 /// Big-endian, so that keys are in the order of their numbers.
-fn key(n: u64) -> Bytes {
-    Bytes::copy_from_slice(&n.to_be_bytes())
+fn key(n: u64) -> [u8; 8] {
+    n.to_be_bytes()
 }
 
 #[cfg(test)]
@@ -195,6 +202,14 @@ mod tests {
         assert!(!meets(0, 1) && meets(0, 2) && meets(1, 2) && !meets(2, 3) && !meets(1, 3));
         assert!(ops[0].command.footprint.is_blind());
         assert_eq!(ops[2].kind, Kind::Read);
+    }
+
+    #[test]
+    fn bodies_are_as_long_as_stated() {
+        for n in [0, 1, HOT] {
+            assert_eq!(set(n).body.len(), BODY_BYTES);
+            assert_eq!(modify(n).body.len(), BODY_BYTES);
+        }
     }
 
     #[test]

@@ -92,10 +92,6 @@ impl Schedule {
         }
     }
 
-    fn is_running(&self, lsn: Lsn) -> bool {
-        self.started.contains(lsn) && !self.done.contains(lsn)
-    }
-
     /// A victim that runs is passed when it is done, all others at once.
     fn cover(&mut self, victims: &Tail) {
         if victims.is_empty() {
