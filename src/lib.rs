@@ -11,6 +11,7 @@
 pub mod apply;
 pub mod base;
 pub mod check;
+pub mod disk;
 pub mod message;
 pub mod quorum;
 pub mod replica;

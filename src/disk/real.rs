@@ -1,0 +1,204 @@
+//! The file system of this machine.
+
+use super::{Disk, DiskError};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The name of the file whose lock stands for the directory.
+const LOCK: &str = "lock";
+
+/// One directory of a real file system. Clones share their open files.
+///
+/// New files can be read and written by their owner only.
+#[derive(Clone, Debug)]
+pub struct RealDisk {
+    root: PathBuf,
+    open: Arc<Mutex<BTreeMap<String, Arc<File>>>>,
+}
+
+impl RealDisk {
+    /// The directory `root`, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Failed`] if it cannot be made.
+    pub fn new(root: impl Into<PathBuf>) -> Result<RealDisk, DiskError> {
+        let root = root.into();
+        let made = fs::create_dir_all(&root).and_then(|()| parent(&root).map_or(Ok(()), sync_dir));
+        made.map_err(|error| failed("make", &root.to_string_lossy(), &error))?;
+        Ok(RealDisk { root, open: Arc::default() })
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, DiskError> {
+        let plain = Path::new(name).file_name().is_some_and(|plain| plain == name);
+        let odd = io::Error::new(ErrorKind::InvalidInput, "not a plain file name");
+        if plain { Ok(self.root.join(name)) } else { Err(failed("name", name, &odd)) }
+    }
+
+    fn handles(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<File>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self, name: &str) -> Result<Arc<File>, DiskError> {
+        if let Some(file) = self.handles().get(name) {
+            return Ok(file.clone());
+        }
+        let opened = OpenOptions::new().read(true).write(true).open(self.path(name)?);
+        let file = Arc::new(opened.map_err(|error| failed("open", name, &error))?);
+        self.handles().insert(name.into(), file.clone());
+        Ok(file)
+    }
+
+    fn new_file(&self, name: &str, fresh: bool) -> Result<File, DiskError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o600).create(true).create_new(fresh);
+        options.open(self.path(name)?).map_err(|error| failed("create", name, &error))
+    }
+}
+
+impl Disk for RealDisk {
+    type Lock = File;
+
+    fn lock(&self) -> Result<File, DiskError> {
+        let file = self.new_file(LOCK, false)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => Err(DiskError::Locked),
+            Err(fs::TryLockError::Error(error)) => Err(failed("lock", LOCK, &error)),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<String>, DiskError> {
+        let whole = |error: io::Error| failed("list", &self.root.to_string_lossy(), &error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(whole)? {
+            let entry = entry.map_err(whole)?;
+            if entry.file_type().map_err(whole)?.is_file()
+                && let Ok(name) = entry.file_name().into_string()
+                && name != LOCK
+            {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn create(&self, name: &str) -> Result<(), DiskError> {
+        let file = self.new_file(name, true)?;
+        self.handles().insert(name.into(), Arc::new(file));
+        Ok(())
+    }
+
+    fn len(&self, name: &str) -> Result<u64, DiskError> {
+        let metadata = self.file(name)?.metadata();
+        Ok(metadata.map_err(|error| failed("measure", name, &error))?.len())
+    }
+
+    fn read(&self, name: &str, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        let file = self.file(name)?;
+        let mut done = 0;
+        while done < buffer.len() {
+            match file.read_at(&mut buffer[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed("read", name, &error)),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let written = self.file(name)?.write_all_at(bytes, offset);
+        written.map_err(|error| failed("write", name, &error))
+    }
+
+    fn preallocate(&self, name: &str, len: u64) -> Result<(), DiskError> {
+        let file = self.file(name)?;
+        if self.len(name)? < len {
+            reserve(&file, len).map_err(|error| failed("preallocate", name, &error))?;
+        }
+        Ok(())
+    }
+
+    fn truncate(&self, name: &str, len: u64) -> Result<(), DiskError> {
+        if self.len(name)? > len {
+            let cut = self.file(name)?.set_len(len);
+            cut.map_err(|error| failed("truncate", name, &error))?;
+        }
+        Ok(())
+    }
+
+    fn sync(&self, name: &str) -> Result<(), DiskError> {
+        self.file(name)?.sync_data().map_err(|error| failed("sync", name, &error))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        let renamed = fs::rename(self.path(from)?, self.path(to)?);
+        renamed.map_err(|error| failed("rename", from, &error))?;
+        let mut handles = self.handles();
+        if from != to {
+            handles.remove(to);
+            if let Some(file) = handles.remove(from) {
+                handles.insert(to.into(), file);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), DiskError> {
+        self.handles().remove(name);
+        fs::remove_file(self.path(name)?).map_err(|error| failed("remove", name, &error))
+    }
+
+    fn sync_dir(&self) -> Result<(), DiskError> {
+        sync_dir(&self.root).map_err(|e| failed("sync", &self.root.to_string_lossy(), &e))
+    }
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn parent(path: &Path) -> Option<&Path> {
+    path.parent().map(|parent| if parent == Path::new("") { Path::new(".") } else { parent })
+}
+
+#[cfg(target_os = "linux")]
+fn reserve(file: &File, len: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    match fallocate(file, FallocateFlags::empty(), 0, len) {
+        // The file system cannot: then a later write may find the disk full.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(len),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(file: &File, len: u64) -> io::Result<()> {
+    file.set_len(len)
+}
+
+fn failed(what: &'static str, name: &str, error: &io::Error) -> DiskError {
+    let name = name.to_string();
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded if what != "sync" => {
+            DiskError::Full { name }
+        }
+        ErrorKind::NotFound => DiskError::NotFound { name },
+        ErrorKind::AlreadyExists => DiskError::Exists { name },
+        _ => DiskError::Failed { what, name, why: error.to_string() },
+    }
+}
