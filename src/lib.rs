@@ -16,6 +16,7 @@ pub mod message;
 pub mod quorum;
 pub mod replica;
 pub mod sim;
+pub mod wal;
 pub mod wire;
 
 #[cfg(feature = "compare")]

@@ -19,9 +19,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("replica", &["base", "quorum", "message"]),
     ("apply", &["base"]),
     ("wire", &["base", "message"]),
-    ("check", &["base", "quorum", "message", "replica", "apply"]),
+    ("disk", &[]),
+    ("wal", &["base", "message", "replica", "wire", "disk"]),
+    ("check", &["base", "quorum", "message", "replica", "apply", "disk", "wal"]),
     ("sim", &["base", "quorum", "message", "replica", "apply", "wire", "check"]),
-    ("compare", &["base", "quorum", "message", "replica", "apply", "wire", "check", "sim"]),
+    (
+        "compare",
+        &["base", "quorum", "message", "replica", "apply", "wire", "disk", "wal", "check", "sim"],
+    ),
 ];
 
 /// Inputs and outputs are all that a pure part knows.

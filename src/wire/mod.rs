@@ -15,12 +15,17 @@
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from proto/wire.proto")]
 #[rustfmt::skip]
 mod generated;
+mod parts;
 mod put;
 mod runs;
 mod take;
 
 use crate::message::Envelope;
 use bytes::{Bytes, BytesMut};
+pub use parts::{
+    decode_lineage, decode_membership, decode_record, encode_lineage, encode_membership,
+    encode_record,
+};
 use put::Put;
 
 /// The version in every envelope.

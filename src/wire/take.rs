@@ -24,7 +24,7 @@ type Taken<T> = Result<T, WireError>;
 const VARINT_BYTES_MAX: usize = 10;
 
 /// How many words the sets of positions that are still to come may take.
-struct Budget(usize);
+pub(super) struct Budget(pub(super) usize);
 
 pub(super) fn envelope(frame: Bytes) -> Taken<Envelope> {
     if frame.len() > FRAME_BYTES_MAX {
@@ -173,7 +173,7 @@ fn lsn(position: u64) -> Taken<Lsn> {
     if position > Lsn::MAX.0 { Err(WireError::Position) } else { Ok(Lsn(position)) }
 }
 
-fn lineage(m: Option<proto::Lineage>) -> Taken<Lineage> {
+pub(super) fn lineage(m: Option<proto::Lineage>) -> Taken<Lineage> {
     let m = m.ok_or(WireError::Missing("lineage"))?;
     let run = |run: proto::Run| Ok(Run { start: lsn(run.start)?, author: leader(run.author)? });
     let runs = m.runs.into_iter().map(run).collect::<Taken<Vec<_>>>()?;
@@ -190,7 +190,7 @@ fn records(coded: Vec<Bytes>, budget: &mut Budget) -> Taken<Vec<Arc<Record>>> {
     coded.into_iter().map(|coded| record(coded, budget).map(Arc::new)).collect()
 }
 
-fn record(coded: Bytes, budget: &mut Budget) -> Taken<Record> {
+pub(super) fn record(coded: Bytes, budget: &mut Budget) -> Taken<Record> {
     let m = proto::Record::decode(coded)?;
     let ill_formed = WireError::IllFormed { lsn: m.lsn };
     let at = lsn(m.lsn)?;
@@ -232,7 +232,7 @@ fn keys(mut m: proto::KeySet) -> KeySet {
     KeySet::from_parts(m.points, ranges)
 }
 
-fn membership(m: Option<proto::Membership>) -> Taken<Membership> {
+pub(super) fn membership(m: Option<proto::Membership>) -> Taken<Membership> {
     let m = m.ok_or(WireError::Missing("membership"))?;
     let system = |m: Option<proto::QuorumSystem>| {
         quorum_system(m.ok_or(WireError::Missing("quorum system"))?)

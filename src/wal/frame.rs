@@ -1,0 +1,267 @@
+//! Frames: what the stream in the sectors consists of.
+//!
+//! A frame is a length, a kind and a body. A step of the replica is some frames and an [`Frame::End`].
+
+use super::Identity;
+use super::sector::Stream;
+use crate::base::{LeaderId, Lineage, Lsn, Membership, Record, ReplicaId};
+use crate::wire;
+use bytes::{Buf, BufMut, Bytes};
+use std::sync::Arc;
+
+/// Length and kind.
+pub(super) const FRAME_HEADER: usize = 5;
+
+/// What a segment says of itself and of the segments before it, in its first sector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) identity: Identity,
+    /// Its own number.
+    pub(super) number: u64,
+    /// The segment before it and how many of its sectors count; whatever is numbered between the
+    /// two does not.
+    pub(super) previous: Option<(u64, u32)>,
+    /// The oldest segment that is still needed.
+    pub(super) oldest: u64,
+    /// What was in doubt when it was begun; see [`doubtful`].
+    pub(super) doubt: u8,
+}
+
+/// The bits of [`Head::doubt`].
+pub(super) mod doubtful {
+    /// Records may be missing.
+    pub(in crate::wal) const RECORDS: u8 = 1;
+    /// The promise may have been higher.
+    pub(in crate::wal) const PROMISE: u8 = 2;
+    /// A later lineage may have been taken.
+    pub(in crate::wal) const LINEAGE: u8 = 4;
+}
+
+/// The end of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct End {
+    /// Counts steps, over all lives of the replica. The step that opens a segment repeats the
+    /// number of the last one before it.
+    pub(super) sequence: u64,
+    /// The promise after the step.
+    pub(super) voted: LeaderId,
+    /// The committer after the step.
+    pub(super) committer: LeaderId,
+}
+
+/// What is known to be synced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Mark {
+    pub(super) segment: u64,
+    /// So many sectors of it.
+    pub(super) sectors: u32,
+    /// The last step in them.
+    pub(super) sequence: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Frame {
+    Head(Head),
+    Promise(LeaderId),
+    Lineage(Lineage),
+    Membership(Lsn, Membership),
+    Record(Arc<Record>),
+    /// Below it the replica has dropped its records.
+    Purged(Lsn),
+    /// The oldest segment that is still needed.
+    Oldest(u64),
+    End(End),
+    Mark(Mark),
+}
+
+/// No segment before this one.
+const NONE: u64 = u64::MAX;
+
+impl Frame {
+    fn kind(&self) -> u8 {
+        match self {
+            Frame::Head(_) => 1,
+            Frame::Promise(_) => 2,
+            Frame::Lineage(_) => 3,
+            Frame::Membership(..) => 4,
+            Frame::Record(_) => 5,
+            Frame::Purged(_) => 6,
+            Frame::Oldest(_) => 7,
+            Frame::End(_) => 8,
+            Frame::Mark(_) => 9,
+        }
+    }
+
+    /// Appends the frame; gives where it starts and how long it is.
+    pub(super) fn put(&self, stream: &mut Stream) -> (usize, usize) {
+        stream.frame_starts();
+        let to = &mut stream.bytes;
+        let start = to.len();
+        to.put_u32_le(0);
+        to.put_u8(self.kind());
+        match self {
+            Frame::Head(head) => {
+                let (previous, end) = head.previous.unwrap_or((NONE, 0));
+                to.put_u64_le(head.identity.cluster);
+                to.put_u64_le(head.identity.replica.0);
+                to.put_u64_le(head.number);
+                to.put_u64_le(previous);
+                to.put_u32_le(end);
+                to.put_u64_le(head.oldest);
+                to.put_u8(head.doubt);
+            }
+            Frame::Promise(leader) => put_leader(to, *leader),
+            Frame::Lineage(lineage) => wire::encode_lineage(lineage, to),
+            Frame::Membership(lsn, membership) => {
+                to.put_u64_le(lsn.0);
+                wire::encode_membership(membership, to);
+            }
+            Frame::Record(record) => wire::encode_record(record, to),
+            Frame::Purged(lsn) => to.put_u64_le(lsn.0),
+            Frame::Oldest(segment) => to.put_u64_le(*segment),
+            Frame::End(end) => {
+                to.put_u64_le(end.sequence);
+                put_leader(to, end.voted);
+                put_leader(to, end.committer);
+            }
+            Frame::Mark(mark) => {
+                to.put_u64_le(mark.segment);
+                to.put_u32_le(mark.sectors);
+                to.put_u64_le(mark.sequence);
+            }
+        }
+        let len = to.len() - start;
+        let body = (len - FRAME_HEADER) as u32;
+        to[start..start + 4].copy_from_slice(&body.to_le_bytes());
+        (start, len)
+    }
+}
+
+fn put_leader(to: &mut impl BufMut, leader: LeaderId) {
+    to.put_u64_le(leader.term);
+    to.put_u64_le(leader.node.0);
+}
+
+/// What comes next in a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A frame, so many bytes of the stream long.
+    Frame(Frame, usize),
+    /// Nothing but padding.
+    Padding,
+    /// The stream ends within a frame.
+    Cut,
+    /// Something that nobody wrote.
+    Garbled,
+}
+
+/// Reads the frame at the start of `stream`.
+pub(super) fn next(stream: &Bytes) -> Next {
+    let kind = stream.get(4).copied().unwrap_or(0);
+    if kind == 0 {
+        let padding = stream.iter().take(FRAME_HEADER).all(|byte| *byte == 0);
+        // The header of a frame may be cut in its length.
+        return match padding {
+            true => Next::Padding,
+            false if stream.len() < FRAME_HEADER => Next::Cut,
+            false => Next::Garbled,
+        };
+    }
+    let len = u32::from_le_bytes([0, 1, 2, 3].map(|at| stream[at])) as usize;
+    if stream.len() - FRAME_HEADER < len {
+        return Next::Cut;
+    }
+    let body = stream.slice(FRAME_HEADER..FRAME_HEADER + len);
+    frame(kind, body).map_or(Next::Garbled, |frame| Next::Frame(frame, FRAME_HEADER + len))
+}
+
+fn frame(kind: u8, mut body: Bytes) -> Option<Frame> {
+    let fixed = |size: usize| (body.len() == size).then_some(());
+    let position = |lsn: u64| (lsn <= Lsn::MAX.0).then_some(Lsn(lsn));
+    Some(match kind {
+        1 => {
+            fixed(45)?;
+            let (cluster, replica) = (body.get_u64_le(), ReplicaId(body.get_u64_le()));
+            let number = body.get_u64_le();
+            let previous = (body.get_u64_le(), body.get_u32_le());
+            Frame::Head(Head {
+                identity: Identity { cluster, replica },
+                number,
+                previous: (previous.0 != NONE).then_some(previous),
+                oldest: body.get_u64_le(),
+                doubt: body.get_u8(),
+            })
+        }
+        2 => {
+            fixed(16)?;
+            Frame::Promise(leader(&mut body))
+        }
+        3 => Frame::Lineage(wire::decode_lineage(body).ok()?),
+        4 => {
+            let lsn = position(body.try_get_u64_le().ok()?)?;
+            Frame::Membership(lsn, wire::decode_membership(body).ok()?)
+        }
+        5 => Frame::Record(Arc::new(wire::decode_record(body).ok()?)),
+        6 => {
+            fixed(8)?;
+            Frame::Purged(position(body.get_u64_le())?)
+        }
+        7 => {
+            fixed(8)?;
+            Frame::Oldest(body.get_u64_le())
+        }
+        8 => {
+            fixed(40)?;
+            let sequence = body.get_u64_le();
+            Frame::End(End { sequence, voted: leader(&mut body), committer: leader(&mut body) })
+        }
+        9 => {
+            fixed(20)?;
+            let (segment, sectors) = (body.get_u64_le(), body.get_u32_le());
+            Frame::Mark(Mark { segment, sectors, sequence: body.get_u64_le() })
+        }
+        _ => return None,
+    })
+}
+
+fn leader(body: &mut Bytes) -> LeaderId {
+    LeaderId { term: body.get_u64_le(), node: ReplicaId(body.get_u64_le()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_back_and_their_ends_are_seen() {
+        let identity = Identity { cluster: 1, replica: ReplicaId(2) };
+        let end = End { sequence: 9, voted: LeaderId::new(3, 2), committer: LeaderId::new(2, 1) };
+        let mut lineage = Lineage::new(LeaderId::new(2, 1));
+        lineage.push(LeaderId::new(1, 0), Lsn(4));
+        let record = Record::void(Lsn(17), LeaderId::new(2, 1));
+        let head = Head { identity, number: 3, previous: Some((2, 8)), oldest: 1, doubt: 5 };
+        let frames = [
+            Frame::Head(head),
+            Frame::Head(Head { previous: None, ..head }),
+            Frame::Promise(LeaderId::new(3, 2)),
+            Frame::Lineage(lineage),
+            Frame::Membership(Lsn(5), Membership::majority([1, 2, 3].map(ReplicaId))),
+            Frame::Record(Arc::new(record)),
+            Frame::Purged(Lsn(6)),
+            Frame::Oldest(2),
+            Frame::End(end),
+            Frame::Mark(Mark { segment: 3, sectors: 4, sequence: 5 }),
+        ];
+        for frame in frames {
+            let mut stream = Stream::default();
+            let (_, len) = frame.put(&mut stream);
+            let whole = stream.bytes.freeze();
+            assert_eq!(next(&whole), Next::Frame(frame.clone(), len));
+            assert!((1..len).all(|cut| next(&whole.slice(..cut)) == Next::Cut), "{frame:?}");
+        }
+        assert_eq!(next(&Bytes::new()), Next::Padding);
+        assert_eq!(next(&Bytes::from_static(&[0; 9])), Next::Padding);
+        assert_eq!(next(&Bytes::from_static(&[0, 0, 0, 0, 77])), Next::Garbled);
+        assert_eq!(next(&Bytes::from_static(&[2, 0, 0, 0, 2, 1, 1])), Next::Garbled);
+    }
+}

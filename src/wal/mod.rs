@@ -1,0 +1,183 @@
+//! The write-ahead log: what a replica made durable, with holes, in any order of position.
+//!
+//! ```text
+//!   append(Write) ... append(Write)        steps are composed in memory
+//!            sync()                        one group, one write, one sync: all of them are durable
+//!
+//!   directory    0000000000000003.wal  0000000000000004.wal  ...  mark  lock
+//!   segment      | group | group | group | zeros ...
+//!   group        sectors of 512 bytes, each with its place and its checksum
+//!   stream       head  promise lineage membership record record end  record end  padding
+//!                `----------- a step --------------------------'    `-- step --'
+//! ```
+//!
+//! A step is one [`Write`](crate::replica::Write) of the replica: all of it is there after a crash,
+//! or nothing. A group is begun only when the one before it is synced, so a sector of a group proves
+//! everything before it. Recovery is a table of decisions ([`decide`]); the format is in
+//! docs/format-wal.md, the reasons are in design/wal-recovery.md.
+
+mod frame;
+mod index;
+mod open;
+mod purge;
+mod recover;
+mod replay;
+mod scan;
+mod sector;
+mod store;
+mod survey;
+mod write;
+
+pub use recover::{Action, Area, Evidence, Finding, Row, What, decide};
+pub use store::{Doubt, Flaw, Recovered, Store};
+
+use crate::base::{LeaderId, Lineage, Lsn, Membership, ReplicaId};
+use crate::disk::{Disk, DiskError};
+use frame::{Head, doubtful};
+use index::Index;
+use sector::Stream;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Whose log it is. Every sector carries it, so that a file of another replica, or of an earlier
+/// cluster of the same name, is never taken for one's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// The cluster: a number that the user draws once.
+    pub cluster: u64,
+    /// The replica.
+    pub replica: ReplicaId,
+}
+
+/// What a user can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalOptions {
+    /// A segment that has reached this size, in bytes, is followed by a new one. A group may
+    /// exceed it. Default 64 MiB; space is reserved in this unit, and given back in it. Very small
+    /// segments cost a sync of the directory every few groups.
+    pub segment_bytes: u64,
+}
+
+impl Default for WalOptions {
+    fn default() -> WalOptions {
+        WalOptions { segment_bytes: 64 << 20 }
+    }
+}
+
+/// Why the log did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WalError {
+    /// There is no room. Nothing is lost: what was appended waits, and the next sync tries again.
+    /// Until then take no new proposals; reads go on.
+    #[error("the disk is full")]
+    Full,
+    /// The disk failed. Nothing that was not reported durable may be relied on, and the log takes
+    /// nothing more: drop it, and open it again to learn what is there.
+    #[error("{0}; the log must be opened again")]
+    Disk(#[from] DiskError),
+    /// The disk failed earlier. Drop the log and open it again.
+    #[error("the disk failed earlier; the log must be opened again")]
+    Broken,
+    /// Another process has the directory. Stop it, or use another directory.
+    #[error("another process has the log open")]
+    Locked,
+    /// There is no log. A replica that had one has lost it, and must not start as if it were new;
+    /// a new one calls [`Wal::create`].
+    #[error("there is no log in the directory")]
+    Empty,
+    /// There is a log already: [`Wal::open`] it.
+    #[error("there is a log in the directory already")]
+    NotEmpty,
+    /// The log is another replica's. Nothing was changed. Use the right directory.
+    #[error("the log is that of {} in cluster {}", .found.replica, .found.cluster)]
+    Identity {
+        /// Whose it is.
+        found: Identity,
+    },
+    /// The log was written by a later version. Nothing was changed. Use that version.
+    #[error("the log has format {found}, and this version reads format {}", sector::VERSION)]
+    Version {
+        /// Its version.
+        found: u16,
+    },
+    /// A record that was there cannot be read any more. Open the log again: it will be in doubt.
+    #[error("sector {sector} of segment {segment} is damaged")]
+    Damaged {
+        /// In which segment.
+        segment: u64,
+        /// In or after which sector.
+        sector: u32,
+    },
+}
+
+/// The log of one replica, in one directory of a disk. Owned by one thread.
+///
+/// A step is durable when [`sync`](Store::sync) says so, and not before. After a sync that failed
+/// the log takes nothing more.
+#[derive(Debug)]
+pub struct Wal<D: Disk> {
+    disk: D,
+    _lock: D::Lock,
+    identity: Identity,
+    options: WalOptions,
+    hard: Hard,
+    /// What is in doubt, as bits; see [`frame::doubtful`].
+    doubt: u8,
+    /// The oldest segment that is needed.
+    oldest: u64,
+    sequence: u64,
+    index: Index,
+    /// How many sectors of each segment count, the one being written included.
+    segments: BTreeMap<u64, u32>,
+    /// Where the next group begins.
+    at: (u64, u32),
+    /// Records that the next segment starts with.
+    carried: Vec<open::Held>,
+    queue: VecDeque<Group>,
+    durable: u64,
+    broken: bool,
+    /// How often the mark was written.
+    marks: u64,
+    mark_is_synced: bool,
+}
+
+/// What a replica knows apart from its records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Hard {
+    voted: LeaderId,
+    lineage: Lineage,
+    membership: Option<(Lsn, Membership)>,
+    purged: Lsn,
+}
+
+/// Steps that become durable together.
+#[derive(Debug)]
+struct Group {
+    segment: u64,
+    start: u32,
+    stream: Stream,
+    /// The segment that it opens, with the one before it.
+    opens: Option<Head>,
+    /// The greatest number of a [`Write`](crate::replica::Write) in it.
+    number: u64,
+    sequence: u64,
+    /// Segments that nobody needs once it is durable.
+    remove: Vec<u64>,
+    /// The sectors, once writing them was tried: then nothing can be added any more, because some
+    /// of them may be on the disk.
+    sealed: Option<Vec<u8>>,
+}
+
+/// The file that says what is synced.
+const MARK: &str = "mark";
+
+/// The segment number that stands for the mark in its sectors.
+const MARK_SEGMENT: u64 = u64::MAX;
+
+fn segment_name(number: u64) -> String {
+    format!("{number:016x}.wal")
+}
+
+fn segment_number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".wal").filter(|digits| digits.len() == 16)?;
+    u64::from_str_radix(digits, 16).ok()
+}

@@ -1,0 +1,180 @@
+//! Coming to life: for the first time, or again.
+
+use super::index::{Index, Place};
+use super::recover::{Evidence, What};
+use super::replay::Replay;
+use super::store::{Doubt, Recovered};
+use super::survey::Survey;
+use super::{Hard, Identity, MARK, Wal, WalError, WalOptions, doubtful};
+use crate::base::Record;
+use crate::disk::{Disk, DiskError, SECTOR};
+use crate::replica::Durable;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// A record and where it is.
+pub(super) type Held = (Arc<Record>, Place);
+
+impl<D: Disk> Wal<D> {
+    /// The log of a new replica, in a directory that has none.
+    ///
+    /// # Errors
+    ///
+    /// [`WalError::NotEmpty`] if there is one. An interrupted `create` may be repeated.
+    pub fn create(disk: D, identity: Identity, options: WalOptions) -> Result<Wal<D>, WalError> {
+        let lock = locked(&disk)?;
+        let survey = Survey::read(&disk, identity)?;
+        if !survey.is_empty() {
+            return Err(WalError::NotEmpty);
+        }
+        let mut wal = Wal::new(disk, lock, identity, options);
+        wal.at = (survey.greatest + 1, 0);
+        wal.begin(&survey, None)?;
+        Ok(wal)
+    }
+
+    /// The log of a replica that lived before, and what it holds. What was begun and certainly not
+    /// acknowledged is cut; if anything else is missing, the result says so.
+    ///
+    /// It goes on in a new segment. What was not known synced is written again: what a reader sees
+    /// need not be on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`WalError::Empty`] if there is none, or it was never begun.
+    pub fn open(
+        disk: D,
+        identity: Identity,
+        options: WalOptions,
+    ) -> Result<(Wal<D>, Recovered), WalError> {
+        let lock = locked(&disk)?;
+        let survey = Survey::read(&disk, identity)?;
+        if survey.is_empty() {
+            return Err(WalError::Empty);
+        }
+        let mut replay = Replay::run(&survey);
+        let mut wal = Wal::new(disk, lock, identity, options);
+        let (held, strays) = held(&mut replay);
+        let doubt = doubt(&replay, strays);
+        let marked = survey.mark.map_or(0, |mark| mark.sequence);
+        wal.sequence = replay.end.map_or(0, |end| end.sequence).max(marked);
+        wal.hard = std::mem::take(&mut replay.hard);
+        wal.index = std::mem::take(&mut replay.index);
+        wal.oldest = replay.oldest;
+        wal.doubt = bits(doubt.as_ref());
+        let synced = |segment: u64| survey.segments.get(&segment).map_or(0, |s| s.proven());
+        wal.segments = survey.segments.keys().map(|number| (*number, synced(*number))).collect();
+        wal.segments.retain(|number, sectors| *sectors > 0 && *number >= replay.oldest);
+        let unsure = held.iter().filter(|(_, place)| place.sector >= synced(place.segment));
+        wal.carried = unsure.cloned().collect();
+        let newest = survey.mark.map_or(0, |mark| mark.segment).max(survey.greatest);
+        wal.at = (newest + 1, 0);
+        let previous = wal.segments.last_key_value().map(|(number, sectors)| (*number, *sectors));
+        wal.begin(&survey, previous)?;
+        let Hard { voted, lineage, membership, purged } = wal.hard.clone();
+        let records = held.into_iter().map(|(record, _)| record).collect();
+        let durable = Durable { voted, lineage, records, membership };
+        Ok((wal, Recovered { durable, purged, doubt, flaws: replay.flaws }))
+    }
+
+    fn new(disk: D, lock: D::Lock, identity: Identity, options: WalOptions) -> Wal<D> {
+        Wal {
+            disk,
+            _lock: lock,
+            identity,
+            options,
+            hard: Hard::default(),
+            doubt: 0,
+            oldest: 0,
+            sequence: 0,
+            index: Index::default(),
+            segments: BTreeMap::new(),
+            at: (0, 0),
+            carried: Vec::new(),
+            queue: VecDeque::new(),
+            durable: 0,
+            broken: false,
+            marks: 0,
+            mark_is_synced: true,
+        }
+    }
+
+    /// Begins the segment of this life, then removes what is not needed.
+    fn begin(&mut self, survey: &Survey, previous: Option<(u64, u32)>) -> Result<(), WalError> {
+        if !survey.mark_exists {
+            self.disk.create(MARK)?;
+        }
+        // Before the first segment: so it is never missing unless it was lost.
+        self.disk.preallocate(MARK, 2 * SECTOR as u64).map_err(full)?;
+        self.disk.sync(MARK)?;
+        self.disk.sync_dir()?;
+        self.open_segment(self.at.0, previous);
+        let kept = &self.segments;
+        let needless = survey.segments.keys().filter(|number| !kept.contains_key(number));
+        let remove = survey.needless.iter().chain(needless).copied().collect();
+        self.queue.iter_mut().for_each(|group| group.remove = Vec::clone(&remove));
+        self.flush()?;
+        self.renew_marks()
+    }
+}
+
+fn locked<D: Disk>(disk: &D) -> Result<D::Lock, WalError> {
+    disk.lock().map_err(|error| match error {
+        DiskError::Locked => WalError::Locked,
+        error => WalError::Disk(error),
+    })
+}
+
+fn full(error: DiskError) -> WalError {
+    match error {
+        DiskError::Full { .. } => WalError::Full,
+        error => WalError::Disk(error),
+    }
+}
+
+/// The records that are held, in order of position, and those of another lineage.
+fn held(replay: &mut Replay) -> (Vec<Held>, Vec<Arc<Record>>) {
+    replay.index.drop_below(replay.hard.purged);
+    let index = &replay.index;
+    let mut held = std::mem::take(&mut replay.records);
+    held.retain(|(record, place)| index.get(record.lsn) == Some(*place));
+    held.sort_by_key(|(record, _)| record.lsn);
+    let lineage = &replay.hard.lineage;
+    let own = |(record, _): &Held| record.author == lineage.author(record.lsn);
+    let (held, strays): (Vec<Held>, Vec<Held>) = held.into_iter().partition(own);
+    if let Some((_, place)) = strays.first() {
+        replay.index.adopt(lineage);
+        if !replay.is_doubtful() {
+            let at = (place.sector, place.sector + 1);
+            replay.found(What::Garbled, Evidence::Followed, place.segment, at);
+        }
+    }
+    (held, strays.into_iter().map(|(record, _)| record).collect())
+}
+
+fn doubt(replay: &Replay, strays: Vec<Arc<Record>>) -> Option<Doubt> {
+    if !replay.is_doubtful() {
+        return None;
+    }
+    let inherited = replay.inherited;
+    let lost = |flaw: &super::Flaw| flaw.loses_promise();
+    let committer = replay.end.map(|end| end.committer);
+    let promise = replay.flaws.iter().any(lost) || inherited & doubtful::PROMISE != 0;
+    Some(Doubt {
+        promise,
+        lineage: promise
+            || committer != Some(replay.hard.lineage.leader())
+            || inherited & doubtful::LINEAGE != 0,
+        inherited: inherited != 0,
+        strays,
+    })
+}
+
+fn bits(doubt: Option<&Doubt>) -> u8 {
+    let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+    doubt.map_or(0, |doubt| {
+        doubtful::RECORDS
+            | bit(doubt.promise, doubtful::PROMISE)
+            | bit(doubt.lineage, doubtful::LINEAGE)
+    })
+}

@@ -1,0 +1,213 @@
+//! The state that the steps of a log lead to.
+
+use super::Hard;
+use super::frame::{End, Frame, Next};
+use super::index::{Index, Place};
+use super::recover::{Area, Evidence, Finding, What, decide};
+use super::scan::Piece;
+use super::store::Flaw;
+use super::survey::{Segment, Survey, flaw};
+use crate::base::Record;
+use std::sync::Arc;
+
+/// Where the reading of a log has come to.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    pub(super) hard: Hard,
+    pub(super) index: Index,
+    /// Every record read, oldest first, those replaced or dropped since included.
+    pub(super) records: Vec<(Arc<Record>, Place)>,
+    /// The end of the newest step.
+    pub(super) end: Option<End>,
+    /// The oldest segment that is needed.
+    pub(super) oldest: u64,
+    /// What was in doubt when the newest segment was begun.
+    pub(super) inherited: u8,
+    pub(super) flaws: Vec<Flaw>,
+    /// For each flaw, how many ends of steps had been read before it.
+    seen: Vec<usize>,
+    ends: usize,
+    /// Whether the step that opens the segment has been read.
+    opened: bool,
+    /// The step that is being read.
+    step: Vec<(Frame, Place)>,
+}
+
+impl Replay {
+    /// Reads all segments, in order.
+    pub(super) fn run(survey: &Survey) -> Replay {
+        let mut replay = Replay { oldest: survey.oldest, ..Replay::default() };
+        for (number, segment) in &survey.segments {
+            replay.segment(*number, segment);
+        }
+        for whole in &survey.flaws {
+            replay.note(*whole, replay.ends);
+        }
+        replay.look_for_missing(survey);
+        for flaw in &mut replay.flaws {
+            if flaw.segment < replay.oldest {
+                flaw.finding.evidence = Evidence::Superseded;
+                flaw.row = decide(flaw.finding).0;
+            }
+        }
+        for (flaw, seen) in replay.flaws.iter_mut().zip(&replay.seen) {
+            flaw.finding.last = *seen == replay.ends;
+        }
+        replay
+    }
+
+    /// Segments and steps that somebody names and nobody has.
+    fn look_for_missing(&mut self, survey: &Survey) {
+        let heads = survey.segments.values().filter_map(|segment| segment.head);
+        for (number, _) in heads.filter_map(|head| head.previous) {
+            if number >= self.oldest && !survey.segments.contains_key(&number) {
+                // It hides no step that is newer than what comes after it.
+                let finding = Finding {
+                    area: Area::Log,
+                    what: What::Missing,
+                    evidence: Evidence::Followed,
+                    last: false,
+                };
+                self.note(flaw(finding, number, (0, 1)), 0);
+            }
+        }
+        let last = self.end.map_or(0, |end| end.sequence);
+        if let Some(mark) = survey.mark.filter(|mark| mark.sequence > last)
+            && !self.is_doubtful()
+        {
+            let at = (mark.sectors, mark.sectors + 1);
+            self.found(What::Garbled, Evidence::Marked, mark.segment, at);
+        }
+    }
+
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.inherited != 0 || self.flaws.iter().any(Flaw::is_doubtful)
+    }
+
+    fn note(&mut self, flaw: Flaw, seen: usize) {
+        self.flaws.push(flaw);
+        self.seen.push(seen);
+    }
+
+    pub(super) fn found(&mut self, what: What, evidence: Evidence, segment: u64, at: (u32, u32)) {
+        let finding = Finding { area: Area::Log, what, evidence, last: true };
+        self.note(flaw(finding, segment, at), self.ends);
+    }
+
+    fn segment(&mut self, number: u64, segment: &Segment) {
+        self.inherited = segment.head.map_or(self.inherited, |head| head.doubt);
+        self.opened = false;
+        let (proven, limit) = (segment.proven(), segment.limit.unwrap_or(u32::MAX));
+        // With damage in what is not known synced, what lies behind it may have been as well.
+        let spoiled = segment.runs().any(|run| run.start >= proven && run.what != What::Unwritten);
+        let mut runs = segment.runs().peekable();
+        let mut cut = false;
+        for piece in segment.scan.pieces.iter().filter(|piece| piece.start < limit) {
+            while let Some(run) = runs.next_if(|run| run.start < piece.start) {
+                let synced = run.start < proven || spoiled;
+                self.hole(synced);
+                self.found(run.what, segment.evidence(run.start), number, (run.start, run.end));
+                cut |= !synced;
+            }
+            // Behind a hole in what was not synced, nothing was.
+            if !cut {
+                self.piece(number, segment, piece, piece.start < proven || spoiled);
+            }
+        }
+        for run in runs {
+            self.hole(run.start < proven || spoiled);
+            self.found(run.what, segment.evidence(run.start), number, (run.start, run.end));
+        }
+        if let Some(piece) = segment.scan.pieces.iter().find(|piece| piece.end > limit) {
+            let at = (piece.start.max(limit), piece.end);
+            self.found(What::Unwritten, Evidence::Superseded, number, at);
+        }
+        if let Some((_, place)) = self.step.first() {
+            let at = (place.sector, segment.scan.end().max(place.sector + 1));
+            self.step.clear();
+            self.found(What::Unwritten, segment.evidence(at.0), number, at);
+        }
+    }
+
+    /// Something is missing here. What was read of the step counts if it was synced.
+    fn hole(&mut self, synced: bool) {
+        let step = std::mem::take(&mut self.step);
+        if synced {
+            step.into_iter().for_each(|(frame, place)| self.frame(frame, place));
+        }
+    }
+
+    fn piece(&mut self, number: u64, segment: &Segment, piece: &Piece, synced: bool) {
+        let mut frames = piece.frames();
+        for (start, len, frame) in frames.by_ref() {
+            let place = Place::new(number, piece.start, start, len);
+            match frame {
+                Frame::Head(head) if head.number == number => {}
+                Frame::Head(_) | Frame::Mark(_) => {
+                    let at = (place.sector, place.sector + 1);
+                    self.found(What::Garbled, segment.evidence(at.0), number, at);
+                }
+                Frame::End(end) => {
+                    let step = std::mem::take(&mut self.step);
+                    step.into_iter().for_each(|(frame, place)| self.frame(frame, place));
+                    self.end(end, segment.evidence(place.sector), place);
+                }
+                frame => self.step.push((frame, place)),
+            }
+        }
+        let at = (piece.start, piece.end);
+        let cut = frames.last == Some(Next::Cut);
+        let unfinished = cut || !self.step.is_empty();
+        let explained = segment.runs().any(|run| run.start == piece.end);
+        if frames.last == Some(Next::Garbled)
+            || unfinished && synced && !explained && at.1 <= segment.proven()
+        {
+            self.hole(synced);
+            self.found(What::Garbled, segment.evidence(at.0), number, at);
+        } else if cut && !synced {
+            self.step.clear();
+            self.found(What::Unwritten, segment.evidence(at.0), number, (at.1 - 1, at.1));
+        }
+    }
+
+    /// A step is whole.
+    fn end(&mut self, end: End, evidence: Evidence, place: Place) {
+        let opens = !std::mem::replace(&mut self.opened, true);
+        // The step that opens a segment stands for all before it, those that were read at the end of
+        // the segment before and not known synced included.
+        let fits = self.end.is_none_or(|last| match opens {
+            true => end.sequence >= last.sequence,
+            false => end.sequence == last.sequence + 1,
+        });
+        if !fits && !self.is_doubtful() {
+            self.found(What::Garbled, evidence, place.segment, (place.sector, place.sector + 1));
+        }
+        self.ends += 1;
+        let last = self.end.unwrap_or_default();
+        self.end = Some(End {
+            sequence: last.sequence.max(end.sequence),
+            voted: last.voted.max(end.voted),
+            committer: end.committer,
+        });
+        self.hard.voted = self.hard.voted.max(end.voted);
+    }
+
+    fn frame(&mut self, frame: Frame, place: Place) {
+        match frame {
+            Frame::Promise(voted) => self.hard.voted = self.hard.voted.max(voted),
+            Frame::Lineage(lineage) => {
+                self.hard.voted = self.hard.voted.max(lineage.leader());
+                self.index.adopt(&lineage);
+                self.hard.lineage = lineage;
+            }
+            Frame::Membership(lsn, membership) => self.hard.membership = Some((lsn, membership)),
+            Frame::Record(record) => {
+                self.index.put(record.lsn, record.author, place);
+                self.records.push((record, place));
+            }
+            Frame::Purged(lsn) => self.hard.purged = self.hard.purged.max(lsn),
+            Frame::Oldest(oldest) => self.oldest = self.oldest.max(oldest),
+            Frame::Head(_) | Frame::End(_) | Frame::Mark(_) => {}
+        }
+    }
+}

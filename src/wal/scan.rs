@@ -1,0 +1,195 @@
+//! One file, sector by sector.
+
+use super::frame::{self, Frame, Head, Next};
+use super::recover::What;
+use super::sector::{self, Class, HEADER, PAYLOAD};
+use super::{Identity, WalError};
+use crate::disk::{Disk, SECTOR};
+use bytes::{Bytes, BytesMut};
+
+/// How much is read at once.
+const CHUNK: usize = 1 << 20;
+
+/// Valid sectors of one group, one after the other.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// The first sector of the group.
+    pub(super) group: u32,
+    /// The first sector of the piece, and one past the last.
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// Where the first frame starts in the stream, if one does.
+    pub(super) first: Option<usize>,
+    /// The payloads.
+    pub(super) stream: Bytes,
+}
+
+/// Sectors that are not valid, one after the other and all for the same reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    pub(super) what: What,
+}
+
+/// What is in a file.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) pieces: Vec<Piece>,
+    pub(super) runs: Vec<Run>,
+    /// Whose file it says it is, if the first sector is right in itself and not of this place.
+    pub(super) stranger: Option<Identity>,
+}
+
+/// The valid sectors that are being gathered.
+#[derive(Default)]
+struct Open {
+    group: u32,
+    start: u32,
+    first: Option<usize>,
+    stream: BytesMut,
+}
+
+impl Scan {
+    /// Reads a file. Zeros at its end are left out.
+    pub(super) fn read<D: Disk>(disk: &D, name: &str, tag: u32) -> Result<Scan, WalError> {
+        let mut scan = Scan::default();
+        let mut open = Open::default();
+        let mut buffer = vec![0; CHUNK];
+        let len = disk.len(name)?;
+        let mut offset = 0;
+        while offset < len {
+            let wanted = CHUNK.min((len - offset).next_multiple_of(SECTOR as u64) as usize);
+            let readable = disk.read(name, offset, &mut buffer[..wanted]);
+            let got = *readable.as_ref().unwrap_or(&0);
+            buffer[got..wanted].fill(0);
+            for (nth, chunk) in buffer[..wanted].chunks_exact_mut(SECTOR).enumerate() {
+                let at = offset + (nth * SECTOR) as u64;
+                let index = (at / SECTOR as u64) as u32;
+                // One bad sector makes the whole read fail: then each is read by itself.
+                let bad = readable.is_err() && disk.read(name, at, chunk).is_err();
+                let Some(sector) = chunk.first_chunk::<SECTOR>() else { continue };
+                let class = sector::classify(sector, tag, index);
+                match class {
+                    _ if bad => scan.flawed(&mut open, index, What::Unreadable),
+                    Class::Valid { group, first } => {
+                        let payload = &sector[HEADER..];
+                        scan.valid(&mut open, index, (group, first), payload);
+                    }
+                    Class::Version(found) => return Err(WalError::Version { found }),
+                    Class::Unwritten => scan.flawed(&mut open, index, What::Unwritten),
+                    Class::Damaged => scan.flawed(&mut open, index, What::Damaged),
+                    Class::Foreign => {
+                        if index == 0 {
+                            scan.stranger = stranger(sector);
+                        }
+                        scan.flawed(&mut open, index, What::Foreign);
+                    }
+                }
+            }
+            offset += wanted as u64;
+        }
+        scan.close(&mut open);
+        scan.runs.pop_if(|run| {
+            run.what == What::Unwritten && scan.pieces.last().is_none_or(|p| p.end <= run.start)
+        });
+        Ok(scan)
+    }
+
+    fn valid(&mut self, open: &mut Open, index: u32, place: (u32, Option<usize>), bytes: &[u8]) {
+        let (group, first) = place;
+        let follows = open.group == group
+            && !open.stream.is_empty()
+            && open.start as usize + open.stream.len() / PAYLOAD == index as usize;
+        if !follows {
+            self.close(open);
+            *open = Open { group, start: index, ..Open::default() };
+        }
+        let at = open.stream.len();
+        open.first = open.first.or(first.map(|first| at + first));
+        open.stream.extend_from_slice(bytes);
+    }
+
+    fn flawed(&mut self, open: &mut Open, index: u32, what: What) {
+        self.close(open);
+        match self.runs.last_mut() {
+            Some(run) if run.end == index && run.what == what => run.end += 1,
+            _ => self.runs.push(Run { start: index, end: index + 1, what }),
+        }
+    }
+
+    fn close(&mut self, open: &mut Open) {
+        let Open { group, start, first, stream } = std::mem::take(open);
+        if !stream.is_empty() {
+            let end = start + (stream.len() / PAYLOAD) as u32;
+            self.pieces.push(Piece { group, start, end, first, stream: stream.freeze() });
+        }
+    }
+
+    /// One past the last sector that is not zero.
+    pub(super) fn end(&self) -> u32 {
+        let piece = self.pieces.last().map_or(0, |piece| piece.end);
+        self.runs.last().map_or(piece, |run| run.end.max(piece))
+    }
+
+    /// How many sectors are synced, as the groups show: a group is begun when the one before it
+    /// is synced.
+    pub(super) fn followed(&self) -> u32 {
+        self.pieces.iter().map(|piece| piece.group).max().unwrap_or(0)
+    }
+
+    /// Something other than zeros is where it should not be.
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.runs.iter().any(|run| run.what != What::Unwritten)
+    }
+
+    /// What the segment says of itself, and whether the step that opens it is whole.
+    pub(super) fn head(&self) -> (Option<Head>, bool) {
+        let Some(piece) = self.pieces.first().filter(|piece| piece.start == 0) else {
+            return (None, false);
+        };
+        let mut frames = piece.frames();
+        let Some((_, _, Frame::Head(head))) = frames.next() else { return (None, false) };
+        (Some(head), frames.any(|(_, _, frame)| matches!(frame, Frame::End(_))))
+    }
+}
+
+impl Piece {
+    /// The frames that are whole, with where they start in the stream and how long they are.
+    pub(super) fn frames(&self) -> Frames<'_> {
+        Frames { piece: self, at: self.first.unwrap_or(self.stream.len()), last: None }
+    }
+}
+
+/// The frames of a piece; [`Frames::last`] says why there are no more.
+pub(super) struct Frames<'a> {
+    piece: &'a Piece,
+    at: usize,
+    pub(super) last: Option<Next>,
+}
+
+impl Iterator for Frames<'_> {
+    type Item = (usize, usize, Frame);
+
+    fn next(&mut self) -> Option<(usize, usize, Frame)> {
+        match frame::next(&self.piece.stream.slice(self.at..)) {
+            Next::Frame(frame, len) => {
+                let start = self.at;
+                self.at += len;
+                Some((start, len, frame))
+            }
+            end => {
+                self.last = Some(end);
+                None
+            }
+        }
+    }
+}
+
+/// Whose segment a sector opens.
+fn stranger(sector: &[u8; SECTOR]) -> Option<Identity> {
+    match frame::next(&Bytes::copy_from_slice(&sector[HEADER..])) {
+        Next::Frame(Frame::Head(head), _) => Some(head.identity),
+        _ => None,
+    }
+}

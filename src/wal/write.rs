@@ -1,0 +1,235 @@
+//! Appending steps and making them durable.
+
+use super::frame::{End, Frame, Head, Mark};
+use super::index::Place;
+use super::sector::{self, Stream};
+use super::{Group, MARK, MARK_SEGMENT, Wal, WalError, segment_name};
+use crate::disk::{Disk, DiskError, SECTOR};
+use crate::replica::Write;
+
+impl<D: Disk> Wal<D> {
+    /// Takes a step: what it says is known here at once, and durable after a sync.
+    pub(super) fn take(&mut self, write: &Write) -> Result<(), WalError> {
+        self.usable()?;
+        // Opens the group first: a segment that it begins starts with the state before the step.
+        self.group();
+        if let Some(voted) = write.voted {
+            self.hard.voted = voted;
+            self.put(&Frame::Promise(voted));
+        }
+        if let Some(lineage) = &write.lineage {
+            self.put(&Frame::Lineage(lineage.clone()));
+            self.index.adopt(lineage);
+            self.hard.lineage = lineage.clone();
+        }
+        if let Some((lsn, membership)) = &write.membership {
+            self.put(&Frame::Membership(*lsn, membership.clone()));
+            self.hard.membership = Some((*lsn, membership.clone()));
+        }
+        for record in &write.records {
+            let place = self.put(&Frame::Record(record.clone()));
+            self.index.put(record.lsn, record.author, place);
+        }
+        self.end_step(write.number);
+        Ok(())
+    }
+
+    pub(super) fn usable(&self) -> Result<(), WalError> {
+        if self.broken { Err(WalError::Broken) } else { Ok(()) }
+    }
+
+    /// Appends a frame to the newest group.
+    pub(super) fn put(&mut self, frame: &Frame) -> Place {
+        let group = self.group();
+        let (offset, len) = frame.put(&mut group.stream);
+        Place::new(group.segment, group.start, offset, len)
+    }
+
+    /// Makes one step of what was put since the last one.
+    pub(super) fn end_step(&mut self, number: u64) {
+        self.sequence += 1;
+        self.put_end();
+        let sequence = self.sequence;
+        let group = self.group();
+        group.number = group.number.max(number);
+        group.sequence = sequence;
+    }
+
+    fn put_end(&mut self) {
+        let (voted, committer) = (self.hard.voted, self.hard.lineage.leader());
+        self.put(&Frame::End(End { sequence: self.sequence, voted, committer }));
+    }
+
+    /// The group that can be added to; a new one if there is none, in a new segment if it is time.
+    fn group(&mut self) -> &mut Group {
+        let opened = matches!(self.queue.back(), Some(group) if group.sealed.is_none());
+        if !opened {
+            let (segment, start) = self.next_group();
+            if u64::from(start) * SECTOR as u64 >= self.options.segment_bytes {
+                self.open_segment(segment + 1, Some((segment, start)));
+            } else {
+                self.queue.push_back(Group::new(segment, start, self.sequence));
+            }
+        }
+        let last = self.queue.len() - 1;
+        &mut self.queue[last]
+    }
+
+    /// Where the next group begins.
+    pub(super) fn next_group(&self) -> (u64, u32) {
+        let queued = self.queue.back();
+        queued.map_or(self.at, |group| (group.segment, group.start + group.stream.sectors()))
+    }
+
+    /// Begins a group that begins a segment. It starts with everything but the records.
+    pub(super) fn open_segment(&mut self, number: u64, previous: Option<(u64, u32)>) {
+        let oldest = self.segments.keys().next().copied().unwrap_or(number);
+        let oldest = oldest.max(self.oldest);
+        let head = Head { identity: self.identity, number, previous, oldest, doubt: self.doubt };
+        let group = Group { opens: Some(head), ..Group::new(number, 0, self.sequence) };
+        self.queue.push_back(group);
+        self.put(&Frame::Head(head));
+        let hard = self.hard.clone();
+        self.put(&Frame::Promise(hard.voted));
+        self.put(&Frame::Lineage(hard.lineage));
+        if let Some((lsn, membership)) = hard.membership {
+            self.put(&Frame::Membership(lsn, membership));
+        }
+        self.put(&Frame::Purged(hard.purged));
+        for (record, _) in std::mem::take(&mut self.carried) {
+            let place = self.put(&Frame::Record(record.clone()));
+            self.index.put(record.lsn, record.author, place);
+        }
+        self.put_end();
+    }
+
+    /// Writes and syncs what is queued, group after group.
+    pub(super) fn flush(&mut self) -> Result<u64, WalError> {
+        self.usable()?;
+        while let Some(mut group) = self.queue.pop_front() {
+            match self.write_group(&mut group) {
+                Ok(()) => self.after(group)?,
+                Err(DiskError::Full { .. }) => {
+                    self.queue.push_front(group);
+                    return Err(WalError::Full);
+                }
+                Err(error) => return Err(self.broke(error)),
+            }
+        }
+        Ok(self.durable)
+    }
+
+    /// What was written and not synced may or may not be there, whatever is tried.
+    pub(super) fn broke(&mut self, error: DiskError) -> WalError {
+        self.broken = true;
+        WalError::Disk(error)
+    }
+
+    fn write_group(&mut self, group: &mut Group) -> Result<(), DiskError> {
+        let name = segment_name(group.segment);
+        let tag = sector::tag(self.identity, group.segment);
+        let (stream, start) = (&group.stream, group.start);
+        let sealed = group.sealed.get_or_insert_with(|| stream.seal(tag, start));
+        if group.opens.is_some() {
+            match self.disk.create(&name) {
+                // By an earlier attempt: numbers are not used twice.
+                Ok(()) | Err(DiskError::Exists { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            let wanted = self.options.segment_bytes.max(sealed.len() as u64);
+            match self.disk.preallocate(&name, wanted.next_multiple_of(SECTOR as u64)) {
+                // There may be room for this group all the same.
+                Ok(()) | Err(DiskError::Full { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.disk.write(&name, u64::from(start) * SECTOR as u64, sealed)?;
+        self.disk.sync(&name).map_err(certain)?;
+        if group.opens.is_some() {
+            self.disk.sync_dir().map_err(certain)?;
+        }
+        Ok(())
+    }
+
+    /// A group is durable.
+    fn after(&mut self, group: Group) -> Result<(), WalError> {
+        let end = group.start + group.stream.sectors();
+        self.at = (group.segment, end);
+        self.segments.insert(group.segment, end);
+        self.durable = self.durable.max(group.number);
+        if let Some((number, sectors)) = group.opens.and_then(|head| head.previous) {
+            // What was reserved and not used. It does no harm if this fails.
+            let _ = self.disk.truncate(&segment_name(number), u64::from(sectors) * SECTOR as u64);
+        }
+        self.write_mark(group.sequence)?;
+        if !group.remove.is_empty() {
+            for number in &group.remove {
+                // What stays is removed by the next start.
+                let _ = self.disk.remove(&segment_name(*number));
+                self.segments.remove(number);
+            }
+            self.disk.sync_dir().map_err(|error| self.broke(error))?;
+        }
+        Ok(())
+    }
+
+    /// Says how far the log is synced, in one of two places in turn. It is not synced itself: if it
+    /// is there after a crash, it proves that what was synced is lost; if not, nothing.
+    fn write_mark(&mut self, sequence: u64) -> Result<(), WalError> {
+        let slot = (self.marks % 2) as u32;
+        self.marks += 1;
+        self.mark_is_synced = false;
+        let sealed = self.sealed_mark(slot, sequence);
+        let written = self.disk.write(MARK, u64::from(slot) * SECTOR as u64, &sealed);
+        written.map_err(|error| self.broke(error))
+    }
+
+    fn sealed_mark(&self, slot: u32, sequence: u64) -> Vec<u8> {
+        let (segment, sectors) = self.at;
+        let mut stream = Stream::default();
+        Frame::Mark(Mark { segment, sectors, sequence }).put(&mut stream);
+        stream.seal(sector::tag(self.identity, MARK_SEGMENT), slot)
+    }
+
+    /// Makes both marks good.
+    pub(super) fn renew_marks(&mut self) -> Result<(), WalError> {
+        self.write_mark(self.sequence)?;
+        self.write_mark(self.sequence)?;
+        self.sync_mark()
+    }
+
+    /// Makes the mark durable, if it is not.
+    pub(super) fn sync_mark(&mut self) -> Result<(), WalError> {
+        self.usable()?;
+        if !self.mark_is_synced {
+            self.disk.sync(MARK).map_err(|error| self.broke(error))?;
+            self.mark_is_synced = true;
+        }
+        Ok(())
+    }
+}
+
+/// A sync that finds the disk full has failed like any other: it cannot be tried again.
+fn certain(error: DiskError) -> DiskError {
+    match error {
+        DiskError::Full { name } => {
+            DiskError::Failed { what: "sync", name, why: "no space left".into() }
+        }
+        error => error,
+    }
+}
+
+impl Group {
+    fn new(segment: u64, start: u32, sequence: u64) -> Group {
+        Group {
+            segment,
+            start,
+            stream: Stream::default(),
+            opens: None,
+            number: 0,
+            sequence,
+            remove: Vec::new(),
+            sealed: None,
+        }
+    }
+}

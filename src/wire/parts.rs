@@ -1,0 +1,51 @@
+//! Parts of messages on their own, for whoever keeps them: the same bytes, behind the same gate.
+
+use super::generated as proto;
+use super::put::Put;
+use super::take::{self, Budget};
+use super::{SET_WORDS_MAX, WireError};
+use crate::base::{Lineage, Membership, Record};
+use bytes::{Bytes, BytesMut};
+use prost::Message as _;
+
+/// Appends a `Record` of the schema.
+pub fn encode_record(record: &Record, to: &mut BytesMut) {
+    record.put(to);
+}
+
+/// The record in `coded`, whose keys and body the result shares.
+///
+/// # Errors
+///
+/// See [`WireError`]: what is let through is well-formed.
+pub fn decode_record(coded: Bytes) -> Result<Record, WireError> {
+    take::record(coded, &mut Budget(SET_WORDS_MAX))
+}
+
+/// Appends a `Lineage` of the schema.
+pub fn encode_lineage(lineage: &Lineage, to: &mut BytesMut) {
+    lineage.put(to);
+}
+
+/// The lineage in `coded`.
+///
+/// # Errors
+///
+/// See [`WireError`]: what is let through is canonical.
+pub fn decode_lineage(coded: Bytes) -> Result<Lineage, WireError> {
+    take::lineage(Some(proto::Lineage::decode(coded)?))
+}
+
+/// Appends a `Membership` of the schema.
+pub fn encode_membership(membership: &Membership, to: &mut BytesMut) {
+    membership.put(to);
+}
+
+/// The membership in `coded`.
+///
+/// # Errors
+///
+/// See [`WireError`].
+pub fn decode_membership(coded: Bytes) -> Result<Membership, WireError> {
+    take::membership(Some(proto::Membership::decode(coded)?))
+}
