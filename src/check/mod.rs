@@ -1,1 +1,3 @@
-//! check
+//! Checkers that know the contract and not the implementation.
+
+pub mod storage;
