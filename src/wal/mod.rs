@@ -11,8 +11,8 @@
 //!                `----------- a step --------------------------'    `-- step --'
 //! ```
 //!
-//! A step is one [`Write`](crate::replica::Write) of the replica: all of it is there after a crash,
-//! or nothing. A group is begun only when the one before it is synced, so a sector of a group proves
+//! A step is one [`Write`](crate::replica::Write) of the replica: after a crash all of it is there,
+//! or nothing. A group is begun only when the one before it is synced, so one of its sectors proves
 //! everything before it. Recovery is a table of decisions ([`decide`]); the format is in
 //! docs/format-wal.md, the reasons are in design/wal-recovery.md.
 

@@ -236,7 +236,7 @@ mod tests {
                 History::Synced { .. } => Evidence::Marked,
             };
             for what in WHAT {
-                // Of what was not synced a crash may leave nothing; all else is a fault of the disk.
+                // Of what was not synced a crash may leave nothing. All else is a fault.
                 let honest =
                     history == History::Unsynced && matches!(what, What::Unwritten | What::Missing);
                 for last in [false, true] {

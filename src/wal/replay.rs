@@ -173,8 +173,8 @@ impl Replay {
     /// A step is whole.
     fn end(&mut self, end: End, evidence: Evidence, place: Place) {
         let opens = !std::mem::replace(&mut self.opened, true);
-        // The step that opens a segment stands for all before it, those that were read at the end of
-        // the segment before and not known synced included.
+        // The step that opens a segment stands for all before it, those included that an opening
+        // found at the end of the segment before and wrote again.
         let fits = self.end.is_none_or(|last| match opens {
             true => end.sequence >= last.sequence,
             false => end.sequence == last.sequence + 1,
