@@ -26,10 +26,25 @@ impl Leadership {
             } else {
                 ones(64 * index, plain).for_each(|lsn| self.settle(lsn, log));
             }
-            let special = held & special & !self.settled.word(index);
-            ones(64 * index, special).for_each(|lsn| self.try_commit(lsn, log));
+            self.try_commit_all(index, held & special, log);
         }
         self.held.insert_below(self.settled.offset());
+    }
+
+    /// Those that override first, the last one before the others, because what it overrides is
+    /// settled with it; then those that depend, in order, because each may settle the next.
+    fn try_commit_all(&mut self, index: u64, held: u64, log: &Log) {
+        let overrides = |lsn: &Lsn| log.brief(*lsn).is_some_and(|brief| brief.overrides);
+        let mut open = held & !self.settled.word(index);
+        while let Some(bit) = open.checked_ilog2() {
+            let lsn = Lsn(64 * index + u64::from(bit));
+            if overrides(&lsn) {
+                self.try_commit(lsn, log);
+            }
+            open &= !(1 << bit) & !self.settled.word(index);
+        }
+        let rest = ones(64 * index, held & !self.settled.word(index));
+        rest.filter(|lsn| !overrides(lsn)).for_each(|lsn| self.try_commit(lsn, log));
     }
 
     /// Which of the positions `64 * index ..` of its log a write quorum of every membership in

@@ -94,7 +94,8 @@ impl Schedule {
 
     /// A victim that runs is passed when it is done, all others at once.
     fn cover(&mut self, victims: &Tail) {
-        if victims.is_empty() {
+        let known = |i| self.covered.word(i) | self.done.word(i);
+        if victims.iter_words().all(|(i, word)| word & !known(i) == 0) {
             return;
         }
         self.covered.union_with(victims);
