@@ -68,7 +68,11 @@ fn directory() -> PathBuf {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn the_simulated_disk_is_a_disk(calls in prop::collection::vec(call(), 1..60)) {

@@ -1,4 +1,4 @@
-//! The one binary: `traft compare`.
+//! The one binary: `traft compare`, `traft check`.
 
 use std::process::ExitCode;
 

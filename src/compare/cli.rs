@@ -3,6 +3,7 @@
 use super::matrix::{Matrix, MatrixError};
 use super::place::Place;
 use super::scenario::{Plan, Scenario};
+use super::storage;
 use super::trace::{self, TraceError};
 use crate::sim::{LinkKind, Side};
 use clap::{Args, Parser, Subcommand};
@@ -22,6 +23,16 @@ pub(super) enum Task {
     /// Run generalized and classic Raft on the same workload, network and clock, and compare
     #[command(after_help = guide())]
     Compare(CompareArgs),
+    /// Check an implementation against its contract
+    #[command(subcommand, disable_help_subcommand = true)]
+    Check(CheckTask),
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum CheckTask {
+    /// Open every image that a crash can leave of the log on disk, and disks that went bad
+    #[command(after_help = storage::GUIDE)]
+    Storage(storage::StorageArgs),
 }
 
 #[derive(Args, Debug, Default)]
@@ -264,8 +275,10 @@ mod tests {
 
     fn plan(args: &[&str]) -> Result<Plan, BadInput> {
         let cli = Cli::try_parse_from(["traft", "compare"].iter().chain(args)).expect("parses");
-        let Task::Compare(args) = cli.command;
-        args.plan()
+        match cli.command {
+            Task::Compare(args) => args.plan(),
+            Task::Check(task) => panic!("{task:?}"),
+        }
     }
 
     fn why(args: &[&str]) -> String {

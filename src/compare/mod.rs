@@ -16,6 +16,7 @@ mod report;
 mod rng;
 mod row;
 mod scenario;
+mod storage;
 mod trace;
 mod work;
 mod workload;
@@ -23,7 +24,7 @@ mod zipf;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use cli::{Cli, CompareArgs, Task};
+use cli::{CheckTask, Cli, CompareArgs, Task};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -39,6 +40,10 @@ const BAD_INPUT: u8 = 2;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::try_parse_from(args) {
         Ok(Cli { command: Task::Compare(args) }) => compare(&args),
+        Ok(Cli { command: Task::Check(CheckTask::Storage(args)) }) => {
+            let (text, complaints) = storage::run(&args);
+            finish(&text, &complaints)
+        }
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
@@ -71,12 +76,18 @@ fn compare(args: &CompareArgs) -> ExitCode {
         () if args.csv => report::csv(&report),
         () => report::table(plan.seed, &report, colour()),
     };
+    let complaints: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+    finish(&text, &complaints)
+}
+
+/// Prints what came of it.
+fn finish(text: &str, complaints: &[String]) -> ExitCode {
     // The reader may have seen enough (`| head`): a closed pipe is no reason to fail.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    for violation in &report.violations {
-        eprintln!("{violation}");
+    for complaint in complaints {
+        eprintln!("{complaint}");
     }
-    if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(VIOLATION) }
+    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(VIOLATION) }
 }
 
 /// On a terminal that was not told otherwise (<https://no-color.org>).

@@ -7,7 +7,7 @@
 //!           \---- SimDisk    memory, with crashes and faults, the same twice
 //! ```
 //!
-//! What a disk promises, and all that anybody here relies on (docs/format-wal.md says it at length):
+//! What a disk promises, and all that anybody here relies on (docs/format-wal.md has it at length):
 //! 1. what [`Disk::sync`] reported done stays, in whole sectors of [`SECTOR`] bytes;
 //! 2. what was written and not synced may be there, sector by sector, in any combination;
 //! 3. a name created, changed or removed is certain only after [`Disk::sync_dir`];

@@ -1,6 +1,7 @@
 //! Frames: what the stream in the sectors consists of.
 //!
-//! A frame is a length, a kind and a body. A step of the replica is some frames and an [`Frame::End`].
+//! A frame is a length, a kind and a body. A step of the replica is some frames and a
+//! [`Frame::End`].
 
 use super::Identity;
 use super::sector::Stream;

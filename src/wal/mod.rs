@@ -36,6 +36,7 @@ use crate::disk::{Disk, DiskError};
 use frame::{Head, doubtful};
 use index::Index;
 use sector::Stream;
+pub use sector::reseal;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Whose log it is. Every sector carries it, so that a file of another replica, or of an earlier

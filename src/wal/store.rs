@@ -98,6 +98,19 @@ impl Flaw {
     }
 }
 
+/// `promise 3#2, lineage 2#1[]0, 2 records {4 7}, purged below 4`, the doubt, the flaws.
+impl fmt::Display for Recovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Durable { voted, lineage, records, .. } = &self.durable;
+        let held: Vec<String> = records.iter().map(|record| record.lsn.to_string()).collect();
+        let (count, held) = (held.len(), held.join(" "));
+        write!(f, "promise {voted}, lineage {lineage}, {count} records {{{held}}}")?;
+        write!(f, ", purged below {}", self.purged)?;
+        self.doubt.iter().try_for_each(|doubt| write!(f, "; {doubt}"))?;
+        self.flaws.iter().try_for_each(|flaw| write!(f, "; {flaw}"))
+    }
+}
+
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("records may be missing")?;

@@ -162,6 +162,10 @@ impl<D: Disk> Wal<D> {
             let _ = self.disk.truncate(&segment_name(number), u64::from(sectors) * SECTOR as u64);
         }
         self.write_mark(group.sequence)?;
+        if group.opens.is_some() {
+            // Once for each segment: so its name is not all that tells of it.
+            self.sync_mark()?;
+        }
         if !group.remove.is_empty() {
             for number in &group.remove {
                 // What stays is removed by the next start.

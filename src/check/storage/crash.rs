@@ -86,15 +86,12 @@ impl<O: Opener> Crash<'_, O> {
         };
         self.report.opened(&found);
         let doubt = found.doubt.as_ref();
-        self.note(
-            3,
-            doubt.map(|doubt| format!("doubts after a crash: {doubt}; {:?}", found.flaws)),
-        );
+        self.note(3, doubt.map(|doubt| format!("{doubt} after a crash: {found}")));
         let there = (0..=owed.1).rev().find(|steps| models[*steps].is(&found));
         let lost = there.filter(|steps| *steps < owed.0);
         let clause = if depth > 0 { 4 } else { 1 };
         self.note(clause, lost.map(|steps| format!("{steps} steps are there of {owed:?}")));
-        let torn = there.is_none().then(|| format!("no state after {owed:?} steps: {found:?}"));
+        let torn = there.is_none().then(|| format!("no state after {owed:?} steps: {found}"));
         self.note(2, torn);
         let Some(there) = there else { return };
         if depth < DEPTH && self.chance.one_in(4) {

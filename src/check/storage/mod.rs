@@ -1,5 +1,5 @@
 //! The contract of a [`Store`], clause by numbered clause, and a kit that checks any store against
-//! it on a simulated disk: every crash that the disk allows, and every way in which a disk goes bad.
+//! it on a simulated disk: every crash that the disk allows, every way in which a disk goes bad.
 //!
 //! Whoever writes another store calls [`check`] in a test and expects no violation.
 //!
@@ -28,11 +28,12 @@ mod report;
 mod script;
 mod trouble;
 
-pub use report::{Report, Violation};
+pub use crate::wal::Row;
+pub use report::{CLAUSES, Report, Violation};
 
 use crate::base::ReplicaId;
 use crate::disk::SimDisk;
-use crate::wal::{Identity, Recovered, Store};
+use crate::wal::{self, Identity, Recovered, Store, Wal, WalError, WalOptions};
 use rustc_hash::FxHashSet;
 
 /// How much is checked.
@@ -75,6 +76,18 @@ impl<S: Store, F: Fn(SimDisk, Identity) -> Result<(S, Recovered), S::Error>> Ope
     fn open(&self, disk: SimDisk, identity: Identity) -> Result<(S, Recovered), S::Error> {
         self(disk, identity)
     }
+}
+
+/// Checks the log of this crate, in segments so small that a script fills several.
+pub fn check_log(seed: u64, images: usize) -> Report {
+    let options = WalOptions { segment_bytes: 8 << 10 };
+    let open = |disk: SimDisk, identity| match Wal::open(disk.clone(), identity, options) {
+        Err(WalError::Empty) => {
+            Wal::create(disk, identity, options).map(|wal| (wal, Recovered::default()))
+        }
+        opened => opened,
+    };
+    check(&open, Plan { seed, images, reseal: Some(wal::reseal) })
 }
 
 /// Checks every clause. Stops early once many violations are found.

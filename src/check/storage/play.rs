@@ -55,7 +55,7 @@ impl<'a, O: Opener> Player<'a, O> {
         if self.store.is_none() {
             let (store, found) = self.opener.open(self.disk.clone(), IDENTITY)?;
             if !self.model().is(&found) || found.doubt.is_some() {
-                self.wrong.push((1, format!("another state after an orderly restart: {found:?}")));
+                self.wrong.push((1, format!("another state after an orderly restart: {found}")));
             }
             self.store = Some(store);
         }
@@ -112,7 +112,13 @@ impl<'a, O: Opener> Player<'a, O> {
         for lsn in wanted {
             match store.load(lsn) {
                 Ok(record) if record.as_ref() == model.records.get(&lsn) => {}
-                Ok(record) => self.wrong.push((10, format!("loaded {record:?} at {lsn}"))),
+                Ok(record) => self.wrong.push((
+                    10,
+                    format!(
+                        "loaded {} at {lsn}",
+                        record.map_or("nothing".into(), |r| r.to_string())
+                    ),
+                )),
                 Err(error) => self.wrong.push((10, format!("loading {lsn}: {error}"))),
             }
         }

@@ -10,6 +10,22 @@ pub(super) const VIOLATIONS_MAX: usize = 20;
 /// So many are kept of one clause: the first ones tell enough.
 const OF_A_CLAUSE_MAX: usize = 5;
 
+/// The clauses, each with a few words.
+pub const CLAUSES: [(u32, &str); 12] = [
+    (1, "what was reported durable is there"),
+    (2, "steps are whole and in order"),
+    (3, "a crash leaves no doubt"),
+    (4, "a crash while opening changes nothing"),
+    (5, "what is missing is doubted, what is given is true"),
+    (6, "a promise that is not doubted is right"),
+    (7, "a doubt stays until it is repaired"),
+    (8, "a failed sync is never believed"),
+    (9, "a full disk loses nothing"),
+    (10, "single records can be read back"),
+    (11, "what is kept does not hold up space"),
+    (12, "strangers are refused"),
+];
+
 /// A clause that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {

@@ -47,7 +47,7 @@ fn failed_sync(opener: &impl Opener, script: &Script, nth: u64, fault: Fault) ->
     let find = |disk| match opener.open(disk, IDENTITY) {
         Err(error) => Err(format!("opened after a failed sync: {error}")),
         Ok((_, found)) if found.doubt.is_some() || !owed(&found) => {
-            Err(format!("{acked} to {issued} steps are owed, and there is {found:?}"))
+            Err(format!("{acked} to {issued} steps are owed, and there is {found}"))
         }
         Ok((_, found)) => Ok(found.durable),
     };

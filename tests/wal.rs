@@ -1,0 +1,170 @@
+//! The log in a real directory, its bytes against the golden file, and what the contract of stores
+//! leaves open.
+#![cfg(unix)]
+
+use bytes::Bytes;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use traft::base::{
+    Command, Footprint, KeySet, LeaderId, Lineage, Lsn, Membership, Payload, Record, ReplicaId,
+};
+use traft::disk::{Disk, RealDisk, SECTOR, SimDisk};
+use traft::replica::Write;
+use traft::wal::{Identity, Row, Store, Wal, WalError, WalOptions};
+
+const IDENTITY: Identity = Identity { cluster: 0x7261_6674, replica: ReplicaId(1) };
+const OPTIONS: WalOptions = WalOptions { segment_bytes: 64 << 10 };
+
+fn directory() -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("wal-{}-{number}", std::process::id()))
+}
+
+fn record(lsn: u64, author: LeaderId, size: usize) -> Arc<Record> {
+    let footprint = Footprint::write(KeySet::point(format!("key-{lsn}")));
+    let body = Bytes::from(vec![lsn as u8; size]);
+    Arc::new(Record::bare(Lsn(lsn), author, Payload::Command(Command { footprint, body })))
+}
+
+fn first_step() -> Write {
+    let author = LeaderId::new(1, 1);
+    Write {
+        number: 1,
+        voted: Some(author),
+        lineage: Some(Lineage::new(author)),
+        records: vec![record(2, author, 600), record(0, author, 3)],
+        membership: Some((Lsn(1), Membership::majority([1, 2, 3].map(ReplicaId)))),
+    }
+}
+
+#[test]
+fn a_real_directory_gives_back_what_it_was_given() {
+    let root = directory();
+    let disk = || RealDisk::new(&root).unwrap();
+    let author = LeaderId::new(1, 1);
+    let mut wal = Wal::create(disk(), IDENTITY, OPTIONS).unwrap();
+    assert!(matches!(Wal::open(disk(), IDENTITY, OPTIONS), Err(WalError::Locked)));
+    wal.append(&first_step()).unwrap();
+    for n in 4..400_u64 {
+        let records = vec![record(n ^ 1, author, 1_000)];
+        wal.append(&Write { number: n, records, ..Write::default() }).unwrap();
+        if n % 10 == 0 {
+            assert_eq!(wal.sync().unwrap(), n);
+        }
+    }
+    assert_eq!(wal.sync().unwrap(), 399);
+    assert_eq!(wal.load(Lsn(77)).unwrap(), Some(record(77, author, 1_000)));
+    assert_eq!(wal.load(Lsn(1)).unwrap(), None);
+    drop(wal);
+    assert!(matches!(Wal::create(disk(), IDENTITY, OPTIONS), Err(WalError::NotEmpty)));
+    let (mut wal, found) = Wal::open(disk(), IDENTITY, OPTIONS).unwrap();
+    assert_eq!((found.doubt, found.flaws.len(), found.durable.records.len()), (None, 0, 398));
+    assert_eq!(found.durable.membership, first_step().membership);
+    assert_eq!(wal.load(Lsn(77)).unwrap(), Some(record(77, author, 1_000)));
+    // Nothing below 390 is needed any more: six segments and more go.
+    assert!(wal.purge(Lsn(390)).unwrap() >= 6);
+    drop(wal);
+    let (_, found) = Wal::open(disk(), IDENTITY, OPTIONS).unwrap();
+    assert_eq!((found.purged, found.durable.records.len()), (Lsn(390), 10));
+    std::fs::remove_dir_all(root).unwrap();
+}
+
+/// Format 1, byte for byte: written today as it was written then, and read.
+#[test]
+fn the_format_is_that_of_the_golden_file() {
+    let disk = SimDisk::new();
+    let mut wal = Wal::create(disk.clone(), IDENTITY, WalOptions { segment_bytes: 4_096 }).unwrap();
+    wal.append(&first_step()).unwrap();
+    wal.sync().unwrap();
+    let records = vec![record(1, LeaderId::new(1, 1), 40)];
+    wal.append(&Write { number: 2, voted: Some(LeaderId::new(2, 3)), records, ..Write::default() })
+        .unwrap();
+    wal.sync().unwrap();
+    wal.idle().unwrap();
+    drop(wal);
+    let mut text = String::new();
+    for name in disk.list().unwrap() {
+        let state = disk.state();
+        for (nth, sector) in state.contents(&name).unwrap().chunks(SECTOR).enumerate() {
+            // The zeros at the end are left out.
+            let used = sector.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            if used > 0 {
+                text += &format!("{name} {nth}\n");
+                for line in sector[..used].chunks(32) {
+                    text += &line.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+                    text.push('\n');
+                }
+            }
+        }
+    }
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wal-v1.txt");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(&path).unwrap(), "see BLESS in docs/hacking.md");
+    let golden = unhex(&text);
+    let (_, found) = Wal::open(golden, IDENTITY, OPTIONS).unwrap();
+    let author = LeaderId::new(1, 1);
+    let records = [record(0, author, 3), record(1, author, 40), record(2, author, 600)];
+    assert_eq!((found.durable.records, found.doubt), (records.to_vec(), None));
+    assert_eq!(found.durable.voted, LeaderId::new(2, 3));
+}
+
+/// The disk that a golden file describes.
+fn unhex(text: &str) -> SimDisk {
+    let disk = SimDisk::new();
+    let mut place = (String::new(), 0);
+    for line in text.lines() {
+        if let Some((name, sector)) = line.split_once(' ') {
+            place = (name.into(), sector.parse::<u64>().unwrap() * SECTOR as u64);
+            if disk.len(name).is_err() {
+                disk.create(name).unwrap();
+            }
+            disk.preallocate(name, place.1 + SECTOR as u64).unwrap();
+        } else {
+            let byte = |at: usize| u8::from_str_radix(&line[at..at + 2], 16).unwrap();
+            let bytes: Vec<u8> = (0..line.len()).step_by(2).map(byte).collect();
+            disk.write(&place.0, place.1, &bytes).unwrap();
+            place.1 += bytes.len() as u64;
+        }
+    }
+    disk
+}
+
+#[test]
+fn an_empty_directory_is_no_log_and_a_later_version_is_refused() {
+    assert!(matches!(Wal::open(SimDisk::new(), IDENTITY, OPTIONS), Err(WalError::Empty)));
+    let disk = SimDisk::new();
+    drop(Wal::create(disk.clone(), IDENTITY, OPTIONS).unwrap());
+    let mut state = disk.state();
+    state.spoil("0000000000000001.wal", |contents| {
+        contents[18] = 2;
+        traft::wal::reseal(&mut contents[..SECTOR]);
+    });
+    let (disk, before) = (SimDisk::of(state.clone()), state.digest());
+    let refused = Wal::open(disk.clone(), IDENTITY, OPTIONS);
+    assert!(matches!(refused, Err(WalError::Version { found: 2 })));
+    assert_eq!(disk.state().digest(), before);
+}
+
+#[test]
+fn damage_is_told_with_its_place() {
+    let disk = SimDisk::new();
+    let mut wal = Wal::create(disk.clone(), IDENTITY, OPTIONS).unwrap();
+    wal.append(&first_step()).unwrap();
+    wal.sync().unwrap();
+    let mut state = disk.state();
+    state.spoil("0000000000000001.wal", |contents| contents[2 * SECTOR + 100] ^= 4);
+    let (_, found) = Wal::open(SimDisk::of(state), IDENTITY, OPTIONS).unwrap();
+    let doubt = found.doubt.expect("a synced sector is damaged");
+    assert!(doubt.promise && doubt.lineage && !doubt.inherited);
+    assert_eq!(
+        doubt.to_string(),
+        "records may be missing, the promise may have been higher, the newest lineage is unknown"
+    );
+    let told: Vec<String> = found.flaws.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["checksum: damaged at sector 2 of segment 1"]);
+    assert_eq!(found.flaws[0].row, Row::Checksum);
+}
