@@ -15,8 +15,8 @@ use prost::Message as _;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use traft::base::{
-    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload, Record,
-    ReplicaId, Tail, TailBitmap,
+    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Malformed, Membership, Payload,
+    QuorumSystem, Record, ReplicaId, Tail, TailBitmap,
 };
 use traft::message::{Envelope, Fetch, FetchReply, Message, Replicate, ReplicateReply};
 use traft::wire::{FRAME_BYTES_MAX, WireError, decode, encode, encoded_len};
@@ -181,6 +181,49 @@ fn the_gate_refuses_what_is_not_well_formed() {
     assert_eq!(decode(large), Err(WireError::TooLarge { size: FRAME_BYTES_MAX + 1 }));
 }
 
+/// A membership passes the gate as it is checked elsewhere, and nested ones cost no stack.
+#[test]
+fn the_gate_refuses_malformed_memberships() {
+    use generated::quorum_system::System;
+    let system = |system| generated::QuorumSystem { system: Some(system) };
+    let threshold = |voters: &[u64], need| {
+        system(System::Threshold(generated::Threshold { voters: voters.to_vec(), need }))
+    };
+    let all = |parts| system(System::All(generated::All { parts }));
+    let weighted = |voters: &[u64], weights: &[u64], need| {
+        let (voters, weights) = (voters.to_vec(), weights.to_vec());
+        system(System::Weighted(generated::Weighted { voters, weights, need }))
+    };
+    let gate = |write, learners: &[u64]| {
+        let (read, learners) = (Some(threshold(&[1, 2], 1)), learners.to_vec());
+        let membership = generated::Membership { read, write: Some(write), learners };
+        let payload = Some(generated::record::Payload::Membership(membership));
+        decode(lone(vec![generated::Record { payload, ..void(5) }])).map(|_| ())
+    };
+    let malformed = |why: Malformed| Err(WireError::Membership(why));
+    assert_eq!(gate(threshold(&[1, 2], 2), &[3, 4]), Ok(()));
+    assert_eq!(gate(threshold(&[], 0), &[]), malformed(Malformed::Empty));
+    assert_eq!(gate(threshold(&[1], 0), &[]), malformed(Malformed::Need { need: 0, of: 1 }));
+    assert_eq!(gate(threshold(&[1], 2), &[]), malformed(Malformed::Need { need: 2, of: 1 }));
+    assert_eq!(gate(threshold(&[2, 1], 2), &[]), malformed(Malformed::Twice(ReplicaId(1))));
+    assert_eq!(gate(threshold(&[1], 1), &[3, 3]), malformed(Malformed::Twice(ReplicaId(3))));
+    let voting = Malformed::VotingLearner(ReplicaId(2));
+    assert_eq!(gate(threshold(&[1], 1), &[2]), malformed(voting));
+    assert_eq!(gate(weighted(&[1, 2], &[1, 2], 3), &[]), Ok(()));
+    assert_eq!(gate(weighted(&[1, 2], &[1], 1), &[]), Err(WireError::Weights));
+    let weightless = Malformed::Weightless(ReplicaId(2));
+    assert_eq!(gate(weighted(&[1, 2], &[1, 0], 1), &[]), malformed(weightless));
+    let heavy = weighted(&[1, 2], &[u64::MAX, u64::MAX], 1);
+    assert_eq!(gate(heavy, &[]), malformed(Malformed::Heavy));
+    assert_eq!(gate(all(vec![]), &[]), malformed(Malformed::Empty));
+    let many: Vec<u64> = (0..2_000).collect();
+    assert_eq!(gate(threshold(&many, 1_500), &[]), malformed(Malformed::Large));
+    let nested = |depth| (1..depth).fold(threshold(&[1], 1), |inner, _| all(vec![inner]));
+    assert_eq!(gate(nested(8), &[]), Ok(()));
+    assert_eq!(gate(nested(9), &[]), malformed(Malformed::Deep));
+    assert!(matches!(gate(nested(90), &[]), Err(WireError::Malformed(_))));
+}
+
 fn leader() -> impl Strategy<Value = LeaderId> {
     (1..9_u64, 0..300_u64).prop_map(|(term, node)| LeaderId::new(term, node))
 }
@@ -227,10 +270,40 @@ fn command() -> impl Strategy<Value = Command> {
     (footprint, body).prop_map(|(footprint, body)| Command { footprint, body })
 }
 
+/// Every kind of quorum system, in each other, well-formed.
+fn system() -> impl Strategy<Value = QuorumSystem> {
+    let ids =
+        || btree_set(0..400_u64, 1..6).prop_map(|ids| ids.into_iter().map(ReplicaId).collect());
+    let need = any::<prop::sample::Index>;
+    let threshold = (ids(), need()).prop_map(|(voters, need): (Vec<ReplicaId>, _)| {
+        let need = need.index(voters.len()) + 1;
+        QuorumSystem::Threshold { voters, need }
+    });
+    let weighted = (ids(), vec(1..1_000_u64, 6), need()).prop_map(
+        |(voters, weights, need): (Vec<ReplicaId>, _, _)| {
+            let voters: Vec<_> = voters.into_iter().zip(weights).collect();
+            let sum = voters.iter().map(|(_, weight)| *weight as usize).sum();
+            QuorumSystem::Weighted { voters, need: need.index(sum) as u64 + 1 }
+        },
+    );
+    let explicit = vec(ids(), 1..4).prop_map(QuorumSystem::Explicit);
+    prop_oneof![threshold, weighted, explicit].prop_recursive(3, 20, 3, move |inner| {
+        let all = vec(inner.clone(), 1..4).prop_map(QuorumSystem::All);
+        let groups = (vec(inner, 1..4), need()).prop_map(|(parts, need)| {
+            let need = need.index(parts.len()) + 1;
+            QuorumSystem::Groups { parts, need }
+        });
+        prop_oneof![all, groups]
+    })
+}
+
 fn membership() -> impl Strategy<Value = Membership> {
-    let voters = btree_set(0..400_u64, 1..6);
-    (voters, 1..6_usize)
-        .prop_map(|(voters, read)| Membership::flexible(voters.into_iter().map(ReplicaId), read, 2))
+    let learners = btree_set(400..500_u64, 0..3);
+    (system(), system(), learners).prop_map(|(read, write, learners)| Membership {
+        read,
+        write,
+        learners: learners.into_iter().map(ReplicaId).collect(),
+    })
 }
 
 fn record() -> impl Strategy<Value = Arc<Record>> {

@@ -2,12 +2,13 @@
 //!
 //! Nothing here knows of replicas, messages or time. Every type has one short printed form, which
 //! logs, traces and text scenarios share: `n2` a replica, `3#2` a leader, `17` a position,
-//! `{..5 7 9}` a set of positions, `<3#2 @17 w:x>` a record.
+//! `{..5 7 9}` a set of positions, `<3#2 @17 w:x>` a record. [`notation`] is that of memberships.
 
 mod footprint;
 mod id;
 mod lineage;
 mod membership;
+pub mod notation;
 mod record;
 mod tail;
 mod tail_bitmap;
@@ -15,7 +16,10 @@ mod tail_bitmap;
 pub use footprint::{Footprint, Key, KeyRange, KeySet};
 pub use id::{LeaderId, Lsn, ReplicaId, Term};
 pub use lineage::{Lineage, Run};
-pub use membership::{Membership, QuorumSystem};
+pub use membership::{
+    Malformed, Membership, QuorumSystem, SYSTEM_DEPTH_MAX, SYSTEM_NAMES_MAX, WEIGHT_MAX,
+};
+pub use notation::{Fault, NotationError};
 pub use record::{Command, Payload, Record};
 pub use tail::Tail;
 pub(crate) use tail::{mask, ones};

@@ -105,7 +105,7 @@ impl Replica {
             let reason = Rejection::NotLeader { hint: self.leader_hint() };
             return self.outputs.push(Output::Rejected { proposal, reason });
         }
-        if crate::quorum::is_sound(&membership) != Some(true) {
+        if membership.check().is_err() || crate::quorum::soundness(&membership).is_err() {
             let reason = Rejection::Unsound;
             return self.outputs.push(Output::Rejected { proposal, reason });
         }

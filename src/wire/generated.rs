@@ -289,16 +289,20 @@ pub struct KeyRange {
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub end: ::core::option::Option<::prost::bytes::Bytes>,
 }
+/// Well-formed: voters, sets and learners in order and distinct, nothing empty, quorums possible.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Membership {
     #[prost(message, optional, tag = "1")]
     pub read: ::core::option::Option<QuorumSystem>,
     #[prost(message, optional, tag = "2")]
     pub write: ::core::option::Option<QuorumSystem>,
+    /// None of them votes.
+    #[prost(uint64, repeated, tag = "3")]
+    pub learners: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QuorumSystem {
-    #[prost(oneof = "quorum_system::System", tags = "1, 2, 3")]
+    #[prost(oneof = "quorum_system::System", tags = "1, 2, 3, 4, 5")]
     pub system: ::core::option::Option<quorum_system::System>,
 }
 /// Nested message and enum types in `QuorumSystem`.
@@ -311,6 +315,10 @@ pub mod quorum_system {
         Explicit(super::Explicit),
         #[prost(message, tag = "3")]
         All(super::All),
+        #[prost(message, tag = "4")]
+        Weighted(super::Weighted),
+        #[prost(message, tag = "5")]
+        Groups(super::Groups),
     }
 }
 /// At least `need` of `voters`.
@@ -337,4 +345,22 @@ pub struct Voters {
 pub struct All {
     #[prost(message, repeated, tag = "1")]
     pub parts: ::prost::alloc::vec::Vec<QuorumSystem>,
+}
+/// Voters that weigh at least `need` together; `weights` has one for each voter.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Weighted {
+    #[prost(uint64, repeated, tag = "1")]
+    pub voters: ::prost::alloc::vec::Vec<u64>,
+    #[prost(uint64, repeated, tag = "2")]
+    pub weights: ::prost::alloc::vec::Vec<u64>,
+    #[prost(uint64, tag = "3")]
+    pub need: u64,
+}
+/// Sets that are a quorum of at least `need` parts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Groups {
+    #[prost(message, repeated, tag = "1")]
+    pub parts: ::prost::alloc::vec::Vec<QuorumSystem>,
+    #[prost(uint64, tag = "2")]
+    pub need: u64,
 }

@@ -2,7 +2,8 @@
 //!
 //! The schema is `proto/wire.proto`. [`decode`] lets through only what is well-formed, so nobody
 //! behind it checks again: a record satisfies [`Record::is_well_formed`], a lineage is canonical,
-//! positions are at most [`Lsn::MAX`], footprints are canonical.
+//! positions are at most [`Lsn::MAX`], footprints are canonical, a membership passes its
+//! [`check`](crate::base::Membership::check).
 //!
 //! What a frame can make a reader allocate is bounded by what the frame really holds, about 100
 //! bytes for each of its bytes, and apart from that by [`SET_WORDS_MAX`]: a run of positions takes
@@ -15,11 +16,13 @@
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from proto/wire.proto")]
 #[rustfmt::skip]
 mod generated;
+mod membership;
 mod parts;
 mod put;
 mod runs;
 mod take;
 
+use crate::base::Malformed;
 use crate::message::Envelope;
 use bytes::{Bytes, BytesMut};
 pub use parts::{
@@ -86,6 +89,12 @@ pub enum WireError {
     /// Memberships that no replica holds: they are not in order of position.
     #[error("the memberships are not in order")]
     Memberships,
+    /// A membership that no leader places.
+    #[error("a membership is malformed: {0}")]
+    Membership(#[from] Malformed),
+    /// A weighted quorum system without exactly one weight for each voter.
+    #[error("a weighted quorum system has not one weight for each voter")]
+    Weights,
 }
 
 /// The bytes of an envelope. The same envelope always gives the same bytes.

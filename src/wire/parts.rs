@@ -1,6 +1,7 @@
 //! Parts of messages on their own, for whoever keeps them: the same bytes, behind the same gate.
 
 use super::generated as proto;
+use super::membership;
 use super::put::Put;
 use super::take::{self, Budget};
 use super::{SET_WORDS_MAX, WireError};
@@ -45,7 +46,7 @@ pub fn encode_membership(membership: &Membership, to: &mut BytesMut) {
 ///
 /// # Errors
 ///
-/// See [`WireError`].
+/// See [`WireError`]: what is let through is well-formed.
 pub fn decode_membership(coded: Bytes) -> Result<Membership, WireError> {
-    take::membership(Some(proto::Membership::decode(coded)?))
+    membership::take(Some(proto::Membership::decode(coded)?))
 }

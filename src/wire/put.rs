@@ -4,8 +4,8 @@
 
 use super::{VERSION, runs};
 use crate::base::{
-    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload,
-    QuorumSystem, Record, ReplicaId, Run, Tail, TailBitmap,
+    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload, Record, Run,
+    Tail, TailBitmap,
 };
 use crate::message::{
     Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
@@ -344,62 +344,5 @@ impl Put for KeyRange {
             to.some_bytes(1, &self.start);
         }
         self.end.iter().for_each(|end| to.some_bytes(2, end));
-    }
-}
-
-impl Put for Membership {
-    fn put<S: Sink>(&self, to: &mut S) {
-        to.message(1, &self.read);
-        to.message(2, &self.write);
-    }
-}
-
-impl Put for QuorumSystem {
-    fn put<S: Sink>(&self, to: &mut S) {
-        match self {
-            QuorumSystem::Threshold { voters, need } => to.message(1, &Threshold(voters, *need)),
-            QuorumSystem::Explicit(sets) => to.message(2, &Explicit(sets)),
-            QuorumSystem::All(parts) => to.message(3, &All(parts)),
-        }
-    }
-}
-
-struct Threshold<'a>(&'a [ReplicaId], usize);
-struct Explicit<'a>(&'a [Vec<ReplicaId>]);
-struct All<'a>(&'a [QuorumSystem]);
-struct Voters<'a>(&'a [ReplicaId]);
-/// Numbers without a tag each, as proto3 packs them.
-struct Packed<'a>(&'a [ReplicaId]);
-
-impl Put for Threshold<'_> {
-    fn put<S: Sink>(&self, to: &mut S) {
-        Voters(self.0).put(to);
-        to.uint(2, self.1 as u64);
-    }
-}
-
-impl Put for Explicit<'_> {
-    fn put<S: Sink>(&self, to: &mut S) {
-        self.0.iter().for_each(|set| to.message(1, &Voters(set)));
-    }
-}
-
-impl Put for All<'_> {
-    fn put<S: Sink>(&self, to: &mut S) {
-        self.0.iter().for_each(|part| to.message(1, part));
-    }
-}
-
-impl Put for Voters<'_> {
-    fn put<S: Sink>(&self, to: &mut S) {
-        if !self.0.is_empty() {
-            to.message(1, &Packed(self.0));
-        }
-    }
-}
-
-impl Put for Packed<'_> {
-    fn put<S: Sink>(&self, to: &mut S) {
-        self.0.iter().for_each(|voter| to.varint(voter.0));
     }
 }

@@ -2,12 +2,12 @@
 
 use super::generated as proto;
 use super::generated::envelope::Message as Kind;
-use super::generated::quorum_system::System;
 use super::generated::record::Payload as Content;
+use super::membership::take as membership;
 use super::{FRAME_BYTES_MAX, SET_WORDS_MAX, VERSION, WireError, runs};
 use crate::base::{
-    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload,
-    QuorumSystem, Record, ReplicaId, Run, Tail, TailBitmap,
+    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload, Record,
+    ReplicaId, Run, Tail, TailBitmap,
 };
 use crate::message::{
     Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
@@ -18,7 +18,7 @@ use prost::Message as _;
 use prost::encoding::decode_varint;
 use std::sync::Arc;
 
-type Taken<T> = Result<T, WireError>;
+pub(super) type Taken<T> = Result<T, WireError>;
 
 /// The longest varint.
 const VARINT_BYTES_MAX: usize = 10;
@@ -230,30 +230,4 @@ fn keys(mut m: proto::KeySet) -> KeySet {
     }
     let ranges = m.ranges.into_iter().map(|m| KeyRange { start: m.start, end: m.end });
     KeySet::from_parts(m.points, ranges)
-}
-
-pub(super) fn membership(m: Option<proto::Membership>) -> Taken<Membership> {
-    let m = m.ok_or(WireError::Missing("membership"))?;
-    let system = |m: Option<proto::QuorumSystem>| {
-        quorum_system(m.ok_or(WireError::Missing("quorum system"))?)
-    };
-    Ok(Membership { read: system(m.read)?, write: system(m.write)? })
-}
-
-fn quorum_system(m: proto::QuorumSystem) -> Taken<QuorumSystem> {
-    let ids = |voters: Vec<u64>| voters.into_iter().map(ReplicaId).collect();
-    Ok(match m.system.ok_or(WireError::Missing("quorum system"))? {
-        System::Threshold(m) => QuorumSystem::Threshold {
-            voters: ids(m.voters),
-            // More than can be counted are more than there are.
-            need: usize::try_from(m.need).unwrap_or(usize::MAX),
-        },
-        System::Explicit(m) => {
-            QuorumSystem::Explicit(m.sets.into_iter().map(|set| ids(set.voters)).collect())
-        }
-        System::All(m) => {
-            let parts = m.parts.into_iter().map(quorum_system);
-            QuorumSystem::All(parts.collect::<Taken<Vec<_>>>()?)
-        }
-    })
 }

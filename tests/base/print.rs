@@ -76,7 +76,7 @@ fn memberships() {
     assert_eq!(flexible.to_string(), "(n1 n2 n3 n4; read 3, write 2)");
     let joint = QuorumSystem::All(vec![flexible.write.clone(), one(&[&[1, 2], &[3]])]);
     assert_eq!(joint.to_string(), "all (2 of (n1 n2 n3 n4); any (n1 n2|n3))");
-    let mixed = Membership { read: one(&[&[1]]), write: joint };
+    let mixed = Membership::of(one(&[&[1]]), joint);
     assert_eq!(
         mixed.to_string(),
         "(read any (n1), write all (2 of (n1 n2 n3 n4); any (n1 n2|n3)))"

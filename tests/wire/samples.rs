@@ -15,7 +15,13 @@ use traft::message::{
 pub(crate) fn all() -> Vec<(&'static str, Envelope)> {
     let envelope =
         |(name, message)| (name, Envelope { from: ReplicaId(1), to: ReplicaId(300), message });
-    votes().into_iter().chain(replication()).chain(forwards()).map(envelope).collect()
+    votes()
+        .into_iter()
+        .chain(replication())
+        .chain(forwards())
+        .chain([("quorum-systems", quorum_systems())])
+        .map(envelope)
+        .collect()
 }
 
 fn votes() -> Vec<(&'static str, Message)> {
@@ -116,7 +122,23 @@ fn explicit() -> Membership {
     let ids = |ids: &[u64]| ids.iter().map(|id| ReplicaId(*id)).collect::<Vec<_>>();
     let old = QuorumSystem::Threshold { voters: ids(&[1, 2, 3]), need: 2 };
     let new = QuorumSystem::Explicit(vec![ids(&[3, 4]), ids(&[4, 5])]);
-    Membership { read: QuorumSystem::All(vec![old.clone(), new.clone()]), write: old }
+    Membership::of(QuorumSystem::All(vec![old.clone(), new.clone()]), old)
+}
+
+/// Memberships with every kind of quorum system, and with learners.
+fn quorum_systems() -> Message {
+    let texts = [
+        "(n1 n2 n3 n4; read 3, write 2)",
+        "(n1:3 n2 n300:1000; read 500, write 900) learners (n4 n5)",
+        "2 of (2 of (n1 n2 n3); 1 of (n4:2 n5); all (1 of (n6); any (n7 n8|n9)))",
+        "grid (n1 n2 n3|n4 n5 n6)",
+    ];
+    let record = |(lsn, text): (u64, &str)| {
+        let membership = text.parse().expect("a sample of the notation");
+        Record::bare(Lsn(lsn), LeaderId::new(1, 1), Payload::Membership(membership)).into()
+    };
+    let candidate = LeaderId::new(4, 1);
+    Message::FetchReply(FetchReply { candidate, records: (0..).zip(texts).map(record).collect() })
 }
 
 fn update() -> Footprint {
