@@ -1,9 +1,8 @@
 //! The log against the contract of stores, and deliberately wrong stores against the checker: each
 //! clause has one that breaks it.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use traft::base::{Lsn, Record};
 use traft::check::storage::{IDENTITY, Plan, Report, check, check_log};
 use traft::disk::{Disk, DiskError, SimDisk, SimLock};
@@ -28,7 +27,7 @@ fn one_plan_has_one_report() {
     assert_eq!(check_log(7, 1), check_log(7, 1));
 }
 
-fn begin<D: Disk + Clone>(
+fn begin<D: Disk + Clone + Sync>(
     disk: D,
     identity: Identity,
     options: WalOptions,
@@ -79,7 +78,7 @@ enum Wrong {
 struct Bent {
     disk: SimDisk,
     wrong: Wrong,
-    opening: Rc<Cell<bool>>,
+    opening: Arc<AtomicBool>,
 }
 
 impl Disk for Bent {
@@ -123,7 +122,7 @@ impl Disk for Bent {
     fn sync(&self, name: &str) -> Result<(), DiskError> {
         match self.wrong {
             Wrong::NeverSyncs => Ok(()),
-            Wrong::OpensCarelessly if self.opening.get() => Ok(()),
+            Wrong::OpensCarelessly if self.opening.load(Ordering::Relaxed) => Ok(()),
             Wrong::RetriesSyncs => self.disk.sync(name).or_else(|_| self.disk.sync(name)),
             _ => self.disk.sync(name),
         }
@@ -149,13 +148,13 @@ struct Bad {
 
 impl Bad {
     fn open(disk: SimDisk, identity: Identity, wrong: Wrong) -> Result<(Bad, Recovered), WalError> {
-        let opening = Rc::new(Cell::new(true));
+        let opening = Arc::new(AtomicBool::new(true));
         let disk = Bent { disk, wrong, opening: opening.clone() };
         let identity = if wrong == Wrong::OpensAnybodys { IDENTITY } else { identity };
         let large = WalOptions { segment_bytes: 512 << 10 };
         let options = if wrong == Wrong::NeverShrinks { large } else { OPTIONS };
         let (mut wal, mut found) = begin(disk, identity, options)?;
-        opening.set(false);
+        opening.store(false, Ordering::Relaxed);
         match wrong {
             Wrong::NeverDoubts => found.doubt = None,
             Wrong::TrustsThePromise => {

@@ -134,6 +134,8 @@ pub struct Wal<D: Disk> {
     /// Records that the next segment starts with.
     carried: Vec<open::Held>,
     queue: VecDeque<Group>,
+    /// Memory of the last group: its stream, cleared, and its sectors.
+    spare: (Stream, Vec<u8>),
     durable: u64,
     broken: bool,
     /// How often the mark was written.

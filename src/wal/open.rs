@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// A record and where it is.
 pub(super) type Held = (Arc<Record>, Place);
 
-impl<D: Disk> Wal<D> {
+impl<D: Disk + Sync> Wal<D> {
     /// The log of a new replica, in a directory that has none.
     ///
     /// # Errors
@@ -48,11 +48,11 @@ impl<D: Disk> Wal<D> {
         options: WalOptions,
     ) -> Result<(Wal<D>, Recovered), WalError> {
         let lock = locked(&disk)?;
-        let survey = Survey::read(&disk, identity)?;
+        let mut survey = Survey::read(&disk, identity)?;
         if survey.is_empty() {
             return Err(WalError::Empty);
         }
-        let mut replay = Replay::run(&survey);
+        let mut replay = Replay::run(&mut survey);
         let mut wal = Wal::new(disk, lock, identity, options);
         let (held, strays) = held(&mut replay);
         let doubt = doubt(&replay, strays);
@@ -92,6 +92,7 @@ impl<D: Disk> Wal<D> {
             at: (0, 0),
             carried: Vec::new(),
             queue: VecDeque::new(),
+            spare: Default::default(),
             durable: 0,
             broken: false,
             marks: 0,

@@ -4,7 +4,7 @@ use super::Hard;
 use super::frame::{End, Frame, Next};
 use super::index::{Index, Place};
 use super::recover::{Area, Evidence, Finding, What, decide};
-use super::scan::Piece;
+use super::scan::{Piece, Run};
 use super::store::Flaw;
 use super::survey::{Segment, Survey, flaw};
 use crate::base::Record;
@@ -35,9 +35,9 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Reads all segments, in order.
-    pub(super) fn run(survey: &Survey) -> Replay {
+    pub(super) fn run(survey: &mut Survey) -> Replay {
         let mut replay = Replay { oldest: survey.oldest, ..Replay::default() };
-        for (number, segment) in &survey.segments {
+        for (number, segment) in &mut survey.segments {
             replay.segment(*number, segment);
         }
         for whole in &survey.flaws {
@@ -94,15 +94,18 @@ impl Replay {
         self.note(flaw(finding, segment, at), self.ends);
     }
 
-    fn segment(&mut self, number: u64, segment: &Segment) {
+    fn segment(&mut self, number: u64, segment: &mut Segment) {
         self.inherited = segment.head.map_or(self.inherited, |head| head.doubt);
         self.opened = false;
         let (proven, limit) = (segment.proven(), segment.limit.unwrap_or(u32::MAX));
+        let (all, end) = (segment.runs().collect::<Vec<Run>>(), segment.scan.end());
+        let pieces = std::mem::take(&mut segment.scan.pieces);
         // With damage in what is not known synced, what lies behind it may have been as well.
-        let spoiled = segment.runs().any(|run| run.start >= proven && run.what != What::Unwritten);
-        let mut runs = segment.runs().peekable();
+        let spoiled = all.iter().any(|run| run.start >= proven && run.what != What::Unwritten);
+        let mut runs = all.iter().peekable();
         let mut cut = false;
-        for piece in segment.scan.pieces.iter().filter(|piece| piece.start < limit) {
+        let left = pieces.iter().find(|piece| piece.end > limit).map(|p| (p.start, p.end));
+        for piece in pieces.into_iter().filter(|piece| piece.start < limit) {
             while let Some(run) = runs.next_if(|run| run.start < piece.start) {
                 let synced = run.start < proven || spoiled;
                 self.hole(synced);
@@ -111,19 +114,20 @@ impl Replay {
             }
             // Behind a hole in what was not synced, nothing was.
             if !cut {
-                self.piece(number, segment, piece, piece.start < proven || spoiled);
+                let explained = all.iter().any(|run| run.start == piece.end);
+                let synced = piece.start < proven || spoiled;
+                self.piece(number, segment, piece, synced, explained);
             }
         }
         for run in runs {
             self.hole(run.start < proven || spoiled);
             self.found(run.what, segment.evidence(run.start), number, (run.start, run.end));
         }
-        if let Some(piece) = segment.scan.pieces.iter().find(|piece| piece.end > limit) {
-            let at = (piece.start.max(limit), piece.end);
-            self.found(What::Unwritten, Evidence::Superseded, number, at);
+        if let Some((start, end)) = left {
+            self.found(What::Unwritten, Evidence::Superseded, number, (start.max(limit), end));
         }
         if let Some((_, place)) = self.step.first() {
-            let at = (place.sector, segment.scan.end().max(place.sector + 1));
+            let at = (place.sector, end.max(place.sector + 1));
             self.step.clear();
             self.found(What::Unwritten, segment.evidence(at.0), number, at);
         }
@@ -137,9 +141,16 @@ impl Replay {
         }
     }
 
-    fn piece(&mut self, number: u64, segment: &Segment, piece: &Piece, synced: bool) {
-        let mut frames = piece.frames();
-        for (start, len, frame) in frames.by_ref() {
+    /// Reads valid sectors. `explained`: it is known what ends them.
+    fn piece(
+        &mut self,
+        number: u64,
+        segment: &Segment,
+        piece: Piece,
+        synced: bool,
+        explained: bool,
+    ) {
+        for (start, len, frame) in piece.frames {
             let place = Place::new(number, piece.start, start, len);
             match frame {
                 Frame::Head(head) if head.number == number => {}
@@ -156,10 +167,9 @@ impl Replay {
             }
         }
         let at = (piece.start, piece.end);
-        let cut = frames.last == Some(Next::Cut);
+        let cut = piece.last == Next::Cut;
         let unfinished = cut || !self.step.is_empty();
-        let explained = segment.runs().any(|run| run.start == piece.end);
-        if frames.last == Some(Next::Garbled)
+        if piece.last == Next::Garbled
             || unfinished && synced && !explained && at.1 <= segment.proven()
         {
             self.hole(synced);
@@ -197,8 +207,11 @@ impl Replay {
             Frame::Promise(voted) => self.hard.voted = self.hard.voted.max(voted),
             Frame::Lineage(lineage) => {
                 self.hard.voted = self.hard.voted.max(lineage.leader());
-                self.index.adopt(&lineage);
-                self.hard.lineage = lineage;
+                // Each segment repeats the newest one.
+                if lineage != self.hard.lineage {
+                    self.index.adopt(&lineage);
+                    self.hard.lineage = lineage;
+                }
             }
             Frame::Membership(lsn, membership) => self.hard.membership = Some((lsn, membership)),
             Frame::Record(record) => {

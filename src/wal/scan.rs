@@ -18,10 +18,10 @@ pub(super) struct Piece {
     /// The first sector of the piece, and one past the last.
     pub(super) start: u32,
     pub(super) end: u32,
-    /// Where the first frame starts in the stream, if one does.
-    pub(super) first: Option<usize>,
-    /// The payloads.
-    pub(super) stream: Bytes,
+    /// The frames that are whole, with where they start in the stream and how long they are.
+    pub(super) frames: Vec<(usize, usize, Frame)>,
+    /// Why there are no more.
+    pub(super) last: Next,
 }
 
 /// Sectors that are not valid, one after the other and all for the same reason.
@@ -122,7 +122,19 @@ impl Scan {
         let Open { group, start, first, stream } = std::mem::take(open);
         if !stream.is_empty() {
             let end = start + (stream.len() / PAYLOAD) as u32;
-            self.pieces.push(Piece { group, start, end, first, stream: stream.freeze() });
+            let stream = stream.freeze();
+            let mut at = first.unwrap_or(stream.len());
+            let mut frames = Vec::new();
+            let last = loop {
+                match frame::next(&stream.slice(at..)) {
+                    Next::Frame(frame, len) => {
+                        frames.push((at, len, frame));
+                        at += len;
+                    }
+                    last => break last,
+                }
+            };
+            self.pieces.push(Piece { group, start, end, frames, last });
         }
     }
 
@@ -148,41 +160,9 @@ impl Scan {
         let Some(piece) = self.pieces.first().filter(|piece| piece.start == 0) else {
             return (None, false);
         };
-        let mut frames = piece.frames();
-        let Some((_, _, Frame::Head(head))) = frames.next() else { return (None, false) };
-        (Some(head), frames.any(|(_, _, frame)| matches!(frame, Frame::End(_))))
-    }
-}
-
-impl Piece {
-    /// The frames that are whole, with where they start in the stream and how long they are.
-    pub(super) fn frames(&self) -> Frames<'_> {
-        Frames { piece: self, at: self.first.unwrap_or(self.stream.len()), last: None }
-    }
-}
-
-/// The frames of a piece; [`Frames::last`] says why there are no more.
-pub(super) struct Frames<'a> {
-    piece: &'a Piece,
-    at: usize,
-    pub(super) last: Option<Next>,
-}
-
-impl Iterator for Frames<'_> {
-    type Item = (usize, usize, Frame);
-
-    fn next(&mut self) -> Option<(usize, usize, Frame)> {
-        match frame::next(&self.piece.stream.slice(self.at..)) {
-            Next::Frame(frame, len) => {
-                let start = self.at;
-                self.at += len;
-                Some((start, len, frame))
-            }
-            end => {
-                self.last = Some(end);
-                None
-            }
-        }
+        let Some((_, _, Frame::Head(head))) = piece.frames.first() else { return (None, false) };
+        let whole = piece.frames.iter().any(|(_, _, frame)| matches!(frame, Frame::End(_)));
+        (Some(*head), whole)
     }
 }
 

@@ -59,15 +59,17 @@ impl Stream {
         }
     }
 
-    /// The sectors, the first of which is number `start` of its file.
-    pub(super) fn seal(&self, tag: u32, start: u32) -> Vec<u8> {
-        let mut sealed = vec![0; self.sectors() as usize * SECTOR];
+    /// The sectors, the first of which is number `start` of its file, in `sealed`, whose memory is
+    /// used again.
+    pub(super) fn seal(&self, tag: u32, start: u32, mut sealed: Vec<u8>) -> Vec<u8> {
+        sealed.resize(self.sectors() as usize * SECTOR, 0);
         for (nth, (sector, payload)) in
             sealed.chunks_exact_mut(SECTOR).zip(self.bytes.chunks(PAYLOAD)).enumerate()
         {
             let back = nth as u32;
             let first = self.firsts.get(nth).copied().unwrap_or(NO_FRAME);
             sector[HEADER..HEADER + payload.len()].copy_from_slice(payload);
+            sector[HEADER + payload.len()..].fill(0);
             sector[4..8].copy_from_slice(&tag.to_le_bytes());
             sector[8..12].copy_from_slice(&(start + back).to_le_bytes());
             sector[12..16].copy_from_slice(&back.to_le_bytes());
@@ -76,6 +78,12 @@ impl Stream {
             reseal(sector);
         }
         sealed
+    }
+
+    /// Forgets everything but its memory.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.firsts.clear();
     }
 }
 
@@ -139,7 +147,7 @@ mod tests {
             stream.frame_starts();
             stream.bytes.extend((0..length).map(|n| n as u8 | 1));
         }
-        stream.seal(tag(HERE, 3), 5)
+        stream.seal(tag(HERE, 3), 5, vec![9; 4_000])
     }
 
     fn sector(sealed: &[u8], nth: usize) -> [u8; SECTOR] {

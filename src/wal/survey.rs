@@ -4,9 +4,14 @@ use super::frame::{Frame, Head, Mark};
 use super::recover::{Area, Evidence, Finding, What, decide};
 use super::scan::{Run, Scan};
 use super::store::Flaw;
-use super::{Identity, MARK, MARK_SEGMENT, WalError, sector, segment_number};
+use super::{Identity, MARK, MARK_SEGMENT, WalError, sector, segment_name, segment_number};
 use crate::disk::Disk;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// At most so many threads read segments, each of them at least so many.
+const SCANNERS_MAX: usize = 4;
+const SEGMENTS_EACH: usize = 4;
 
 /// What lies in the directory.
 #[derive(Debug, Default)]
@@ -78,17 +83,43 @@ pub(super) fn flaw(finding: Finding, segment: u64, at: (u32, u32)) -> Flaw {
     Flaw { row: decide(finding).0, finding, segment, sector: at.0, sectors: at.1 - at.0 }
 }
 
+/// Reads the segments, several at a time: most of a start is reading, checking and decoding.
+fn scan_all<D: Disk + Sync>(
+    disk: &D,
+    identity: Identity,
+    numbers: &[u64],
+) -> Result<BTreeMap<u64, Scan>, WalError> {
+    let next = AtomicUsize::new(0);
+    let scan_some = || {
+        let mut scans = Vec::new();
+        while let Some(number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let tag = sector::tag(identity, *number);
+            scans.push((*number, Scan::read(disk, &segment_name(*number), tag)));
+        }
+        scans
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.min(SCANNERS_MAX).min(numbers.len() / SEGMENTS_EACH);
+    let scans = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(scan_some)).collect();
+        let mut scans = scan_some();
+        for other in others {
+            // One that panicked leaves its segments out, which nobody may take for missing.
+            scans.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        scans
+    });
+    scans.into_iter().map(|(number, scan)| Ok((number, scan?))).collect()
+}
+
 impl Survey {
     /// Reads everything.
-    pub(super) fn read<D: Disk>(disk: &D, identity: Identity) -> Result<Survey, WalError> {
+    pub(super) fn read<D: Disk + Sync>(disk: &D, identity: Identity) -> Result<Survey, WalError> {
         let mut survey = Survey::default();
-        let mut scans = BTreeMap::new();
-        for name in disk.list()? {
-            if let Some(number) = segment_number(&name) {
-                scans.insert(number, Scan::read(disk, &name, sector::tag(identity, number))?);
-            }
-            survey.mark_exists |= name == MARK;
-        }
+        let names = disk.list()?;
+        survey.mark_exists = names.iter().any(|name| name == MARK);
+        let numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
+        let scans = scan_all(disk, identity, &numbers)?;
         if survey.mark_exists {
             survey.read_mark(disk, identity)?;
         }
@@ -108,9 +139,9 @@ impl Survey {
         let scan = Scan::read(disk, MARK, sector::tag(identity, MARK_SEGMENT))?;
         for piece in &scan.pieces {
             // Each slot is a group of its own.
-            for (_, _, frame) in piece.frames() {
+            for (_, _, frame) in &piece.frames {
                 if let Frame::Mark(mark) = frame {
-                    self.mark = self.mark.max(Some(mark));
+                    self.mark = self.mark.max(Some(*mark));
                 }
             }
         }

@@ -7,6 +7,9 @@ use super::{Group, MARK, MARK_SEGMENT, Wal, WalError, segment_name};
 use crate::disk::{Disk, DiskError, SECTOR};
 use crate::replica::Write;
 
+/// So much memory of a group is kept for the next one, in bytes.
+const SPARE_BYTES_MAX: usize = 8 << 20;
+
 impl<D: Disk> Wal<D> {
     /// Takes a step: what it says is known here at once, and durable after a sync.
     pub(super) fn take(&mut self, write: &Write) -> Result<(), WalError> {
@@ -68,7 +71,9 @@ impl<D: Disk> Wal<D> {
             if u64::from(start) * SECTOR as u64 >= self.options.segment_bytes {
                 self.open_segment(segment + 1, Some((segment, start)));
             } else {
-                self.queue.push_back(Group::new(segment, start, self.sequence));
+                let stream = std::mem::take(&mut self.spare.0);
+                let group = Group::new(segment, start, self.sequence);
+                self.queue.push_back(Group { stream, ..group });
             }
         }
         let last = self.queue.len() - 1;
@@ -129,7 +134,8 @@ impl<D: Disk> Wal<D> {
         let name = segment_name(group.segment);
         let tag = sector::tag(self.identity, group.segment);
         let (stream, start) = (&group.stream, group.start);
-        let sealed = group.sealed.get_or_insert_with(|| stream.seal(tag, start));
+        let memory = std::mem::take(&mut self.spare.1);
+        let sealed = group.sealed.get_or_insert_with(|| stream.seal(tag, start, memory));
         if group.opens.is_some() {
             match self.disk.create(&name) {
                 // By an earlier attempt: numbers are not used twice.
@@ -174,6 +180,11 @@ impl<D: Disk> Wal<D> {
             }
             self.disk.sync_dir().map_err(|error| self.broke(error))?;
         }
+        let Group { mut stream, sealed, .. } = group;
+        if stream.bytes.capacity() <= SPARE_BYTES_MAX {
+            stream.clear();
+            self.spare = (stream, sealed.unwrap_or_default());
+        }
         Ok(())
     }
 
@@ -192,7 +203,7 @@ impl<D: Disk> Wal<D> {
         let (segment, sectors) = self.at;
         let mut stream = Stream::default();
         Frame::Mark(Mark { segment, sectors, sequence }).put(&mut stream);
-        stream.seal(sector::tag(self.identity, MARK_SEGMENT), slot)
+        stream.seal(sector::tag(self.identity, MARK_SEGMENT), slot, Vec::new())
     }
 
     /// Makes both marks good.
