@@ -26,8 +26,8 @@ use crate::base::Malformed;
 use crate::message::Envelope;
 use bytes::{Bytes, BytesMut};
 pub use parts::{
-    decode_lineage, decode_membership, decode_record, encode_lineage, encode_membership,
-    encode_record,
+    decode_lineage, decode_membership, decode_positions, decode_record, encode_lineage,
+    encode_membership, encode_positions, encode_record,
 };
 use put::Put;
 

@@ -5,7 +5,7 @@ use super::membership;
 use super::put::Put;
 use super::take::{self, Budget};
 use super::{SET_WORDS_MAX, WireError};
-use crate::base::{Lineage, Membership, Record};
+use crate::base::{Lineage, Membership, Record, TailBitmap};
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 
@@ -49,4 +49,18 @@ pub fn encode_membership(membership: &Membership, to: &mut BytesMut) {
 /// See [`WireError`]: what is let through is well-formed.
 pub fn decode_membership(coded: Bytes) -> Result<Membership, WireError> {
     membership::take(Some(proto::Membership::decode(coded)?))
+}
+
+/// Appends a `PositionSet` of the schema.
+pub fn encode_positions(set: &TailBitmap, to: &mut BytesMut) {
+    set.put(to);
+}
+
+/// The set of positions in `coded`.
+///
+/// # Errors
+///
+/// See [`WireError`]: what is let through takes at most [`SET_WORDS_MAX`] words.
+pub fn decode_positions(coded: Bytes) -> Result<TailBitmap, WireError> {
+    take::positions(Some(proto::PositionSet::decode(coded)?), &mut Budget(SET_WORDS_MAX))
 }

@@ -180,7 +180,7 @@ pub(super) fn lineage(m: Option<proto::Lineage>) -> Taken<Lineage> {
     Lineage::from_parts(leader(m.leader)?, runs, lsn(m.end)?).ok_or(WireError::Lineage)
 }
 
-fn positions(m: Option<proto::PositionSet>, budget: &mut Budget) -> Taken<TailBitmap> {
+pub(super) fn positions(m: Option<proto::PositionSet>, budget: &mut Budget) -> Taken<TailBitmap> {
     let m = m.ok_or(WireError::Missing("position set"))?;
     let offset = lsn(m.offset)?;
     Ok(TailBitmap::from_parts(offset, runs::take(&m.runs, offset, &mut budget.0)?))
