@@ -16,6 +16,7 @@ pub mod message;
 pub mod quorum;
 pub mod replica;
 pub mod sim;
+pub mod snapshot;
 pub mod wal;
 pub mod wire;
 
