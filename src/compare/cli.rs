@@ -1,5 +1,6 @@
 //! The command line: what may be asked, and one sentence for what may not.
 
+use super::inspect;
 use super::matrix::{Matrix, MatrixError};
 use super::place::Place;
 use super::scenario::{Plan, Scenario};
@@ -26,6 +27,9 @@ pub(super) enum Task {
     /// Check an implementation against its contract
     #[command(subcommand, disable_help_subcommand = true)]
     Check(CheckTask),
+    /// Show what a file of a replica holds
+    #[command(subcommand, disable_help_subcommand = true)]
+    Inspect(InspectTask),
 }
 
 #[derive(Subcommand, Debug)]
@@ -33,6 +37,13 @@ pub(super) enum CheckTask {
     /// Open every image that a crash can leave of the log on disk, and disks that went bad
     #[command(after_help = storage::GUIDE)]
     Storage(storage::StorageArgs),
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum InspectTask {
+    /// Show a snapshot, and look at every byte of it
+    #[command(after_help = inspect::GUIDE)]
+    Snapshot(inspect::SnapshotArgs),
 }
 
 #[derive(Args, Debug, Default)]
@@ -277,7 +288,7 @@ mod tests {
         let cli = Cli::try_parse_from(["traft", "compare"].iter().chain(args)).expect("parses");
         match cli.command {
             Task::Compare(args) => args.plan(),
-            Task::Check(task) => panic!("{task:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

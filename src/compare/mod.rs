@@ -10,6 +10,7 @@
 
 mod cell;
 mod cli;
+mod inspect;
 mod matrix;
 mod place;
 mod report;
@@ -24,7 +25,7 @@ mod zipf;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use cli::{CheckTask, Cli, CompareArgs, Task};
+use cli::{CheckTask, Cli, CompareArgs, InspectTask, Task};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -43,6 +44,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Cli { command: Task::Check(CheckTask::Storage(args)) }) => {
             let (text, complaints) = storage::run(&args);
             finish(&text, &complaints)
+        }
+        Ok(Cli { command: Task::Inspect(InspectTask::Snapshot(args)) }) => {
+            match inspect::snapshot(&args) {
+                Ok((text, complaints)) => finish(&text, &complaints),
+                Err(sentence) => bad_input(&sentence),
+            }
         }
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
