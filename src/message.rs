@@ -156,6 +156,14 @@ pub struct ForwardReply {
     pub outcome: ForwardOutcome,
 }
 
+/// To anybody: send me a snapshot that has done everything below. A new leader asks a voter that
+/// has purged what it has not done (algorithm.md, Rebuilding 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotRequest {
+    /// A state that has not done everything below is of no use.
+    pub below: Lsn,
+}
+
 /// What became of a forwarded proposal, as far as the leader can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardOutcome {
@@ -181,6 +189,7 @@ pub enum Message {
     Refuse(Refuse),
     Forward(Forward),
     ForwardReply(ForwardReply),
+    SnapshotRequest(SnapshotRequest),
 }
 
 /// A message with its ends.

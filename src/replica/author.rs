@@ -78,6 +78,16 @@ impl Proposals {
         gone.map(|(_, (_, proposal))| proposal).collect()
     }
 
+    /// Takes those whose record lies below.
+    pub(crate) fn take_below(&mut self, below: Lsn) -> Vec<u64> {
+        let own = below.0.saturating_sub(self.base).min(self.own.len() as u64);
+        self.base += own;
+        let own = self.own.drain(..own as usize).flatten();
+        let later = self.placed.split_off(&below);
+        let placed = std::mem::replace(&mut self.placed, later);
+        own.chain(placed.into_values().map(|(_, proposal)| proposal)).collect()
+    }
+
     /// Takes those that were passed on at or before `tick` and never heard of again.
     fn take_forwarded(&mut self, tick: u64) -> Vec<u64> {
         self.forwarded.extract_if(.., |_, at| *at <= tick).map(|(proposal, _)| proposal).collect()

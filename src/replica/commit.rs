@@ -81,6 +81,15 @@ impl Leadership {
         self.settle(lsn, log);
     }
 
+    /// Purged at a voter: settled, though it may not have been committed by itself.
+    pub(crate) fn settle_below(&mut self, below: Lsn, log: &Log) {
+        let open: Vec<Lsn> = self.settled.holes(below).collect();
+        let mut committed = SmallVec::new();
+        open.into_iter().for_each(|lsn| self.note_settled(lsn, log, &mut committed));
+        committed.into_iter().for_each(|lsn| self.settle(lsn, log));
+        self.held.insert_below(self.settled.offset());
+    }
+
     /// Seen to commit: the record and what it overrides are settled, and with them whatever only
     /// waited for that.
     fn settle(&mut self, lsn: Lsn, log: &Log) {

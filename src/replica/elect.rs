@@ -41,6 +41,11 @@ impl Candidacy {
         self.grants.keys().copied().collect()
     }
 
+    /// What each voter has purged.
+    pub(crate) fn purged(&self) -> impl Iterator<Item = (&ReplicaId, Lsn)> {
+        self.grants.iter().map(|(voter, grant)| (voter, grant.purged))
+    }
+
     /// The record of `author` at `lsn`, if a voter has sent it.
     pub(crate) fn gathered(&self, lsn: Lsn, author: LeaderId) -> Option<&Arc<Record>> {
         self.gathered.get(&(lsn, author))

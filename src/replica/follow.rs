@@ -138,7 +138,7 @@ impl Replica {
         }
     }
 
-    fn settle_record(&mut self, lsn: Lsn) {
+    pub(super) fn settle_record(&mut self, lsn: Lsn) {
         if let Some(brief) = self.log.brief(lsn) {
             self.on_settled(lsn, brief);
         }
@@ -166,7 +166,7 @@ impl Replica {
     }
 
     /// A membership is known committed: durable before anybody is told so (Membership 1).
-    fn commit_membership(&mut self, lsn: Lsn, membership: crate::base::Membership) {
+    pub(super) fn commit_membership(&mut self, lsn: Lsn, membership: crate::base::Membership) {
         if self.memberships.commit(lsn, membership) {
             self.writes.edit().membership = self.memberships.committed();
             self.refresh_memberships();

@@ -1,15 +1,15 @@
 //! What goes into a replica and what comes out.
 //!
 //! ```text
-//!              Tick  Receive  Propose  Read  Persisted  Applied  Loaded  Campaign
-//!                 \_____\________\_______\_______|________/________/_______/
+//!          Tick  Receive  Propose  Read  Persisted  Applied  Loaded  Purge  Install  Campaign
+//!             \_____\________\_______\_______\_________|________/______/_______/_________/
 //!                                         Replica (pure)
-//!                  _____/________/_______/_______|________\________\_______\
-//!              Send  Persist  Apply  Settled  Rejected  Unknown  ReadReady  Load  Role
+//!              _____/________/_______/_______/_________|________\______\_______\_________\
+//!          Send  Persist  Apply  Settled  Rejected  Unknown  ReadReady  Load  Restore  Role
 //! ```
 
 use crate::base::{
-    Command, Footprint, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, Tail,
+    Command, Footprint, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, Tail, TailBitmap,
 };
 use crate::message::Envelope;
 use std::sync::Arc;
@@ -50,6 +50,14 @@ pub enum Input {
     Applied(Lsn),
     /// The records asked for by [`Output::Load`], or those that could be read.
     Loaded(Vec<Arc<Record>>),
+    /// The durable snapshot of this replica has done everything below this position: the records
+    /// there may be dropped (algorithm.md, Purging). More than is done here without a gap is not
+    /// believed.
+    Purge(Lsn),
+    /// A snapshot of another replica is on this disk, whole and durable, beside the own one. If it
+    /// has something to give, a [`Write`] with it and [`Output::Restore`] follow, once nothing is
+    /// out for execution.
+    Install(Box<SnapshotMeta>),
     /// Campaign now, without waiting for the election timeout.
     Campaign,
 }
@@ -104,6 +112,23 @@ pub enum Output {
     },
     /// Read these records from disk; they have left memory. Answer with [`Input::Loaded`].
     Load(Tail),
+    /// Send a snapshot to this replica: what it lacks is purged here. Asked again from time to time
+    /// while that is so; a transfer that is on its way need not be begun again.
+    SendSnapshot {
+        /// To whom.
+        to: ReplicaId,
+        /// It is of no use unless it has done everything below.
+        below: Lsn,
+    },
+    /// Take a snapshot and say [`Input::Purge`]: the leader cannot know that this replica has done
+    /// everything below, because it has dropped the records that would tell.
+    TakeSnapshot {
+        /// Done here without a gap.
+        below: Lsn,
+    },
+    /// The state is that of this snapshot from now on, and what was executed here is gone with the
+    /// old one. Nothing is out for execution.
+    Restore(Box<SnapshotMeta>),
     /// The role or the leader changed: for traces and for routing clients.
     Role {
         /// What this replica is now.
@@ -127,6 +152,20 @@ pub struct Write {
     pub records: Vec<Arc<Record>>,
     /// The newest membership known committed, if it changed.
     pub membership: Option<(Lsn, Membership)>,
+    /// This snapshot takes the place of the own one in the same durable step, unless the own one
+    /// has meanwhile done more; whatever the log holds below its done prefix may go.
+    pub snapshot: Option<Box<SnapshotMeta>>,
+}
+
+/// What is told of a snapshot: a state together with its done set (algorithm.md, Purging).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotMeta {
+    /// What the state has done: applied, or marked by what overrides it.
+    pub done: TailBitmap,
+    /// The greatest committer behind the state: whoever has it refuses every leader below.
+    pub committer: LeaderId,
+    /// The newest membership known committed, unless it is the one the cluster started with.
+    pub membership: Option<(Lsn, Membership)>,
 }
 
 /// What a replica starts from: what its earlier life made durable. The default is a new replica.
@@ -140,6 +179,9 @@ pub struct Durable {
     pub records: Vec<Arc<Record>>,
     /// The newest membership known committed, unless it is the one the cluster started with.
     pub membership: Option<(Lsn, Membership)>,
+    /// The durable snapshot that the driver has brought its state to, if there is one. Everything
+    /// below its done prefix counts as purged.
+    pub snapshot: Option<Box<SnapshotMeta>>,
 }
 
 /// Why a proposal was not placed.

@@ -4,6 +4,7 @@ use super::index::Index;
 use super::peer::{Peer, Source};
 use super::read::Reads;
 use super::rebuild::{self, Survey};
+use super::snapshot::{Lacking, most_purged};
 use super::{Replica, Role};
 use crate::base::{LeaderId, Lsn, Record, ReplicaId, Tail, TailBitmap, mask, ones};
 use crate::message::{Message, Refuse, Replicate, ReplicateReply};
@@ -60,6 +61,8 @@ pub(crate) struct Leadership {
     pub(crate) load_at: Option<u64>,
     /// Reads that wait.
     pub(crate) reads: Reads,
+    /// What it has not done and some voter has purged.
+    pub(crate) lacking: Option<Lacking>,
     /// Something may have to be sent.
     pub(crate) stirred: bool,
     /// Since when a quorum was heard, in ticks.
@@ -71,6 +74,8 @@ impl Replica {
     pub(super) fn lead(&mut self, survey: Survey) {
         let Role::Candidate(candidacy) = &self.role else { return };
         let id = candidacy.id;
+        let most = most_purged(candidacy.purged());
+        let lacking = most.map(|(voter, below)| Lacking::new(below, voter));
         let granted = candidacy.granted();
         let rebuilt = rebuild::rebuild(id, &survey, self.log.first(), |lsn| {
             let author = survey.lineage.author(lsn);
@@ -119,6 +124,7 @@ impl Replica {
             loaded: BTreeMap::new(),
             load_at: None,
             reads: Reads::default(),
+            lacking,
             stirred: true,
             quorum_at: self.now,
         };
@@ -284,7 +290,7 @@ impl Replica {
         lead.stirred = true;
     }
 
-    fn step_down(&mut self) {
+    pub(super) fn step_down(&mut self) {
         self.reset_election_timer();
         self.change_role(Role::Follower { leader: LeaderId::NOBODY });
     }
@@ -310,6 +316,7 @@ impl Replica {
             self.send_records(&mut wanted);
         }
         self.load(wanted);
+        self.ask_for_state();
     }
 
     /// At most one message to each follower. Whether there is more to send at once, because a
@@ -318,14 +325,19 @@ impl Replica {
         let Role::Leader(lead) = &mut self.role else { return false };
         let committed = self.memberships.committed();
         let round = lead.reads.round();
+        let (loaded, empties) = (&lead.loaded, &lead.empties);
         let source =
-            Source { log: &self.log, loaded: &lead.loaded, empties: &lead.empties, end: lead.next };
+            Source { log: &self.log, loaded, empties, end: lead.next, purged: self.purged };
         let mut more = false;
         for peer in &mut lead.peers {
             let short = peer.is_kept_short();
             let records = peer.pick(&source, self.now, &self.options);
             more |= short && !peer.is_kept_short() && peer.next < source.end;
             wanted.union_with(&peer.take_wanted());
+            if peer.wants_snapshot(self.purged, self.now, self.options.election_ticks) {
+                let (to, below) = (peer.id, self.purged);
+                self.outputs.push(super::Output::SendSnapshot { to, below });
+            }
             let quiet = self.now - peer.sent_at;
             let idle = quiet >= self.options.heartbeat_ticks;
             let greeting = !peer.known && (peer.sent_at == 0 || quiet > self.options.resend_ticks);

@@ -62,6 +62,20 @@ impl Brief {
 }
 
 impl Log {
+    /// An empty log; everything below `first` is purged.
+    pub(crate) fn starting_at(first: Lsn) -> Log {
+        Log { first: first.0, ..Log::default() }
+    }
+
+    /// Everything below is purged.
+    pub(crate) fn drop_below(&mut self, below: Lsn) {
+        while self.first < below.0 && !self.slots.is_empty() {
+            self.pop_first();
+        }
+        self.first = self.first.max(below.0);
+        self.special.remove_below(Lsn(self.first));
+    }
+
     /// The first position that memory still covers.
     pub(crate) fn first(&self) -> Lsn {
         Lsn(self.first)

@@ -12,6 +12,7 @@
 //! | Words: committed, settled | `commit.rs` |
 //! | Applying | `schedule.rs` |
 //! | Reading | `read.rs` |
+//! | Purging | `snapshot.rs` |
 //! | Membership | `member.rs`, and the barrier in `commit.rs` |
 //!
 //! | message \ role | follower | pre-candidate | candidate | leader |
@@ -26,6 +27,7 @@
 //! | `Replicate`, id below | refuse | refuse | refuse | refuse |
 //! | `ReplicateReply`, `Refuse` | | | | commit; step down |
 //! | `Forward` | reject | reject | reject | place |
+//! | `SnapshotRequest` | send | send | send | send |
 
 mod author;
 mod commit;
@@ -41,10 +43,11 @@ mod peer;
 mod read;
 mod rebuild;
 mod schedule;
+mod snapshot;
 mod writes;
 
 pub use index::{Index, Placement};
-pub use io::{Durable, Input, Output, ReadError, Rejection, RoleName, Write};
+pub use io::{Durable, Input, Output, ReadError, Rejection, RoleName, SnapshotMeta, Write};
 pub use options::Options;
 
 use crate::base::{LeaderId, Lineage, Lsn, Record, ReplicaId, TailBitmap};
@@ -63,10 +66,14 @@ pub struct Replica {
     log: log::Log,
     accepted: TailBitmap,
     purged: Lsn,
+    /// The greatest committer behind what is done here.
+    behind: LeaderId,
     memberships: member::InForce,
     // Volatile.
     settled: TailBitmap,
     schedule: schedule::Schedule,
+    /// A snapshot that takes the state's place as soon as nothing is out for execution.
+    installing: Option<Box<SnapshotMeta>>,
     proposals: author::Proposals,
     role: Role,
     writes: writes::Writes,
@@ -100,17 +107,25 @@ impl Replica {
     /// new one. It starts as a follower and never resumes a leader id: it could author a second
     /// record at a position that it had sent but not kept (Electing 1).
     pub fn new(options: Options, durable: Durable) -> Replica {
-        let memberships = member::InForce::new(options.initial.clone(), durable.membership);
+        let snapshot = durable.snapshot.map(|snapshot| *snapshot).unwrap_or_default();
+        let membership = [durable.membership, snapshot.membership]
+            .into_iter()
+            .flatten()
+            .max_by_key(|(lsn, _)| *lsn);
+        let memberships = member::InForce::new(options.initial.clone(), membership);
+        let purged = snapshot.done.offset();
         let leader = LeaderId::NOBODY;
         let mut replica = Replica {
-            voted: durable.voted,
+            voted: durable.voted.max(snapshot.committer),
             lineage: durable.lineage,
-            log: log::Log::default(),
-            accepted: TailBitmap::new(),
-            purged: Lsn::ZERO,
+            log: log::Log::starting_at(purged),
+            accepted: TailBitmap::below(purged),
+            purged,
+            behind: snapshot.committer,
             memberships,
-            settled: TailBitmap::new(),
-            schedule: schedule::Schedule::default(),
+            settled: TailBitmap::below(purged),
+            schedule: schedule::Schedule::of(snapshot.done),
+            installing: None,
             proposals: author::Proposals::default(),
             role: Role::Follower { leader },
             writes: writes::Writes::default(),
@@ -128,7 +143,7 @@ impl Replica {
         };
         replica.reset_election_timer();
         let mut floor = Lsn::ZERO;
-        for record in durable.records {
+        for record in durable.records.into_iter().filter(|record| record.lsn >= purged) {
             floor = floor.max(record.floor);
             replica.accepted.insert(record.lsn);
             replica.memberships.note(&record);
@@ -152,6 +167,8 @@ impl Replica {
             Input::Persisted(number) => self.on_persisted(number),
             Input::Applied(lsn) => self.schedule.applied(lsn, &self.log),
             Input::Loaded(records) => self.on_loaded(records),
+            Input::Purge(below) => self.on_purge(below),
+            Input::Install(snapshot) => self.on_install(snapshot),
             Input::Campaign => self.pre_campaign(),
         }
     }
@@ -196,6 +213,7 @@ impl Replica {
             Message::Refuse(m) => self.on_refuse(m),
             Message::Forward(m) => self.on_forward(from, m),
             Message::ForwardReply(m) => self.on_forward_reply(m),
+            Message::SnapshotRequest(m) => self.on_snapshot_request(from, m),
         }
     }
 
@@ -222,7 +240,10 @@ impl Replica {
 
     /// Gives out what became ready to run, and lets go of what is not needed any more.
     fn pump(&mut self) {
-        if self.schedule.has_ready() {
+        if self.installing.is_some() && self.schedule.is_idle() {
+            self.restore();
+        }
+        if self.schedule.has_ready() && self.installing.is_none() {
             let waited_for = !self.proposals.is_empty();
             for record in self.schedule.take_ready() {
                 let proposal = match waited_for {
@@ -333,6 +354,20 @@ impl Replica {
     /// The record at a position, if memory holds one.
     pub fn record(&self, lsn: Lsn) -> Option<&Arc<Record>> {
         self.log.get(lsn)
+    }
+
+    /// Below it the records are dropped; their effects are in the durable snapshot.
+    pub fn purged(&self) -> Lsn {
+        self.purged
+    }
+
+    /// What a snapshot of the present state is to say of itself.
+    pub fn snapshot_meta(&self) -> SnapshotMeta {
+        SnapshotMeta {
+            done: self.schedule.done().clone(),
+            committer: self.behind.max(self.lineage.leader()),
+            membership: self.memberships.committed(),
+        }
     }
 
     /// The first position that memory still covers.

@@ -54,6 +54,8 @@ pub(crate) struct Peer {
     sent: VecDeque<(u64, Lsn, Lsn)>,
     /// Wanted from disk for it.
     wanted: Tail,
+    /// When a snapshot was last asked for on its behalf, in ticks.
+    snapshot_at: Option<u64>,
 }
 
 /// What the leader's log is to a peer: records in memory, records read back from disk, and the
@@ -63,6 +65,7 @@ pub(crate) struct Source<'a> {
     pub(crate) loaded: &'a BTreeMap<Lsn, Arc<Record>>,
     pub(crate) empties: &'a Tail,
     pub(crate) end: Lsn,
+    pub(crate) purged: Lsn,
 }
 
 impl Source<'_> {
@@ -99,6 +102,7 @@ impl Peer {
             backlog_bytes: 0,
             sent: VecDeque::new(),
             wanted: Tail::new(),
+            snapshot_at: None,
         }
     }
 
@@ -235,7 +239,9 @@ impl Peer {
     ) {
         let mut found = Vec::new();
         let mut stop = self.next;
-        for lsn in self.accepted.holes_beside(&self.in_flight, self.scan, self.next) {
+        // What is purged comes as a snapshot.
+        let from = self.scan.max(source.purged);
+        for lsn in self.accepted.holes_beside(&self.in_flight, from, self.next) {
             if !self.needs(lsn, source) {
                 continue;
             }
@@ -279,6 +285,20 @@ impl Peer {
         let Some(record) = source.get(lsn) else { return !source.empties.is_empty() };
         let here = |lsn| self.accepted.contains(lsn) || self.covered.contains(lsn);
         record.overrides.iter().any(|victim| source.empties.contains(victim) && !here(victim))
+    }
+
+    /// Whether it lacks something that is purged here, and nobody has asked for a snapshot on its
+    /// behalf for `patience`.
+    pub(crate) fn wants_snapshot(&mut self, purged: Lsn, now: u64, patience: u64) -> bool {
+        let lacks = |lsn| !self.covered.contains(lsn) && !self.in_flight.contains(lsn);
+        let wants = self.known
+            && self.accepted.offset() < purged
+            && self.snapshot_at.is_none_or(|at| now >= at + patience)
+            && self.accepted.holes(purged).any(lacks);
+        if wants {
+            self.snapshot_at = Some(now);
+        }
+        wants
     }
 
     /// Takes what it wants from disk.

@@ -31,9 +31,32 @@ pub(crate) struct Schedule {
     below_floor: BinaryHeap<Reverse<(Lsn, Lsn)>>,
     /// May run now, in the order in which they became ready.
     ready: Vec<Arc<Record>>,
+    /// How many are out for execution.
+    out: usize,
 }
 
 impl Schedule {
+    /// Of a state that has done this.
+    pub(crate) fn of(done: TailBitmap) -> Schedule {
+        Schedule { started: done.clone(), passed: done.clone(), done, ..Schedule::default() }
+    }
+
+    /// Another state takes the place of the present one; whatever is settled and not done there is
+    /// to be offered again.
+    pub(crate) fn restore(&mut self, done: &TailBitmap) {
+        *self = Schedule::of(done.clone());
+    }
+
+    /// Whether nothing is out for execution.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.out == 0
+    }
+
+    /// Whether a settled record that is held here overrides the one at `lsn`.
+    pub(crate) fn is_covered(&self, lsn: Lsn) -> bool {
+        self.covered.contains(lsn)
+    }
+
     /// What has been applied or marked as done.
     pub(crate) fn done(&self) -> &TailBitmap {
         &self.done
@@ -51,6 +74,7 @@ impl Schedule {
 
     /// Takes the records that became ready.
     pub(crate) fn take_ready(&mut self) -> std::vec::Drain<'_, Arc<Record>> {
+        self.out += self.ready.len();
         self.ready.drain(..)
     }
 
@@ -82,6 +106,9 @@ impl Schedule {
     /// The record at `lsn` has been executed.
     pub(crate) fn applied(&mut self, lsn: Lsn, log: &Log) {
         let Some(brief) = log.brief(lsn).filter(|_| self.started.contains(lsn)) else { return };
+        if !self.done.contains(lsn) {
+            self.out = self.out.saturating_sub(1);
+        }
         if brief.overrides {
             self.finish(lsn, brief, log);
         } else {

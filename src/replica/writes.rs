@@ -1,7 +1,7 @@
 //! Holding promises back until what they rest on is durable.
 
 use super::io::{Output, Write};
-use crate::base::Record;
+use crate::base::{Lsn, Record};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -34,6 +34,11 @@ impl Writes {
         self.bytes += size;
         self.unpersisted += size;
         self.edit().records.push(record);
+    }
+
+    /// Records below need not be written: they are purged.
+    pub(crate) fn drop_below(&mut self, below: Lsn) {
+        self.current.records.retain(|record| record.lsn >= below);
     }
 
     /// That many records may follow.

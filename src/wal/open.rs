@@ -73,7 +73,7 @@ impl<D: Disk + Sync> Wal<D> {
         wal.begin(&survey, previous)?;
         let Hard { voted, lineage, membership, purged } = wal.hard.clone();
         let records = held.into_iter().map(|(record, _)| record).collect();
-        let durable = Durable { voted, lineage, records, membership };
+        let durable = Durable { voted, lineage, records, membership, snapshot: None };
         Ok((wal, Recovered { durable, purged, doubt, flaws: replay.flaws }))
     }
 

@@ -13,7 +13,7 @@ pub struct Envelope {
     pub to: u64,
     #[prost(
         oneof = "envelope::Message",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21"
     )]
     pub message: ::core::option::Option<envelope::Message>,
 }
@@ -43,6 +43,8 @@ pub mod envelope {
         Fetch(super::Fetch),
         #[prost(message, tag = "20")]
         FetchReply(super::FetchReply),
+        #[prost(message, tag = "21")]
+        SnapshotRequest(super::SnapshotRequest),
     }
 }
 /// Leader to follower.
@@ -96,6 +98,12 @@ pub struct ForwardReply {
     /// Absent: rejected.
     #[prost(message, optional, tag = "2")]
     pub placed: ::core::option::Option<Placed>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotRequest {
+    /// A snapshot that has not done everything below is of no use.
+    #[prost(uint64, tag = "1")]
+    pub below: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Placed {

@@ -9,7 +9,8 @@ use crate::base::{
 };
 use crate::message::{
     Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
-    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, Vote, VoteReply,
+    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, Vote,
+    VoteReply,
 };
 use bytes::{BufMut, BytesMut};
 use prost::encoding::{encode_varint, encoded_len_varint};
@@ -110,6 +111,7 @@ impl Put for Envelope {
             Message::VoteReply(m) => to.message(18, m),
             Message::Fetch(m) => to.message(19, m),
             Message::FetchReply(m) => to.message(20, m),
+            Message::SnapshotRequest(m) => to.message(21, m),
         }
     }
 }
@@ -155,6 +157,12 @@ impl Put for ForwardReply {
         if let ForwardOutcome::Placed(author, lsn) = self.outcome {
             to.message(2, &Placed(author, lsn));
         }
+    }
+}
+
+impl Put for SnapshotRequest {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.below.0);
     }
 }
 

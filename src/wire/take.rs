@@ -11,7 +11,8 @@ use crate::base::{
 };
 use crate::message::{
     Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
-    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, Vote, VoteReply,
+    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, Vote,
+    VoteReply,
 };
 use bytes::Bytes;
 use prost::Message as _;
@@ -94,6 +95,9 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
                 None => ForwardOutcome::Rejected,
             },
         }),
+        Kind::SnapshotRequest(m) => {
+            Message::SnapshotRequest(SnapshotRequest { below: lsn(m.below)? })
+        }
         Kind::Refuse(m) => {
             Message::Refuse(Refuse { leader: leader(m.leader)?, voted: leader(m.voted)? })
         }

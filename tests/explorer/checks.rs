@@ -8,7 +8,7 @@ use traft::replica::{Input, Replica};
 
 /// The state of the machine: by key, the position that wrote it last, and the value.
 #[derive(Default, Clone, PartialEq, Debug)]
-struct State(BTreeMap<Key, (Lsn, u64)>);
+pub(crate) struct State(BTreeMap<Key, (Lsn, u64)>);
 
 impl State {
     /// Executes a command; the result stands for all that it has read.
@@ -53,6 +53,7 @@ pub(crate) struct Checks {
     reads: BTreeMap<u64, BTreeMap<Key, Lsn>>,
     served: usize,
     elections: usize,
+    restored: usize,
     trace: Vec<String>,
 }
 
@@ -72,6 +73,7 @@ impl Checks {
             reads: BTreeMap::new(),
             served: 0,
             elections: 0,
+            restored: 0,
             trace: Vec::new(),
         }
     }
@@ -82,6 +84,10 @@ impl Checks {
 
     pub(crate) fn elections(&self) -> usize {
         self.elections
+    }
+
+    pub(crate) fn snapshots_restored(&self) -> usize {
+        self.restored
     }
 
     pub(crate) fn reads_served(&self) -> usize {
@@ -173,8 +179,20 @@ impl Checks {
         }
     }
 
-    pub(crate) fn crashed(&mut self, at: usize) {
-        self.seen[at] = Seen::default();
+    /// What survives is the state of the durable snapshot.
+    pub(crate) fn crashed(&mut self, at: usize, state: &State) {
+        self.seen[at] = Seen { state: state.clone(), ..Seen::default() };
+    }
+
+    /// The state is replaced by that of a snapshot; commands that it lacks run again.
+    pub(crate) fn restored(&mut self, at: usize, state: &State) {
+        self.seen[at].state = state.clone();
+        self.seen[at].applied.clear();
+        self.restored += 1;
+    }
+
+    pub(crate) fn state(&self, at: usize) -> State {
+        self.seen[at].state.clone()
     }
 
     /// A client was told that its command took effect.

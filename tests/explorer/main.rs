@@ -5,7 +5,8 @@
 //! Checked at every step: I-2, I-5, I-6, I-8, I-9. After every run the faults stop, and everything
 //! must be done everywhere (I-12), equal to running the settled records one by one, with the very
 //! results that clients were given. Reads must see every write acknowledged before they came, and
-//! what earlier reads have seen.
+//! what earlier reads have seen. Snapshots are taken, purged behind, sent, doubled and installed at any
+//! time.
 
 mod checks;
 mod world;
@@ -20,34 +21,66 @@ fn seeds(default: u64) -> std::ops::Range<u64> {
 }
 
 fn explore(plan: Plan, default: u64) {
-    let (mut settled, mut elections, mut reads) = (0, 0, 0);
+    let (mut settled, mut elections, mut reads, mut restored) = (0, 0, 0, 0);
     for seed in seeds(default) {
         let mut world = World::new(plan, seed);
         world.run();
         settled += world.settled_records();
         elections += world.elections();
         reads += world.reads_served();
+        restored += world.snapshots_restored();
     }
-    println!("{plan:?}: settled {settled}, elections {elections}, reads {reads}");
+    println!(
+        "{plan:?}: settled {settled}, elections {elections}, reads {reads}, restored {restored}"
+    );
     assert!(settled > 0 && elections > 0, "the explorer did nothing");
+    assert!(!plan.snapshots || restored > 0, "no snapshot was ever installed");
 }
 
 #[test]
 fn quiet_three() {
-    explore(Plan { replicas: 3, faults: 0, keys: 3, steps: 400, membership: false }, 200);
+    explore(
+        Plan { replicas: 3, faults: 0, keys: 3, steps: 400, membership: false, snapshots: false },
+        200,
+    );
 }
 
 #[test]
 fn faults_three() {
-    explore(Plan { replicas: 3, faults: 3, keys: 3, steps: 600, membership: false }, 1500);
+    explore(
+        Plan { replicas: 3, faults: 3, keys: 3, steps: 600, membership: false, snapshots: false },
+        1500,
+    );
 }
 
 #[test]
 fn faults_five_one_key() {
-    explore(Plan { replicas: 5, faults: 2, keys: 1, steps: 800, membership: false }, 300);
+    explore(
+        Plan { replicas: 5, faults: 2, keys: 1, steps: 800, membership: false, snapshots: false },
+        300,
+    );
 }
 
 #[test]
 fn membership_changes() {
-    explore(Plan { replicas: 4, faults: 2, keys: 2, steps: 700, membership: true }, 1500);
+    explore(
+        Plan { replicas: 4, faults: 2, keys: 2, steps: 700, membership: true, snapshots: false },
+        1500,
+    );
+}
+
+#[test]
+fn snapshots_three() {
+    explore(
+        Plan { replicas: 3, faults: 3, keys: 3, steps: 700, membership: false, snapshots: true },
+        1500,
+    );
+}
+
+#[test]
+fn snapshots_and_membership() {
+    explore(
+        Plan { replicas: 4, faults: 2, keys: 2, steps: 700, membership: true, snapshots: true },
+        1500,
+    );
 }

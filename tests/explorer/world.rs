@@ -1,6 +1,6 @@
 //! Replicas, their disks, a bag of messages, and chance.
 
-use crate::checks::Checks;
+use crate::checks::{Checks, State};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use traft::base::*;
@@ -17,13 +17,21 @@ pub(crate) struct Plan {
     pub(crate) steps: u64,
     /// Whether the membership is changed; quorums are then of different sizes too.
     pub(crate) membership: bool,
+    /// Whether replicas take snapshots, purge, and send their snapshots to each other.
+    pub(crate) snapshots: bool,
 }
+
+/// A snapshot: what it says of itself, and the state.
+type Snapshot = (SnapshotMeta, State);
 
 /// What survives a crash.
 #[derive(Default)]
 struct Disk {
     durable: Durable,
     records: BTreeMap<Lsn, Arc<Record>>,
+    state: State,
+    /// Snapshots of others, whole.
+    aside: Vec<Snapshot>,
 }
 
 impl Disk {
@@ -39,6 +47,25 @@ impl Disk {
         if write.membership.is_some() {
             self.durable.membership = write.membership;
         }
+        if let Some(meta) = write.snapshot {
+            let found = self.aside.iter().find(|(aside, _)| *aside == *meta);
+            let (_, state) = found.expect("a replica restores only what it was offered");
+            let own = self.durable.snapshot.as_ref().map(|own| own.done.offset());
+            if own < Some(meta.done.offset()) {
+                let state = state.clone();
+                self.keep(*meta, state);
+            }
+        }
+    }
+
+    /// The snapshot stands in its place. What it has done without a gap may be dropped.
+    fn keep(&mut self, meta: SnapshotMeta, state: State) {
+        self.state = state;
+        self.durable.snapshot = Some(Box::new(meta));
+    }
+
+    fn purge(&mut self, below: Lsn) {
+        self.records = self.records.split_off(&below);
     }
 
     fn durable(&self) -> Durable {
@@ -60,6 +87,8 @@ pub(crate) struct World {
     initial: Membership,
     nodes: Vec<Node>,
     net: Vec<Envelope>,
+    /// Snapshots on their way.
+    moving: Vec<(usize, Snapshot)>,
     next: u64,
     checks: Checks,
     calm: bool,
@@ -79,6 +108,7 @@ impl World {
             initial: Membership::majority([]),
             nodes: Vec::new(),
             net: Vec::new(),
+            moving: Vec::new(),
             next: 0,
             checks: Checks::new(plan, seed),
             calm: false,
@@ -101,6 +131,10 @@ impl World {
 
     pub(crate) fn elections(&self) -> usize {
         self.checks.elections()
+    }
+
+    pub(crate) fn snapshots_restored(&self) -> usize {
+        self.checks.snapshots_restored()
     }
 
     pub(crate) fn reads_served(&self) -> usize {
@@ -155,6 +189,9 @@ impl World {
 
     fn step(&mut self) {
         let at = self.draw(self.nodes.len() as u64) as usize;
+        if self.plan.snapshots && self.draw(12) == 0 {
+            return self.move_snapshots(at);
+        }
         let crash = [0, 0, 2, 6][self.plan.faults as usize];
         match self.draw(1000) {
             0..500 => self.deliver(),
@@ -247,6 +284,60 @@ impl World {
         self.input(at, Input::Applied(record.lsn));
     }
 
+    /// Snapshots come and go at any time, wanted or not.
+    fn move_snapshots(&mut self, at: usize) {
+        match self.draw(3) {
+            0 => self.snapshot(at),
+            1 => self.arrive(),
+            _ => {
+                let to = ReplicaId(1 + self.draw(self.nodes.len() as u64));
+                if to.0 as usize != at + 1 {
+                    self.send_snapshot(at, to, Lsn::ZERO);
+                }
+            }
+        }
+    }
+
+    /// Takes a snapshot, and may purge what it has done.
+    fn snapshot(&mut self, at: usize) {
+        let meta = self.nodes[at].replica.snapshot_meta();
+        let state = self.checks.state(at);
+        self.nodes[at].disk.keep(meta.clone(), state);
+        if self.draw(3) > 0 {
+            let below = Lsn(meta.done.offset().0.saturating_sub(self.draw(3)));
+            self.nodes[at].disk.purge(below);
+            self.input(at, Input::Purge(below));
+        }
+    }
+
+    /// A snapshot has come to where it was sent.
+    fn arrive(&mut self) {
+        if self.moving.is_empty() {
+            return;
+        }
+        let pick = self.draw(self.moving.len() as u64) as usize;
+        let (to, snapshot) = match self.draw(4) {
+            0 if !self.calm => self.moving[pick].clone(),
+            _ => self.moving.swap_remove(pick),
+        };
+        let meta = Box::new(snapshot.0.clone());
+        self.nodes[to].disk.aside.push(snapshot);
+        self.input(to, Input::Install(meta));
+    }
+
+    /// Sends the durable snapshot, or a new one if that has not done enough.
+    fn send_snapshot(&mut self, from: usize, to: ReplicaId, below: Lsn) {
+        let enough = |meta: &SnapshotMeta| meta.done.offset() >= below;
+        if !self.nodes[from].disk.durable.snapshot.as_deref().is_some_and(enough) {
+            let meta = self.nodes[from].replica.snapshot_meta();
+            let state = self.checks.state(from);
+            self.nodes[from].disk.keep(meta, state);
+        }
+        let disk = &self.nodes[from].disk;
+        let Some(meta) = &disk.durable.snapshot else { return };
+        self.moving.push(((to.0 - 1) as usize, ((**meta).clone(), disk.state.clone())));
+    }
+
     /// Part of the writes that are out may have become durable; the rest is lost with memory.
     fn crash(&mut self, at: usize) {
         let kept = self.draw(self.nodes[at].writes.len() as u64 + 1) as usize;
@@ -256,7 +347,7 @@ impl World {
         }
         node.applying.clear();
         let durable = node.disk.durable();
-        self.checks.crashed(at);
+        self.checks.crashed(at, &node.disk.state);
         self.nodes[at].replica = self.start(at as u64 + 1, durable);
         self.outputs(at);
     }
@@ -270,6 +361,7 @@ impl World {
     fn outputs(&mut self, at: usize) {
         let mut outputs = Vec::new();
         let mut loaded = Vec::new();
+        let (mut asked, mut own) = (Vec::new(), None);
         self.nodes[at].replica.drain(&mut outputs);
         for output in outputs {
             let node = &mut self.nodes[at];
@@ -283,13 +375,32 @@ impl World {
                     let records = positions.iter().filter_map(|l| node.disk.records.get(&l));
                     loaded.extend(records.cloned());
                 }
+                Output::SendSnapshot { to, below } => asked.push((to, below)),
+                Output::TakeSnapshot { below } => own = Some(below),
+                Output::Restore(meta) => {
+                    assert!(
+                        node.applying.is_empty(),
+                        "a state is replaced under a running command"
+                    );
+                    let found = node.disk.aside.iter().find(|(aside, _)| *aside == *meta);
+                    let (_, state) = found.expect("a replica restores only what it was offered");
+                    self.checks.restored(at, state);
+                }
                 _ => {}
             }
         }
+        asked.into_iter().for_each(|(to, below)| self.send_snapshot(at, to, below));
         let replica = &self.nodes[at].replica;
         self.checks.look(at, replica);
         if !loaded.is_empty() {
             self.input(at, Input::Loaded(loaded));
+        }
+        if let Some(below) = own {
+            let meta = self.nodes[at].replica.snapshot_meta();
+            let state = self.checks.state(at);
+            self.nodes[at].disk.keep(meta, state);
+            self.nodes[at].disk.purge(below);
+            self.input(at, Input::Purge(below));
         }
     }
 
@@ -308,6 +419,9 @@ impl World {
             }
             while !self.net.is_empty() {
                 self.deliver();
+            }
+            while !self.moving.is_empty() {
+                self.arrive();
             }
             if round % 8 == 0 && self.all_done() {
                 return;

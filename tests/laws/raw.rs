@@ -61,7 +61,7 @@ fn law_raw_node_restart_2ac() {
         voted: LeaderId::new(3, 3),
         lineage: Lineage::new(leader),
         records: vec![record(0, leader, "a"), record(2, leader, "b")],
-        membership: None,
+        ..Durable::default()
     };
     let mut replica = Replica::new(options(1, 3), durable.clone());
     assert_eq!(drain(&mut replica), []);

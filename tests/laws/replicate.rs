@@ -104,7 +104,7 @@ fn figure_7(terms: &[u64]) -> Durable {
         lineage.push(author(*term), Lsn(lsn + 1));
         records.push(record(lsn, author(*term), &format!("k{lsn}")));
     }
-    Durable { voted: LeaderId::new(8, 9), lineage, records, membership: None }
+    Durable { voted: LeaderId::new(8, 9), lineage, records, ..Durable::default() }
 }
 
 /// Restated: in figure 7 each follower ends with the set of records of the leader, whichever of

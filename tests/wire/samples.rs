@@ -8,7 +8,8 @@ use traft::base::{
 };
 use traft::message::{
     Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
-    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, Vote, VoteReply,
+    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, Vote,
+    VoteReply,
 };
 
 /// The samples by name.
@@ -92,6 +93,7 @@ fn forwards() -> Vec<(&'static str, Message)> {
         ("forward", Message::Forward(Forward { proposal: 17, command: command(update()) })),
         ("forward-placed", reply(placed)),
         ("forward-rejected", reply(ForwardOutcome::Rejected)),
+        ("snapshot-request", Message::SnapshotRequest(SnapshotRequest { below: Lsn(300) })),
     ]
 }
 

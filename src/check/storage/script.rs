@@ -61,7 +61,7 @@ impl Model {
 
     /// Whether this is what was found.
     pub(super) fn is(&self, found: &Recovered) -> bool {
-        let Durable { voted, lineage, records, membership } = &found.durable;
+        let Durable { voted, lineage, records, membership, .. } = &found.durable;
         (self.voted, self.purged) == (*voted, found.purged)
             && (&self.lineage, &self.membership) == (lineage, membership)
             && self.records.values().eq(records)
@@ -75,6 +75,7 @@ impl Model {
             lineage: Some(self.lineage.clone()),
             records: self.records.values().cloned().collect(),
             membership: self.membership.clone(),
+            snapshot: None,
         }
     }
 }

@@ -81,6 +81,7 @@ impl TraftDisk {
             lineage: self.lineage.clone(),
             records: self.records.iter().flatten().cloned().collect(),
             membership: self.membership.clone(),
+            snapshot: None,
         }
     }
 }
@@ -297,6 +298,10 @@ impl TraftReplica {
                 let at = |lsn: Lsn| self.disk.records.get(lsn.0 as usize).cloned().flatten();
                 let records = positions.iter().filter_map(at).collect();
                 self.replica.handle(replica::Input::Loaded(records));
+                return;
+            }
+            // Nothing is purged here, so nobody needs a snapshot.
+            Output::SendSnapshot { .. } | Output::TakeSnapshot { .. } | Output::Restore(_) => {
                 return;
             }
             Output::Role { role, leader } => match role {
