@@ -10,6 +10,10 @@ use traft::replica::*;
 pub(crate) struct Disk {
     durable: Durable,
     records: BTreeMap<Lsn, Arc<Record>>,
+    /// The state of the snapshot in place.
+    pub(crate) state: State,
+    /// Snapshots of others, whole.
+    pub(crate) aside: Vec<(SnapshotMeta, State)>,
 }
 
 impl Disk {
@@ -21,6 +25,20 @@ impl Disk {
         }
         self.records.extend(write.records.into_iter().map(|record| (record.lsn, record)));
         self.durable.membership = write.membership.or(self.durable.membership.take());
+        let found = self.aside.iter().find(|(meta, _)| Some(meta) == write.snapshot.as_deref());
+        if let Some((meta, state)) = found.cloned() {
+            self.keep(meta, state);
+        }
+    }
+
+    /// The snapshot takes the place of the one before, and of the records that it makes needless.
+    pub(crate) fn keep(&mut self, meta: SnapshotMeta, state: State) {
+        self.state = state;
+        self.durable.snapshot = Some(Box::new(meta));
+    }
+
+    pub(crate) fn purge(&mut self, below: Lsn) {
+        self.records = self.records.split_off(&below);
     }
 
     pub(crate) fn durable(&self) -> Durable {
@@ -95,11 +113,11 @@ impl Node {
     pub(crate) fn new(options: Options, disk: Disk) -> Node {
         Node {
             replica: Replica::new(options, disk.durable()),
+            state: disk.state.clone(),
             disk,
             writes: Vec::new(),
             applying: Vec::new(),
             applied: Vec::new(),
-            state: State::default(),
             up: true,
             holds: false,
             shown_done: TailBitmap::new(),

@@ -1,7 +1,7 @@
 //! Replicas on a stage: what they send waits until the script delivers it.
 
 use crate::checks::Checks;
-use crate::node::{Disk, Node};
+use crate::node::{Disk, Node, State};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use traft::base::*;
@@ -41,6 +41,8 @@ pub(crate) struct Stage {
     pub(crate) proposals: BTreeMap<u64, Arc<Record>>,
     /// By read: its keys, and the round that confirms it.
     pub(crate) reads: BTreeMap<u64, (Vec<Key>, u64)>,
+    /// Snapshots by number.
+    pub(crate) snapshots: BTreeMap<u64, (SnapshotMeta, State)>,
     /// How many proposals were made; their numbers.
     pub(crate) proposed: u64,
     lines: Vec<String>,
@@ -174,6 +176,27 @@ impl Stage {
                 let records = self.node(id).disk.read(&positions);
                 self.input(id, Input::Loaded(records));
             }
+            Output::SendSnapshot { to, .. } => {
+                self.say(format!("{id} is to send {to} a snapshot"));
+                if self.setup.quick {
+                    let snapshot = self.snapshot(id);
+                    self.install(to, snapshot);
+                }
+            }
+            Output::TakeSnapshot { below } => {
+                self.say(format!("{id} is to take a snapshot of all below {below}"));
+                if self.setup.quick {
+                    self.purge(id, below);
+                }
+            }
+            Output::Restore(meta) => {
+                let node = self.node(id);
+                let found = node.disk.aside.iter().find(|(aside, _)| *aside == *meta);
+                let state = found.map(|(_, state)| state.clone());
+                node.state = state.expect("a replica restores only what it was offered");
+                node.applied.clear();
+                self.say(format!("{id} has the state of the snapshot"));
+            }
             Output::Role { role, leader } => {
                 let led = self.node(id).leads.take_if(|_| role != RoleName::Leader);
                 if let Some(led) = led {
@@ -185,6 +208,30 @@ impl Stage {
                 }
             }
         }
+    }
+
+    /// A snapshot of what `id` has now.
+    pub(crate) fn snapshot(&mut self, id: ReplicaId) -> (SnapshotMeta, State) {
+        let node = self.node(id);
+        (node.replica.snapshot_meta(), node.state.clone())
+    }
+
+    /// A snapshot has come to `id`, whole.
+    pub(crate) fn install(&mut self, id: ReplicaId, snapshot: (SnapshotMeta, State)) {
+        let meta = Box::new(snapshot.0.clone());
+        self.node(id).disk.aside.push(snapshot);
+        self.input(id, Input::Install(meta));
+    }
+
+    /// Takes a snapshot at `id`, and drops what is below.
+    pub(crate) fn purge(&mut self, id: ReplicaId, below: Lsn) {
+        let (meta, state) = self.snapshot(id);
+        self.node(id).disk.keep(meta, state);
+        self.input(id, Input::Purge(below));
+        let node = self.node(id);
+        let purged = node.replica.purged();
+        node.disk.purge(purged);
+        self.say(format!("{id} has purged what is below {purged}"));
     }
 
     fn sent(&mut self, envelope: Envelope) {

@@ -27,6 +27,10 @@ pub(crate) fn run(stage: &mut Stage, line: &str) -> Result<(), String> {
             let footprint = Footprint::read(KeySet::from_parts(keys, []));
             stage.input(id.node, Input::Read { read, footprint });
         }
+        ["snapshot", number, "taken", "from", id] => {
+            let snapshot = stage.snapshot(replica(id)?);
+            stage.snapshots.insert(self::number(number)?, snapshot);
+        }
         ["crash", id] => {
             let node = stage.node(replica(id)?);
             node.up = false;
@@ -135,6 +139,14 @@ fn of_replicas(stage: &mut Stage, words: &[&str], line: &str) -> Result<(), Stri
         }
         ["confirms", "read", read, "at", leader] => {
             stage.confirm(id, self::leader(leader)?, number(read)?);
+        }
+        ["purges", .., "into", "a", "snapshot"] => {
+            let last = positions(line)?.end();
+            stage.purge(id, last);
+        }
+        ["installs", "snapshot", number] => {
+            let snapshot = stage.snapshots.get(&self::number(number)?).cloned();
+            stage.install(id, snapshot.ok_or("there is no such snapshot")?);
         }
         ["holds", "its", "writes"] => stage.node(id).holds = true,
         ["persists"] => {
