@@ -48,7 +48,8 @@ impl Checks {
         }
         let lost = |(lsn, (author, leader)): (&Lsn, &(LeaderId, LeaderId))| {
             let held = replica.record(*lsn).map(|record| record.author);
-            let fine = held == Some(*author) || (held.is_none() && empties.contains(*lsn));
+            let gone = empties.contains(*lsn) || *lsn < replica.purged();
+            let fine = held == Some(*author) || (held.is_none() && gone);
             (*leader < id && (*lsn >= next || !fine)).then_some(*lsn)
         };
         let lost: Vec<Lsn> = self.settled.iter().filter_map(lost).collect();

@@ -320,6 +320,7 @@ impl Stage {
             Some(r) if r.payload == Payload::Void => format!("{lsn}:void by {}", r.author),
             Some(record) => format!("{lsn}:by {}", record.author),
             None if empties.contains(lsn) => format!("{lsn}:empty"),
+            None if lsn < node.replica.purged() => format!("{lsn}:purged"),
             None => format!("{lsn}:?"),
         };
         let log: Vec<String> = (0..next.0).map(|lsn| show(Lsn(lsn))).collect();
