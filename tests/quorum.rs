@@ -2,6 +2,8 @@
 
 #[path = "quorum/notation.rs"]
 mod notation;
+#[path = "quorum/plan.rs"]
+mod plan;
 #[path = "quorum/sound.rs"]
 mod sound;
 #[path = "quorum/systems.rs"]
@@ -75,7 +77,8 @@ proptest! {
         let compiled = Compiled::new(&system, &bit);
         let minimal = compiled.minimal().expect("six voters");
         let least = every_set().map(mask).filter(|set| {
-            let mut smaller = every_set().map(mask).filter(|less| less & set == *less && less != set);
+            let within = |less: &u64| less & set == *less && less != set;
+            let mut smaller = every_set().map(mask).filter(within);
             compiled.is_quorum(*set) && !smaller.any(|less| compiled.is_quorum(less))
         });
         let mut least: Vec<u64> = least.collect();

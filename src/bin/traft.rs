@@ -1,4 +1,4 @@
-//! The one binary: `traft compare`, `traft check`, `traft inspect`.
+//! The one binary: `traft compare`, `traft plan`, `traft check`, `traft inspect`.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! The command line: what may be asked, and one sentence for what may not.
 
+use super::change;
 use super::inspect;
 use super::matrix::{Matrix, MatrixError};
 use super::place::Place;
@@ -24,6 +25,9 @@ pub(super) enum Task {
     /// Run generalized and classic Raft on the same workload, network and clock, and compare
     #[command(after_help = guide())]
     Compare(CompareArgs),
+    /// Say what a change of membership requires, and whether it can be made now
+    #[command(after_help = change::GUIDE)]
+    Plan(change::PlanArgs),
     /// Check an implementation against its contract
     #[command(subcommand, disable_help_subcommand = true)]
     Check(CheckTask),

@@ -9,6 +9,7 @@
 //! get the same one. What the figures mean is in `docs/compare.md`.
 
 mod cell;
+mod change;
 mod cli;
 mod inspect;
 mod matrix;
@@ -34,6 +35,9 @@ use std::process::ExitCode;
 /// An invariant was violated; the line that replays it is on standard error.
 const VIOLATION: u8 = 1;
 
+/// The change of membership that was asked about cannot be made now.
+const REFUSED: u8 = 1;
+
 /// The command line or a file is wrong; one sentence on standard error says what.
 const BAD_INPUT: u8 = 2;
 
@@ -41,6 +45,13 @@ const BAD_INPUT: u8 = 2;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::try_parse_from(args) {
         Ok(Cli { command: Task::Compare(args) }) => compare(&args),
+        Ok(Cli { command: Task::Plan(args) }) => match change::run(&args) {
+            Ok((text, works)) => {
+                let _ = std::io::stdout().lock().write_all(text.as_bytes());
+                if works { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) }
+            }
+            Err(error) => bad_input(&error.to_string()),
+        },
         Ok(Cli { command: Task::Check(CheckTask::Storage(args)) }) => {
             let (text, complaints) = storage::run(&args);
             finish(&text, &complaints)
@@ -126,5 +137,10 @@ fn sentence(error: &clap::Error) -> String {
     let first = text.split("\n\n").next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
     let words: Vec<&str> = first.split_whitespace().collect();
-    format!("{}; try `traft compare --help`", words.join(" "))
+    // The usage names the command that was meant, if any was.
+    let usage = text.split("Usage: ").nth(1).unwrap_or_default().split_whitespace();
+    let command: Vec<&str> =
+        usage.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase())).collect();
+    let command = if command.is_empty() { "traft".into() } else { command.join(" ") };
+    format!("{}; try `{command} --help`", words.join(" "))
 }

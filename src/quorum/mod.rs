@@ -4,14 +4,16 @@
 //! A quorum system is upward closed: adding a replica to a quorum leaves a quorum. Electing needs
 //! a read quorum and committing a write quorum *in each membership in force*; that any two of them
 //! meet is what I-10 rests on (algorithm.md, Membership). [`soundness`] decides it for one
-//! membership.
+//! membership, [`plan`](fn@plan) says what changing to another takes.
 
 mod compiled;
 mod held;
+mod plan;
 mod sound;
 mod tally;
 
 pub use compiled::Compiled;
+pub use plan::{End, Outlook, Phase, Plan, PlanError, Stage, plan};
 pub use sound::{EXACT_VOTERS_MAX, Unsound, soundness, soundness_within};
 pub use tally::{Tally, Verdict};
 
