@@ -34,7 +34,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::InsertFirstHole),
         1 => position().prop_map(Step::InsertBelow),
         2 => (position(), position()).prop_map(|(from, to)| Step::InsertRange(from, to)),
-        4 => (0_u64..8, prop_oneof![any::<u64>(), Just(!0)]).prop_map(|(i, w)| Step::InsertWord(i, w)),
+        4 => (0_u64..8, prop_oneof![any::<u64>(), Just(!0)])
+            .prop_map(|(i, w)| Step::InsertWord(i, w)),
         1 => positions().prop_map(Step::InsertAll),
         1 => pair().prop_map(|(set, twin)| Step::Union(set, twin)),
     ]
@@ -120,7 +121,10 @@ proptest! {
         prop_assert_eq!(numbers(difference.iter()), rest.clone());
         prop_assert_eq!(difference, lsns(rest.clone()).collect::<Tail>());
         prop_assert_eq!(numbers(a.difference_iter(&b)), rest.clone());
-        let words = a.difference_words(&b).map(|(i, w)| (0..64).filter(move |p| w >> p & 1 == 1).map(move |p| 64 * i + p));
+        let bits = |(i, w): (u64, u64)| {
+            (0..64).filter(move |p| w >> p & 1 == 1).map(move |p| 64 * i + p)
+        };
+        let words = a.difference_words(&b).map(bits);
         prop_assert_eq!(words.flatten().collect::<Vec<u64>>(), rest);
         prop_assert_eq!(a == b, left == right);
         let tail: Tail = lsns(right.iter().copied()).collect();
