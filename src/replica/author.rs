@@ -115,7 +115,14 @@ impl Replica {
             let reason = Rejection::NotLeader { hint: self.leader_hint() };
             return self.outputs.push(Output::Rejected { proposal, reason });
         }
-        if membership.check().is_err() || crate::quorum::soundness(&membership).is_err() {
+        let mut counted = self.memberships.voters();
+        counted.extend(membership.voters());
+        counted.sort_unstable();
+        counted.dedup();
+        if counted.len() > super::lead::REPLICAS_MAX
+            || membership.check().is_err()
+            || crate::quorum::soundness(&membership).is_err()
+        {
             let reason = Rejection::Unsound;
             return self.outputs.push(Output::Rejected { proposal, reason });
         }

@@ -13,6 +13,9 @@ use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+/// How many replicas a leader can count at once: one bit of a word each.
+pub(crate) const REPLICAS_MAX: usize = 64;
+
 /// What a leader has beyond a follower.
 #[derive(Clone, Debug)]
 pub(crate) struct Leadership {
@@ -150,6 +153,10 @@ impl Replica {
         for id in self.memberships.voters() {
             let known = lead.peers.iter().any(|peer| peer.id == id);
             if id != me && !known {
+                // Bits are never reused, so a leader that has seen many come and go gives way.
+                if lead.peers.len() + 1 == REPLICAS_MAX {
+                    return self.step_down();
+                }
                 let bit = 2_u64 << lead.peers.len();
                 lead.peers.push(Peer::new(id, bit, lead.next, self.now));
             }

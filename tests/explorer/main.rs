@@ -5,10 +5,11 @@
 //! Checked at every step: I-2, I-5, I-6, I-8, I-9. After every run the faults stop, and everything
 //! must be done everywhere (I-12), equal to running the settled records one by one, with the very
 //! results that clients were given. Reads must see every write acknowledged before they came, and
-//! what earlier reads have seen. Snapshots are taken, purged behind, sent, doubled and installed at any
-//! time.
+//! what earlier reads have seen. Snapshots are taken, purged behind, sent, doubled and installed at
+//! any time.
 
 mod checks;
+mod disk;
 mod world;
 
 use world::{Plan, World};

@@ -1,7 +1,7 @@
 //! Replicas, their disks, a bag of messages, and chance.
 
-use crate::checks::{Checks, State};
-use std::collections::BTreeMap;
+use crate::checks::Checks;
+use crate::disk::{Disk, Snapshot};
 use std::sync::Arc;
 use traft::base::*;
 use traft::message::Envelope;
@@ -19,58 +19,6 @@ pub(crate) struct Plan {
     pub(crate) membership: bool,
     /// Whether replicas take snapshots, purge, and send their snapshots to each other.
     pub(crate) snapshots: bool,
-}
-
-/// A snapshot: what it says of itself, and the state.
-type Snapshot = (SnapshotMeta, State);
-
-/// What survives a crash.
-#[derive(Default)]
-struct Disk {
-    durable: Durable,
-    records: BTreeMap<Lsn, Arc<Record>>,
-    state: State,
-    /// Snapshots of others, whole.
-    aside: Vec<Snapshot>,
-}
-
-impl Disk {
-    fn write(&mut self, write: Write) {
-        if let Some(voted) = write.voted {
-            self.durable.voted = voted;
-        }
-        if let Some(lineage) = write.lineage {
-            self.records.retain(|lsn, r| lineage.author(*lsn) == r.author);
-            self.durable.lineage = lineage;
-        }
-        self.records.extend(write.records.into_iter().map(|r| (r.lsn, r)));
-        if write.membership.is_some() {
-            self.durable.membership = write.membership;
-        }
-        if let Some(meta) = write.snapshot {
-            let found = self.aside.iter().find(|(aside, _)| *aside == *meta);
-            let (_, state) = found.expect("a replica restores only what it was offered");
-            let own = self.durable.snapshot.as_ref().map(|own| own.done.offset());
-            if own < Some(meta.done.offset()) {
-                let state = state.clone();
-                self.keep(*meta, state);
-            }
-        }
-    }
-
-    /// The snapshot stands in its place. What it has done without a gap may be dropped.
-    fn keep(&mut self, meta: SnapshotMeta, state: State) {
-        self.state = state;
-        self.durable.snapshot = Some(Box::new(meta));
-    }
-
-    fn purge(&mut self, below: Lsn) {
-        self.records = self.records.split_off(&below);
-    }
-
-    fn durable(&self) -> Durable {
-        Durable { records: self.records.values().cloned().collect(), ..self.durable.clone() }
-    }
 }
 
 struct Node {

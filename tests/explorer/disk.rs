@@ -1,0 +1,59 @@
+//! What a replica of the explorer has on disk.
+
+use crate::checks::State;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use traft::base::*;
+use traft::replica::*;
+
+/// A snapshot: what it says of itself, and the state.
+pub(crate) type Snapshot = (SnapshotMeta, State);
+
+/// What survives a crash.
+#[derive(Default)]
+pub(crate) struct Disk {
+    pub(crate) durable: Durable,
+    pub(crate) records: BTreeMap<Lsn, Arc<Record>>,
+    pub(crate) state: State,
+    /// Snapshots of others, whole.
+    pub(crate) aside: Vec<Snapshot>,
+}
+
+impl Disk {
+    pub(crate) fn write(&mut self, write: Write) {
+        if let Some(voted) = write.voted {
+            self.durable.voted = voted;
+        }
+        if let Some(lineage) = write.lineage {
+            self.records.retain(|lsn, r| lineage.author(*lsn) == r.author);
+            self.durable.lineage = lineage;
+        }
+        self.records.extend(write.records.into_iter().map(|r| (r.lsn, r)));
+        if write.membership.is_some() {
+            self.durable.membership = write.membership;
+        }
+        if let Some(meta) = write.snapshot {
+            let found = self.aside.iter().find(|(aside, _)| *aside == *meta);
+            let (_, state) = found.expect("a replica restores only what it was offered");
+            let own = self.durable.snapshot.as_ref().map(|own| own.done.offset());
+            if own < Some(meta.done.offset()) {
+                let state = state.clone();
+                self.keep(*meta, state);
+            }
+        }
+    }
+
+    /// The snapshot stands in its place. What it has done without a gap may be dropped.
+    pub(crate) fn keep(&mut self, meta: SnapshotMeta, state: State) {
+        self.state = state;
+        self.durable.snapshot = Some(Box::new(meta));
+    }
+
+    pub(crate) fn purge(&mut self, below: Lsn) {
+        self.records = self.records.split_off(&below);
+    }
+
+    pub(crate) fn durable(&self) -> Durable {
+        Durable { records: self.records.values().cloned().collect(), ..self.durable.clone() }
+    }
+}
