@@ -78,7 +78,8 @@ impl Replica {
         self.behind = self.behind.max(snapshot.committer);
         self.writes.edit().snapshot = Some(snapshot.clone());
         self.raise_promise(self.voted.max(snapshot.committer));
-        if self.role.leader() < self.voted && matches!(self.role, Role::Leader(_)) {
+        let own = matches!(self.role, Role::Leader(_) | Role::Candidate(_));
+        if own && self.role.leader() < self.voted {
             self.step_down();
         }
         if let Some((lsn, membership)) = snapshot.membership.clone() {
