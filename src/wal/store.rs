@@ -12,9 +12,9 @@ pub trait Store {
     /// Why it did not do what was asked.
     type Error: std::error::Error;
 
-    /// Takes a step. Steps take effect in order, each as one. Nothing is durable yet. A snapshot that
-    /// comes with it is not kept here: whoever owns both puts that in its place before the step is
-    /// reported durable.
+    /// Takes a step. Steps take effect in order, each as one. Nothing is durable yet. A snapshot
+    /// that comes with it is not kept here: whoever owns both puts that in its place before the
+    /// step is reported durable.
     fn append(&mut self, write: &Write) -> Result<(), Self::Error>;
 
     /// Makes all steps taken durable; gives the greatest number of a step that is.
