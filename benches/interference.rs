@@ -2,9 +2,9 @@
 //!
 //! Each measurement places one command, notes its record and forgets the oldest one, with so many
 //! commands in flight: single points, ranges, or both; with keys of their own or with 2 % on one
-//! hot key. The curve printed at the end is measured by itself, best of twenty rounds; a command
-//! with 100,000 in flight is meant to cost at most three times one with 100; where ranges and points
-//! mix it costs up to 4.7 times, because what is in flight then no longer fits in the cache.
+//! hot key. The curve printed at the end is measured by itself, best of twenty rounds. A command
+//! with 100,000 in flight is meant to cost at most three times one with 100; where ranges and
+//! points mix it costs up to 4.7 times, because what is in flight no longer fits in the cache.
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
