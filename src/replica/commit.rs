@@ -50,8 +50,12 @@ impl Leadership {
     /// Which of the positions `64 * index ..` of its log a write quorum of every membership in
     /// force has.
     fn held_by_quorum(&self, index: u64) -> u64 {
-        let mut words: SmallVec<[u64; 8]> = smallvec![self.own_accepted.word(index)];
-        words.extend(self.peers.iter().map(|peer| peer.accepted.word(index)));
+        // By bit: the peers stand in the order in which they are sent to.
+        let mut words: SmallVec<[u64; 8]> = smallvec![0; self.peers.len() + 1];
+        words[self.bit.trailing_zeros() as usize] = self.own_accepted.word(index);
+        for peer in &self.peers {
+            words[peer.bit.trailing_zeros() as usize] = peer.accepted.word(index);
+        }
         let placed = mask(index, 0, self.next.0) & !self.empties.word(index);
         self.quorums.iter().fold(placed, |held, quorum| held & quorum.held(&words))
     }
