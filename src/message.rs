@@ -12,6 +12,9 @@ use std::sync::Arc;
 pub struct PreVote {
     /// The leader id that the sender would campaign with.
     pub candidate: LeaderId,
+    /// The newest membership that the sender knows committed, so that one who was removed while it
+    /// was away hears of it.
+    pub committed_membership: Option<Lsn>,
 }
 
 /// Voter to candidate: the answer to [`PreVote`].
@@ -23,6 +26,9 @@ pub struct PreVoteReply {
     pub granted: bool,
     /// The voter's promise, so that a candidate far behind catches up in one step.
     pub voted: LeaderId,
+    /// The newest membership that the voter knows committed, if the candidate does not know it.
+    /// That it is committed is a fact, whoever says so.
+    pub committed_membership: Option<(Lsn, Membership)>,
 }
 
 /// Candidate to voter: promise to refuse every leader below `candidate`, and say what you hold.
@@ -138,6 +144,15 @@ pub struct Refuse {
     pub voted: LeaderId,
 }
 
+/// Leader to the replica that is to succeed it: campaign now, and do not ask whether you may. The
+/// receiver holds all that the leader has placed. Promises nothing: what comes of it is an election
+/// like any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakeOver {
+    /// The leader that hands over.
+    pub leader: LeaderId,
+}
+
 /// A proposal passed on to the leader by a replica that does not lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
@@ -190,6 +205,7 @@ pub enum Message {
     Forward(Forward),
     ForwardReply(ForwardReply),
     SnapshotRequest(SnapshotRequest),
+    TakeOver(TakeOver),
 }
 
 /// A message with its ends.

@@ -115,8 +115,11 @@ impl Replica {
             let reason = Rejection::NotLeader { hint: self.leader_hint() };
             return self.outputs.push(Output::Rejected { proposal, reason });
         }
-        let mut counted = self.memberships.voters();
-        counted.extend(membership.voters());
+        if let Some(reason) = self.transferring() {
+            return self.outputs.push(Output::Rejected { proposal, reason });
+        }
+        let mut counted = self.memberships.members();
+        counted.extend(membership.members());
         counted.sort_unstable();
         counted.dedup();
         if counted.len() > super::lead::REPLICAS_MAX
@@ -127,7 +130,9 @@ impl Replica {
             return self.outputs.push(Output::Rejected { proposal, reason });
         }
         let lsn = self.place(Payload::Membership(membership));
-        self.proposals.note(lsn, proposal);
+        if let Role::Leader(lead) = &mut self.role {
+            lead.handover.await_change(lsn, proposal);
+        }
         self.refresh_memberships();
     }
 
@@ -140,6 +145,9 @@ impl Replica {
         let Role::Leader(lead) = &self.role else {
             return Err(Rejection::NotLeader { hint: self.leader_hint() });
         };
+        if let Some(reason) = self.transferring() {
+            return Err(reason);
+        }
         let open = lead.next.0 - lead.settled.offset().0;
         let full = lead.unsettled_bytes + size > self.options.unsettled_bytes_max
             || open >= self.options.open_positions_max / 2;

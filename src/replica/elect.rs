@@ -1,6 +1,7 @@
 //! Electing (algorithm.md, Electing): pre-vote, campaign, vote, and gathering what the log lacks.
 
 use super::io::RoleName;
+use super::member::Standing;
 use super::rebuild::{self, Survey};
 use super::{Output, Replica, Role};
 use crate::base::{LeaderId, Lsn, Membership, Record, ReplicaId, Tail};
@@ -53,9 +54,27 @@ impl Candidacy {
 }
 
 impl Replica {
-    /// The election timeout has passed, or the driver wants it: ask whether a campaign would
-    /// succeed. Nothing durable changes, so a replica that cannot win disturbs nobody.
-    pub(super) fn pre_campaign(&mut self) {
+    /// The election timeout has passed. Only voters campaign by themselves: a learner or a replica
+    /// that was removed would disturb those that count (Electing 3).
+    pub(super) fn on_election_timeout(&mut self) {
+        match self.memberships.standing(self.options.id) {
+            Standing::Voter => self.pre_campaign(),
+            Standing::Learner | Standing::Stranger => self.reset_election_timer(),
+        }
+    }
+
+    /// The driver wants it. Whom no membership names may campaign then: it is safe, and a replica
+    /// that was not told of its promotion may be the only one that can reach a quorum. A learner
+    /// never does.
+    pub(super) fn on_campaign(&mut self) {
+        if self.memberships.standing(self.options.id) != Standing::Learner {
+            self.pre_campaign();
+        }
+    }
+
+    /// Asks whether a campaign would succeed. Nothing durable changes, so a replica that cannot win
+    /// disturbs nobody.
+    fn pre_campaign(&mut self) {
         if matches!(self.role, Role::Leader(_)) {
             return;
         }
@@ -66,8 +85,9 @@ impl Replica {
         tally.record(me, true);
         let promise = self.voted;
         self.change_role(Role::PreCandidate(PreCandidacy { candidate, promise, tally }));
+        let committed_membership = self.memberships.committed().map(|(lsn, _)| lsn);
         for to in self.memberships.voters().into_iter().filter(|to| *to != me) {
-            self.send(to, Message::PreVote(PreVote { candidate }));
+            self.send(to, Message::PreVote(PreVote { candidate, committed_membership }));
         }
         self.count_pre_votes();
     }
@@ -80,12 +100,17 @@ impl Replica {
         };
         let granted = message.candidate > self.voted && !established;
         let candidate = message.candidate;
-        let reply = PreVoteReply { candidate, granted, voted: self.voted };
+        let news = |(lsn, _): &(Lsn, Membership)| Some(*lsn) > message.committed_membership;
+        let committed_membership = self.memberships.committed().filter(news);
+        let reply = PreVoteReply { candidate, granted, voted: self.voted, committed_membership };
         self.send(from, Message::PreVoteReply(reply));
     }
 
     pub(super) fn on_pre_vote_reply(&mut self, from: ReplicaId, message: PreVoteReply) {
         self.seen = self.seen.max(message.voted);
+        if let Some((lsn, membership)) = message.committed_membership {
+            self.commit_membership(lsn, membership);
+        }
         let Role::PreCandidate(pre) = &mut self.role else { return };
         if pre.candidate != message.candidate {
             return;
@@ -112,7 +137,7 @@ impl Replica {
     }
 
     /// Makes the own promise durable, then asks (Electing 1).
-    fn campaign(&mut self, id: LeaderId) {
+    pub(super) fn campaign(&mut self, id: LeaderId) {
         self.reset_election_timer();
         self.raise_promise(id);
         let candidacy = Candidacy {

@@ -170,6 +170,7 @@ impl Replica {
         if self.memberships.commit(lsn, membership) {
             self.writes.edit().membership = self.memberships.committed();
             self.refresh_memberships();
+            self.after_membership();
         }
     }
 

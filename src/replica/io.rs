@@ -1,8 +1,8 @@
 //! What goes into a replica and what comes out.
 //!
 //! ```text
-//!          Tick  Receive  Propose  Read  Persisted  Applied  Loaded  Purge  Install  Campaign
-//!             \_____\________\_______\_______\_________|________/______/_______/_________/
+//!          Tick  Receive  Propose  Read  Persisted  Applied  Loaded  Purge  Campaign  Transfer
+//!             \_____\________\_______\_______\_________|________/______/________/_________/
 //!                                         Replica (pure)
 //!              _____/________/_______/_______/_________|________\______\_______\_________\
 //!          Send  Persist  Apply  Settled  Rejected  Unknown  ReadReady  Load  Restore  Role
@@ -58,8 +58,16 @@ pub enum Input {
     /// has something to give, a [`Write`] with it and [`Output::Restore`] follow, once nothing is
     /// out for execution.
     Install(Box<SnapshotMeta>),
-    /// Campaign now, without waiting for the election timeout.
+    /// Campaign now, without waiting for the election timeout. A learner never does.
     Campaign,
+    /// Hand leadership over. No command is placed meanwhile; those that are get
+    /// [`Rejection::Transferring`]. It ends with another leader, or after an election timeout with
+    /// [`Output::TransferFailed`].
+    Transfer {
+        /// To this voter of the newest membership in force; `None`: to the one that holds most of
+        /// what is placed, of those that were heard of lately.
+        to: Option<ReplicaId>,
+    },
 }
 
 /// What a replica asks of its driver. Outputs may be carried out in any order, except that writes
@@ -129,6 +137,11 @@ pub enum Output {
     /// The state is that of this snapshot from now on, and what was executed here is gone with the
     /// old one. Nothing is out for execution.
     Restore(Box<SnapshotMeta>),
+    /// An [`Input::Transfer`] came to nothing; this replica takes commands again if it leads.
+    TransferFailed {
+        /// Why, and what to do.
+        reason: TransferError,
+    },
     /// The role or the leader changed: for traces and for routing clients.
     Role {
         /// What this replica is now.
@@ -188,7 +201,7 @@ pub struct Durable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// This replica does not lead. Ask `hint`, if there is one; else try again later.
-    #[error("not the leader; try {hint:?}")]
+    #[error("not the leader; {}", ask(*hint))]
     NotLeader {
         /// Who leads, as far as this replica knows.
         hint: Option<ReplicaId>,
@@ -197,6 +210,13 @@ pub enum Rejection {
     /// voters to tell. Trying again is of no use.
     #[error("some read quorum may miss some write quorum of the membership")]
     Unsound,
+    /// The leader is handing over to this replica: ask it a round trip later, or this one after
+    /// an election timeout, when it gives up.
+    #[error("leadership is on its way to {to}; ask there, or here again later")]
+    Transferring {
+        /// Who is to lead next.
+        to: ReplicaId,
+    },
     /// As much is in flight as the options allow. Try again when something has been answered.
     #[error("too much in flight; try again when an earlier command has been answered")]
     Busy,
@@ -210,11 +230,49 @@ pub enum Rejection {
     },
 }
 
+impl Rejection {
+    /// Whom to ask instead, if somebody is known.
+    pub fn hint(&self) -> Option<ReplicaId> {
+        match self {
+            Rejection::NotLeader { hint } => *hint,
+            Rejection::Transferring { to } => Some(*to),
+            Rejection::Unsound | Rejection::Busy | Rejection::TooLarge { .. } => None,
+        }
+    }
+}
+
+/// Why leadership was not handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransferError {
+    /// This replica does not lead. Ask `hint`, if there is one.
+    #[error("not the leader; {}", ask(*hint))]
+    NotLeader {
+        /// Who leads, as far as this replica knows.
+        hint: Option<ReplicaId>,
+    },
+    /// The replica does not vote in the newest membership in force. Choose one that does.
+    #[error("{to} does not vote in the newest membership")]
+    NotVoter {
+        /// Who was asked for.
+        to: ReplicaId,
+    },
+    /// No other voter was heard of for an election timeout. Try again when one is back.
+    #[error("no other voter was heard of lately")]
+    NobodyHeard,
+    /// It did not lead within an election timeout: it lacks much, or cannot be reached, or others
+    /// do not hear it. Choose another, or try again when it has caught up.
+    #[error("{to} did not take over in time")]
+    Silent {
+        /// Who was asked for.
+        to: ReplicaId,
+    },
+}
+
 /// Why a read was not served. Reads have no effect, so every one may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// This replica does not lead, or stopped leading. Ask `hint`, if there is one.
-    #[error("not the leader; try {hint:?}")]
+    #[error("not the leader; {}", ask(*hint))]
     NotLeader {
         /// Who leads, as far as this replica knows.
         hint: Option<ReplicaId>,
@@ -222,6 +280,10 @@ pub enum ReadError {
     /// As many reads wait as the options allow.
     #[error("too many reads wait; try again when an earlier one has been answered")]
     Busy,
+}
+
+fn ask(hint: Option<ReplicaId>) -> String {
+    hint.map_or("no leader is known".to_string(), |hint| format!("ask {hint}"))
 }
 
 /// What a replica is, for traces.

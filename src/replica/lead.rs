@@ -1,5 +1,6 @@
 //! Leading: from a rebuilt log to messages (algorithm.md, Rebuilding and Replicating).
 
+use super::handover::Handover;
 use super::index::Index;
 use super::peer::{Peer, Source};
 use super::read::Reads;
@@ -66,6 +67,8 @@ pub(crate) struct Leadership {
     pub(crate) reads: Reads,
     /// What it has not done and some voter has purged.
     pub(crate) lacking: Option<Lacking>,
+    /// Changes that clients wait for, and leadership on its way to another.
+    pub(crate) handover: Handover,
     /// Something may have to be sent.
     pub(crate) stirred: bool,
     /// Since when a quorum was heard, in ticks.
@@ -128,6 +131,7 @@ impl Replica {
             load_at: None,
             reads: Reads::default(),
             lacking,
+            handover: Handover::new(self.now),
             stirred: true,
             quorum_at: self.now,
         };
@@ -150,7 +154,9 @@ impl Replica {
     pub(super) fn refresh_memberships(&mut self) {
         let Role::Leader(lead) = &mut self.role else { return };
         let me = self.options.id;
-        for id in self.memberships.voters() {
+        let members = self.memberships.members();
+        lead.peers.iter_mut().for_each(|peer| peer.member = members.contains(&peer.id));
+        for id in members {
             let known = lead.peers.iter().any(|peer| peer.id == id);
             if id != me && !known {
                 // Bits are never reused, so a leader that has seen many come and go gives way.
@@ -293,6 +299,9 @@ impl Replica {
         for peer in &mut lead.peers {
             peer.time_out(self.now, &self.options);
         }
+        if lead.handover.is_sick(&self.writes, self.now, self.options.election_ticks) {
+            return self.step_down();
+        }
         lead.reads.again(self.now, self.options.resend_ticks);
         lead.stirred = true;
     }
@@ -307,6 +316,9 @@ impl Replica {
     pub(super) fn leave_leadership(&mut self) {
         let Role::Leader(lead) = &mut self.role else { return };
         let (id, reads) = (lead.id, lead.reads.take_all());
+        let changes = lead.handover.take_changes();
+        self.outputs
+            .extend(changes.into_iter().map(|proposal| super::Output::Unknown { proposal }));
         self.fail_reads(reads);
         self.abandon_proposals(id);
     }
@@ -336,12 +348,22 @@ impl Replica {
         let source =
             Source { log: &self.log, loaded, empties, end: lead.next, purged: self.purged };
         let mut more = false;
+        let committed_at = committed.as_ref().map(|(lsn, _)| *lsn);
         for peer in &mut lead.peers {
+            // One that was removed is told so, and nothing else.
+            if !peer.member && peer.membership >= committed_at {
+                continue;
+            }
             let short = peer.is_kept_short();
-            let records = peer.pick(&source, self.now, &self.options);
+            let records = match peer.member {
+                true => peer.pick(&source, self.now, &self.options),
+                false => Vec::new(),
+            };
             more |= short && !peer.is_kept_short() && peer.next < source.end;
             wanted.union_with(&peer.take_wanted());
-            if peer.wants_snapshot(self.purged, self.now, self.options.election_ticks) {
+            if peer.member
+                && peer.wants_snapshot(self.purged, self.now, self.options.election_ticks)
+            {
                 let (to, below) = (peer.id, self.purged);
                 self.outputs.push(super::Output::SendSnapshot { to, below });
             }

@@ -13,6 +13,17 @@ pub(crate) struct InForce {
     pending: BTreeMap<Lsn, (LeaderId, Membership)>,
 }
 
+/// What a replica is in the memberships in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It counts in at least one of them.
+    Voter,
+    /// It is sent the log and counts in none.
+    Learner,
+    /// None of them names it: it is new and does not know yet, or was removed.
+    Stranger,
+}
+
 impl InForce {
     /// What a replica starts with.
     pub(crate) fn new(initial: Membership, committed: Option<(Lsn, Membership)>) -> InForce {
@@ -27,6 +38,31 @@ impl InForce {
     pub(crate) fn in_force(&self) -> Vec<Membership> {
         let pending = self.pending.values().map(|(_, membership)| membership);
         [&self.committed].into_iter().chain(pending).cloned().collect()
+    }
+
+    /// Every replica that is sent the log by one of them: voters and learners, sorted.
+    pub(crate) fn members(&self) -> Vec<ReplicaId> {
+        let mut members: Vec<ReplicaId> =
+            self.in_force().iter().flat_map(Membership::members).collect();
+        members.sort_unstable();
+        members.dedup();
+        members
+    }
+
+    /// What `id` is in the memberships in force.
+    pub(crate) fn standing(&self, id: ReplicaId) -> Standing {
+        if self.voters().contains(&id) {
+            Standing::Voter
+        } else if self.members().contains(&id) {
+            Standing::Learner
+        } else {
+            Standing::Stranger
+        }
+    }
+
+    /// The newest one in force, committed or not: the one that the others give way to.
+    pub(crate) fn newest(&self) -> &Membership {
+        self.pending.values().next_back().map_or(&self.committed, |(_, membership)| membership)
     }
 
     /// Every replica that counts in one of them, sorted.

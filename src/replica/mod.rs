@@ -14,6 +14,7 @@
 //! | Reading | `read.rs` |
 //! | Purging | `snapshot.rs` |
 //! | Membership | `member.rs`, and the barrier in `commit.rs` |
+//! | Words: a change is complete; handing leadership over | `handover.rs` |
 //!
 //! | message \ role | follower | pre-candidate | candidate | leader |
 //! | --- | --- | --- | --- | --- |
@@ -28,11 +29,13 @@
 //! | `ReplicateReply`, `Refuse` | | | | commit; step down |
 //! | `Forward` | reject | reject | reject | place |
 //! | `SnapshotRequest` | send | send | send | send |
+//! | `TakeOver` | campaign | | | |
 
 mod author;
 mod commit;
 mod elect;
 mod follow;
+mod handover;
 mod index;
 mod io;
 mod lead;
@@ -47,7 +50,9 @@ mod snapshot;
 mod writes;
 
 pub use index::{Index, Placement};
-pub use io::{Durable, Input, Output, ReadError, Rejection, RoleName, SnapshotMeta, Write};
+pub use io::{
+    Durable, Input, Output, ReadError, Rejection, RoleName, SnapshotMeta, TransferError, Write,
+};
 pub use options::Options;
 
 use crate::base::{LeaderId, Lineage, Lsn, Record, ReplicaId, TailBitmap};
@@ -169,13 +174,15 @@ impl Replica {
             Input::Loaded(records) => self.on_loaded(records),
             Input::Purge(below) => self.on_purge(below),
             Input::Install(snapshot) => self.on_install(snapshot),
-            Input::Campaign => self.pre_campaign(),
+            Input::Campaign => self.on_campaign(),
+            Input::Transfer { to } => self.on_transfer(to),
         }
     }
 
     /// Gives what is to be done since the last drain, appended to `outputs`.
     pub fn drain(&mut self, outputs: &mut Vec<Output>) {
         self.check_barrier();
+        self.look_after_leadership();
         self.replicate();
         self.reply();
         self.confirm_alone();
@@ -190,7 +197,7 @@ impl Replica {
         self.tick_proposals();
         match self.role {
             Role::Leader(_) => self.tick_leader(),
-            _ if self.now >= self.campaign_at => self.pre_campaign(),
+            _ if self.now >= self.campaign_at => self.on_election_timeout(),
             Role::Candidate(_) => self.tick_candidate(),
             Role::Follower { .. } | Role::PreCandidate(_) => {}
         }
@@ -214,6 +221,7 @@ impl Replica {
             Message::Forward(m) => self.on_forward(from, m),
             Message::ForwardReply(m) => self.on_forward_reply(m),
             Message::SnapshotRequest(m) => self.on_snapshot_request(from, m),
+            Message::TakeOver(m) => self.on_take_over(from, m),
         }
     }
 
@@ -274,10 +282,10 @@ impl Replica {
         }
     }
 
-    /// A cluster of one confirms itself.
+    /// A leader that is a quorum by itself confirms itself.
     fn confirm_alone(&mut self) {
         if let Role::Leader(lead) = &self.role
-            && lead.peers.is_empty()
+            && lead.reads.is_confirmed(lead.bit)
         {
             self.confirm_reads();
         }

@@ -22,6 +22,8 @@ pub(crate) struct Peer {
     pub(crate) id: ReplicaId,
     /// Its bit in the leader's masks.
     pub(crate) bit: u64,
+    /// A membership in force names it, as a voter or a learner.
+    pub(crate) member: bool,
     /// It has answered under this leader: it has taken the lineage, and `accepted` is known.
     pub(crate) known: bool,
     /// Accepted there under this leader.
@@ -85,6 +87,7 @@ impl Peer {
         Peer {
             id,
             bit,
+            member: true,
             known: false,
             accepted: TailBitmap::new(),
             covered: Tail::new(),

@@ -69,8 +69,12 @@ impl Reads {
         self.unconfirmed.len() + self.blocked.len()
     }
 
-    /// The replicas whose bits are in `have` confirm.
-    fn is_confirmed(&self, have: u64) -> bool {
+    /// Reads wait for their round, and the replicas whose bits are in `have` would confirm it.
+    pub(crate) fn is_confirmed(&self, have: u64) -> bool {
+        !self.unconfirmed.is_empty() && self.is_quorum(have)
+    }
+
+    fn is_quorum(&self, have: u64) -> bool {
         self.quorums.iter().all(|(r, w)| r.is_quorum(have) || w.is_quorum(have))
     }
 }
@@ -121,7 +125,7 @@ impl Replica {
             let have = |mask, peer: &super::peer::Peer| {
                 if peer.round >= *round { mask | peer.bit } else { mask }
             };
-            lead.reads.is_confirmed(lead.peers.iter().fold(lead.bit, have))
+            lead.reads.is_quorum(lead.peers.iter().fold(lead.bit, have))
         });
         let reached = reached.max().unwrap_or(0);
         lead.reads.confirmed = lead.reads.confirmed.max(reached);

@@ -13,7 +13,7 @@ pub struct Envelope {
     pub to: u64,
     #[prost(
         oneof = "envelope::Message",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22"
     )]
     pub message: ::core::option::Option<envelope::Message>,
 }
@@ -45,6 +45,8 @@ pub mod envelope {
         FetchReply(super::FetchReply),
         #[prost(message, tag = "21")]
         SnapshotRequest(super::SnapshotRequest),
+        #[prost(message, tag = "22")]
+        TakeOver(super::TakeOver),
     }
 }
 /// Leader to follower.
@@ -105,6 +107,12 @@ pub struct SnapshotRequest {
     #[prost(uint64, tag = "1")]
     pub below: u64,
 }
+/// Leader to its successor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakeOver {
+    #[prost(message, optional, tag = "1")]
+    pub leader: ::core::option::Option<LeaderId>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Placed {
     #[prost(message, optional, tag = "1")]
@@ -116,8 +124,10 @@ pub struct Placed {
 pub struct PreVote {
     #[prost(message, optional, tag = "1")]
     pub candidate: ::core::option::Option<LeaderId>,
+    #[prost(uint64, optional, tag = "2")]
+    pub committed_membership: ::core::option::Option<u64>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PreVoteReply {
     #[prost(message, optional, tag = "1")]
     pub candidate: ::core::option::Option<LeaderId>,
@@ -125,6 +135,9 @@ pub struct PreVoteReply {
     pub granted: bool,
     #[prost(message, optional, tag = "3")]
     pub voted: ::core::option::Option<LeaderId>,
+    /// Only if it is news to the candidate.
+    #[prost(message, optional, tag = "4")]
+    pub committed_membership: ::core::option::Option<CommittedMembership>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Vote {

@@ -9,8 +9,8 @@ use crate::base::{
 };
 use crate::message::{
     Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
-    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, Vote,
-    VoteReply,
+    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, TakeOver,
+    Vote, VoteReply,
 };
 use bytes::{BufMut, BytesMut};
 use prost::encoding::{encode_varint, encoded_len_varint};
@@ -112,6 +112,7 @@ impl Put for Envelope {
             Message::Fetch(m) => to.message(19, m),
             Message::FetchReply(m) => to.message(20, m),
             Message::SnapshotRequest(m) => to.message(21, m),
+            Message::TakeOver(m) => to.message(22, m),
         }
     }
 }
@@ -166,6 +167,12 @@ impl Put for SnapshotRequest {
     }
 }
 
+impl Put for TakeOver {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.leader);
+    }
+}
+
 struct Placed(LeaderId, Lsn);
 
 impl Put for Placed {
@@ -178,6 +185,7 @@ impl Put for Placed {
 impl Put for PreVote {
     fn put<S: Sink>(&self, to: &mut S) {
         to.message(1, &self.candidate);
+        self.committed_membership.iter().for_each(|lsn| to.some_uint(2, lsn.0));
     }
 }
 
@@ -186,6 +194,7 @@ impl Put for PreVoteReply {
         to.message(1, &self.candidate);
         to.uint(2, u64::from(self.granted));
         to.message(3, &self.voted);
+        self.committed_membership.iter().for_each(|committed| to.message(4, committed));
     }
 }
 

@@ -11,8 +11,8 @@ use crate::base::{
 };
 use crate::message::{
     Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
-    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, Vote,
-    VoteReply,
+    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, TakeOver,
+    Vote, VoteReply,
 };
 use bytes::Bytes;
 use prost::Message as _;
@@ -98,14 +98,19 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
         Kind::SnapshotRequest(m) => {
             Message::SnapshotRequest(SnapshotRequest { below: lsn(m.below)? })
         }
+        Kind::TakeOver(m) => Message::TakeOver(TakeOver { leader: leader(m.leader)? }),
         Kind::Refuse(m) => {
             Message::Refuse(Refuse { leader: leader(m.leader)?, voted: leader(m.voted)? })
         }
-        Kind::PreVote(m) => Message::PreVote(PreVote { candidate: leader(m.candidate)? }),
+        Kind::PreVote(m) => Message::PreVote(PreVote {
+            candidate: leader(m.candidate)?,
+            committed_membership: m.committed_membership.map(lsn).transpose()?,
+        }),
         Kind::PreVoteReply(m) => Message::PreVoteReply(PreVoteReply {
             candidate: leader(m.candidate)?,
             granted: m.granted,
             voted: leader(m.voted)?,
+            committed_membership: m.committed_membership.map(committed).transpose()?,
         }),
         Kind::Vote(m) => Message::Vote(Vote {
             candidate: leader(m.candidate)?,
@@ -129,9 +134,6 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
 }
 
 fn replicate(m: proto::Replicate, budget: &mut Budget) -> Taken<Replicate> {
-    let committed = |m: proto::CommittedMembership| -> Taken<(Lsn, Membership)> {
-        Ok((lsn(m.lsn)?, membership(m.membership)?))
-    };
     Ok(Replicate {
         leader: leader(m.leader)?,
         lineage: m.lineage.map(|m| lineage(Some(m))).transpose()?,
@@ -140,6 +142,10 @@ fn replicate(m: proto::Replicate, budget: &mut Budget) -> Taken<Replicate> {
         committed_membership: m.committed_membership.map(committed).transpose()?,
         round: m.round,
     })
+}
+
+fn committed(m: proto::CommittedMembership) -> Taken<(Lsn, Membership)> {
+    Ok((lsn(m.lsn)?, membership(m.membership)?))
 }
 
 fn grant(m: proto::Grant, budget: &mut Budget) -> Taken<Grant> {

@@ -110,8 +110,10 @@ impl World {
         }
         let n = voters.len() as u64;
         let write = 1 + self.draw(n) as usize;
-        let voters = voters.into_iter().map(ReplicaId);
-        Membership::flexible(voters, n as usize + 1 - write, write)
+        let others = (1..=self.plan.replicas).filter(|id| !voters.contains(id));
+        let learners = others.filter(|_| self.draw(2) == 0).map(ReplicaId).collect();
+        let voters = voters.iter().copied().map(ReplicaId);
+        Membership { learners, ..Membership::flexible(voters, n as usize + 1 - write, write) }
     }
 
     fn start(&mut self, id: u64, durable: Durable) -> Replica {
@@ -148,7 +150,14 @@ impl World {
             760..790 => self.read(at),
             790..880 => self.persist(at),
             880..960 => self.apply(at),
-            960..970 => self.input(at, Input::Campaign),
+            960..966 => self.input(at, Input::Campaign),
+            966..970 => {
+                let to = match self.draw(3) {
+                    0 => Some(ReplicaId(1 + self.draw(self.nodes.len() as u64))),
+                    _ => None,
+                };
+                self.input(at, Input::Transfer { to });
+            }
             970..980 if self.plan.membership => {
                 let membership = self.draw_membership();
                 let proposal = self.number();

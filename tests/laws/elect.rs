@@ -138,7 +138,7 @@ fn start_election(network: &mut Network, id: LeaderId) {
     let asks = |e: &&Envelope| matches!(&e.message, Message::PreVote(m) if m.candidate == id);
     let voters: BTreeSet<ReplicaId> = asked.iter().filter(asks).map(|e| e.to).collect();
     assert_eq!(voters, BTreeSet::from([ReplicaId(2), ReplicaId(3)]));
-    let reply = PreVoteReply { candidate: id, granted: true, voted: LeaderId::NOBODY };
+    let reply = pre_vote_reply(id);
     let sent = network.step(2, 1, Message::PreVoteReply(reply));
     let campaigns = |e: &&Envelope| matches!(&e.message, Message::Vote(m) if m.candidate == id);
     let asked: BTreeSet<ReplicaId> = sent.iter().filter(campaigns).map(|e| e.to).collect();

@@ -270,6 +270,12 @@ pub(crate) fn hello(lineage: Lineage, records: Vec<Arc<Record>>) -> Message {
     })
 }
 
+/// Yes to whoever asks whether it would be granted `candidate`.
+pub(crate) fn pre_vote_reply(candidate: LeaderId) -> PreVoteReply {
+    let voted = LeaderId::NOBODY;
+    PreVoteReply { candidate, granted: true, voted, committed_membership: None }
+}
+
 /// What a candidate that holds nothing asks.
 pub(crate) fn vote(candidate: LeaderId) -> Message {
     let (lineage, accepted) = (Lineage::default(), TailBitmap::new());

@@ -142,11 +142,7 @@ fn law_vote_request_2ab() {
         let mut network = Network::with(3, |_| figure_7(terms));
         network.quiet();
         network.input(1, Input::Campaign);
-        let reply = PreVoteReply {
-            candidate: network.replica(1).role().1,
-            granted: true,
-            voted: LeaderId::NOBODY,
-        };
+        let reply = pre_vote_reply(network.replica(1).role().1);
         let sent = network.step(2, 1, Message::PreVoteReply(reply));
         let (lineage, accepted) =
             (figure_7(terms).lineage, TailBitmap::below(Lsn(terms.len() as u64)));

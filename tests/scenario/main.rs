@@ -25,8 +25,18 @@ mod verbs;
 use std::path::PathBuf;
 
 /// The topics; every file name begins with one of them.
-const TOPICS: [&str; 9] =
-    ["author", "rebuild", "replicate", "apply", "quorum", "read", "member", "elect", "purge"];
+const TOPICS: [&str; 10] = [
+    "author",
+    "rebuild",
+    "replicate",
+    "apply",
+    "quorum",
+    "read",
+    "member",
+    "elect",
+    "purge",
+    "fault",
+];
 
 fn files(topic: &str) -> Vec<PathBuf> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
@@ -108,4 +118,9 @@ fn read() {
 #[test]
 fn member() {
     run_topic("member");
+}
+
+#[test]
+fn fault() {
+    run_topic("fault");
 }

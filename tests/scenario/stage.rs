@@ -2,7 +2,7 @@
 
 use crate::checks::Checks;
 use crate::node::{Disk, Node, State};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use traft::base::*;
 use traft::message::*;
@@ -34,6 +34,8 @@ pub(crate) struct Stage {
     pub(crate) setup: Setup,
     pub(crate) nodes: BTreeMap<ReplicaId, Node>,
     pub(crate) mail: Vec<Envelope>,
+    /// What the first sends to the second is lost, wherever everything is delivered.
+    pub(crate) cut: BTreeSet<(ReplicaId, ReplicaId)>,
     pub(crate) votes: BTreeMap<LeaderId, Vote>,
     pub(crate) said: BTreeMap<LeaderId, Said>,
     pub(crate) checks: Checks,
@@ -196,6 +198,9 @@ impl Stage {
                 node.state = state.expect("a replica restores only what it was offered");
                 node.applied.clear();
                 self.say(format!("{id} has the state of the snapshot"));
+            }
+            Output::TransferFailed { reason } => {
+                self.say(format!("{id} does not hand over: {reason}"));
             }
             Output::Role { role, leader } => {
                 let led = self.node(id).leads.take_if(|_| role != RoleName::Leader);

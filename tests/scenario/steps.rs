@@ -5,6 +5,10 @@ use traft::base::*;
 use traft::message::*;
 use traft::replica::*;
 
+fn pre_vote_reply(candidate: LeaderId, granted: bool, voted: LeaderId) -> PreVoteReply {
+    PreVoteReply { candidate, granted, voted, committed_membership: None }
+}
+
 impl Stage {
     /// `id` campaigns: its pre-vote is won without asking, its own promise is made durable.
     pub(crate) fn campaign(&mut self, id: LeaderId) {
@@ -16,7 +20,7 @@ impl Stage {
             self.receive(stranger, me, Message::Refuse(Refuse { leader, voted: doubt }));
         }
         if id.term > 1 && LeaderId::next_above(self.node(me).replica.voted(), me) != id {
-            let reply = PreVoteReply { candidate: nobody, granted: false, voted: doubt };
+            let reply = pre_vote_reply(nobody, false, doubt);
             self.receive(stranger, me, Message::PreVoteReply(reply));
         }
         let replica = &self.node(me).replica;
@@ -30,7 +34,7 @@ impl Stage {
         let voters = self.node(me).replica.memberships().into_iter().flat_map(|m| m.voters());
         for voter in voters.collect::<Vec<_>>() {
             if self.node(me).replica.role() == (RoleName::PreCandidate, id) {
-                let reply = PreVoteReply { candidate: id, granted: true, voted: nobody };
+                let reply = pre_vote_reply(id, true, nobody);
                 self.receive(voter, me, Message::PreVoteReply(reply));
             }
         }
@@ -91,7 +95,9 @@ impl Stage {
     /// Delivers until nothing is on the way; what goes to or from `cut` is lost.
     pub(crate) fn deliver_all(&mut self, cut: &[ReplicaId]) {
         for _ in 0..1000 {
+            let links = &self.cut;
             self.mail.retain(|e| !cut.contains(&e.from) && !cut.contains(&e.to));
+            self.mail.retain(|e| !links.contains(&(e.from, e.to)));
             if self.deliver(|_| true) == 0 {
                 return;
             }

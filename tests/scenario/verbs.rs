@@ -38,6 +38,11 @@ pub(crate) fn run(stage: &mut Stage, line: &str) -> Result<(), String> {
         }
         ["restart", id] => stage.restart(replica(id)?),
         ["campaign", id] => stage.input(replica(id)?, Input::Campaign),
+        ["transfer", "from", id] => stage.input(replica(id)?, Input::Transfer { to: None }),
+        ["transfer", "from", id, "to", to] => {
+            let to = Some(replica(to)?);
+            stage.input(replica(id)?, Input::Transfer { to });
+        }
         ["tick", count, ref ids @ ..] => {
             for _ in 0..number(count)? {
                 for id in replicas(ids)? {
@@ -65,6 +70,14 @@ pub(crate) fn run(stage: &mut Stage, line: &str) -> Result<(), String> {
             }
         }
         ["lose", "everything"] => stage.mail.clear(),
+        ["cut", from, "to", to] => {
+            stage.cut.insert((replica(from)?, replica(to)?));
+        }
+        ["cut", a, "and", b] => {
+            let (a, b) = (replica(a)?, replica(b)?);
+            stage.cut.extend([(a, b), (b, a)]);
+        }
+        ["mend", "everything"] => stage.cut.clear(),
         ["heal", "by", id] => stage.heal(replica(id)?),
         _ => return of_replicas(stage, &words, line),
     }
@@ -80,7 +93,7 @@ fn start(stage: &mut Stage, line: &str) -> Result<(), String> {
         no_forwarding: rest.contains("without forwarding"),
         bare_votes: rest.contains("votes without records"),
     };
-    for id in membership.voters() {
+    for id in membership.members() {
         stage.node(id);
     }
     Ok(())
@@ -252,7 +265,7 @@ pub(crate) fn positions(line: &str) -> Result<TailBitmap, String> {
     inside.split_whitespace().map(|word| number(word).map(Lsn)).collect()
 }
 
-/// `(n1 n2; read 2, write 1)`, and what follows it.
+/// `(n1 n2; read 2, write 1)`, perhaps with ` learners (n3)`, and what follows it.
 fn membership(line: &str) -> Result<(Membership, &str), String> {
     let inside = line.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
     let (inside, rest) = inside.ok_or("no membership")?;
@@ -262,7 +275,14 @@ fn membership(line: &str) -> Result<(Membership, &str), String> {
     match sizes[..] {
         ["read", read, "write", write] => {
             let (read, write) = (number(read)? as usize, number(write)? as usize);
-            Ok((Membership::flexible(voters, read, write), rest))
+            let mut membership = Membership::flexible(voters, read, write);
+            let Some((learners, after)) =
+                rest.strip_prefix(" learners (").and_then(|rest| rest.split_once(')'))
+            else {
+                return Ok((membership, rest));
+            };
+            membership.learners = replicas(&learners.split_whitespace().collect::<Vec<_>>())?;
+            Ok((membership, after))
         }
         _ => Err("sizes are read and write".to_string()),
     }

@@ -8,8 +8,8 @@ use traft::base::{
 };
 use traft::message::{
     Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
-    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, Vote,
-    VoteReply,
+    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, TakeOver,
+    Vote, VoteReply,
 };
 
 /// The samples by name.
@@ -28,6 +28,12 @@ pub(crate) fn all() -> Vec<(&'static str, Envelope)> {
 fn votes() -> Vec<(&'static str, Message)> {
     let candidate = LeaderId::new(4, 1);
     let voted = LeaderId::new(4, 2);
+    let pre_vote =
+        |committed_membership| Message::PreVote(PreVote { candidate, committed_membership });
+    let pre_vote_reply = |committed_membership| {
+        let granted = true;
+        Message::PreVoteReply(PreVoteReply { candidate, granted, voted, committed_membership })
+    };
     let grant = Grant {
         lineage: lineage(),
         accepted: positions(),
@@ -40,8 +46,10 @@ fn votes() -> Vec<(&'static str, Message)> {
         records: records(),
     };
     vec![
-        ("pre-vote", Message::PreVote(PreVote { candidate })),
-        ("pre-vote-reply", Message::PreVoteReply(PreVoteReply { candidate, granted: true, voted })),
+        ("pre-vote", pre_vote(None)),
+        ("pre-vote-of-a-member", pre_vote(Some(Lsn(0)))),
+        ("pre-vote-reply", pre_vote_reply(None)),
+        ("pre-vote-reply-with-news", pre_vote_reply(Some((Lsn(9), explicit())))),
         ("vote", Message::Vote(Vote { candidate, lineage: lineage(), accepted: positions() })),
         ("vote-reply", Message::VoteReply(VoteReply { candidate, voted, grant: Some(grant) })),
         ("vote-refusal", Message::VoteReply(VoteReply { candidate, voted, grant: None })),
@@ -93,6 +101,7 @@ fn forwards() -> Vec<(&'static str, Message)> {
         ("forward", Message::Forward(Forward { proposal: 17, command: command(update()) })),
         ("forward-placed", reply(placed)),
         ("forward-rejected", reply(ForwardOutcome::Rejected)),
+        ("take-over", Message::TakeOver(TakeOver { leader: LeaderId::new(3, 2) })),
         ("snapshot-request", Message::SnapshotRequest(SnapshotRequest { below: Lsn(300) })),
     ]
 }

@@ -5,7 +5,7 @@ use crate::base::{
     Footprint, KeySet, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, TailBitmap,
 };
 use crate::message::{Envelope, Message};
-use crate::replica::{self, Durable, Options, Output, ReadError, Rejection, RoleName, Write};
+use crate::replica::{self, Durable, Options, Output, ReadError, RoleName, Write};
 use crate::sim::invariants::{Auditor, Shadow, Stored};
 use crate::sim::{Preload, Routing, Side, Spec};
 use crate::wire;
@@ -279,11 +279,7 @@ impl TraftReplica {
             }
             Output::Settled { proposal } => Effect::Committed { op: op(proposal) },
             Output::Rejected { proposal, reason } => {
-                let hint = match reason {
-                    Rejection::NotLeader { hint } => hint,
-                    Rejection::Busy | Rejection::TooLarge { .. } | Rejection::Unsound => None,
-                };
-                Effect::Refused { op: op(proposal), hint: hint.map(place) }
+                Effect::Refused { op: op(proposal), hint: reason.hint().map(place) }
             }
             Output::Unknown { .. } => Effect::Lost,
             Output::ReadReady { read } => Effect::ReadReady { op: op(read) },
@@ -304,6 +300,7 @@ impl TraftReplica {
             Output::SendSnapshot { .. } | Output::TakeSnapshot { .. } | Output::Restore(_) => {
                 return;
             }
+            Output::TransferFailed { .. } => return,
             Output::Role { role, leader } => match role {
                 RoleName::Leader => Effect::Leads { term: leader.term },
                 RoleName::Follower => Effect::Follows,
