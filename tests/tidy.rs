@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wal", &["base", "message", "replica", "wire", "disk"]),
     ("check", &["base", "quorum", "message", "replica", "apply", "disk", "wal"]),
     ("sim", &["base", "quorum", "message", "replica", "apply", "wire", "check"]),
-    ("compare", &["base", "quorum", "apply", "disk", "snapshot", "check", "sim"]),
+    ("compare", &["base", "quorum", "apply", "disk", "wal", "snapshot", "check", "sim"]),
 ];
 
 /// Inputs and outputs are all that a pure part knows.

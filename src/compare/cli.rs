@@ -31,9 +31,9 @@ pub(super) enum Task {
     /// Check an implementation against its contract
     #[command(subcommand, disable_help_subcommand = true)]
     Check(CheckTask),
-    /// Show what a file of a replica holds
+    /// Show what the files of a replica hold, whether they are sound, and how two replicas differ
     #[command(subcommand, disable_help_subcommand = true)]
-    Inspect(InspectTask),
+    Inspect(inspect::InspectTask),
 }
 
 #[derive(Subcommand, Debug)]
@@ -41,13 +41,6 @@ pub(super) enum CheckTask {
     /// Open every image that a crash can leave of the log on disk, and disks that went bad
     #[command(after_help = storage::GUIDE)]
     Storage(storage::StorageArgs),
-}
-
-#[derive(Subcommand, Debug)]
-pub(super) enum InspectTask {
-    /// Show a snapshot, and look at every byte of it
-    #[command(after_help = inspect::GUIDE)]
-    Snapshot(inspect::SnapshotArgs),
 }
 
 #[derive(Args, Debug, Default)]

@@ -26,7 +26,7 @@ mod zipf;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use cli::{CheckTask, Cli, CompareArgs, InspectTask, Task};
+use cli::{CheckTask, Cli, CompareArgs, Task};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -56,12 +56,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let (text, complaints) = storage::run(&args);
             finish(&text, &complaints)
         }
-        Ok(Cli { command: Task::Inspect(InspectTask::Snapshot(args)) }) => {
-            match inspect::snapshot(&args) {
-                Ok((text, complaints)) => finish(&text, &complaints),
-                Err(sentence) => bad_input(&sentence),
-            }
-        }
+        Ok(Cli { command: Task::Inspect(task) }) => match inspect::run(&task) {
+            Ok((text, complaints)) => finish(&text, &complaints),
+            Err(sentence) => bad_input(&sentence),
+        },
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {

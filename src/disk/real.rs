@@ -11,12 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The name of the file whose lock stands for the directory.
 const LOCK: &str = "lock";
 
+/// So often the lock is tried while others only ask for it.
+const ASKERS_MAX: usize = 1_000;
+
 /// One directory of a real file system. Clones share their open files.
 ///
 /// New files can be read and written by their owner only.
 #[derive(Clone, Debug)]
 pub struct RealDisk {
     root: PathBuf,
+    read_only: bool,
     open: Arc<Mutex<BTreeMap<String, Arc<File>>>>,
 }
 
@@ -30,7 +34,37 @@ impl RealDisk {
         let root = root.into();
         let made = fs::create_dir_all(&root).and_then(|()| parent(&root).map_or(Ok(()), sync_dir));
         made.map_err(|error| failed("make", &root.to_string_lossy(), &error))?;
-        Ok(RealDisk { root, open: Arc::default() })
+        Ok(RealDisk { root, read_only: false, open: Arc::default() })
+    }
+
+    /// The directory `root` as it is, to look at: nothing is made, every call that would change
+    /// something fails, and permission to read is enough.
+    pub fn read_only(root: impl Into<PathBuf>) -> RealDisk {
+        RealDisk { root: root.into(), read_only: true, open: Arc::default() }
+    }
+
+    /// Whether a process holds the directory now. Asking does not hold it: the lock is shared, for
+    /// a moment, and only if nobody has it.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Failed`] if there is a lock that cannot be looked at.
+    pub fn is_held(&self) -> Result<bool, DiskError> {
+        let file = match File::open(self.root.join(LOCK)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            file => file.map_err(|error| failed("open", LOCK, &error))?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(fs::TryLockError::WouldBlock) => Ok(true),
+            Err(fs::TryLockError::Error(error)) => Err(failed("lock", LOCK, &error)),
+        }
+    }
+
+    /// Refuses what would change something, if it must.
+    fn writable(&self, what: &'static str, name: &str) -> Result<(), DiskError> {
+        let denied = || io::Error::new(ErrorKind::PermissionDenied, "opened to be read only");
+        if self.read_only { Err(failed(what, name, &denied())) } else { Ok(()) }
     }
 
     /// Where it is.
@@ -52,13 +86,14 @@ impl RealDisk {
         if let Some(file) = self.handles().get(name) {
             return Ok(file.clone());
         }
-        let opened = OpenOptions::new().read(true).write(true).open(self.path(name)?);
+        let opened = OpenOptions::new().read(true).write(!self.read_only).open(self.path(name)?);
         let file = Arc::new(opened.map_err(|error| failed("open", name, &error))?);
         self.handles().insert(name.into(), file.clone());
         Ok(file)
     }
 
     fn new_file(&self, name: &str, fresh: bool) -> Result<File, DiskError> {
+        self.writable("create", name)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600).create(true).create_new(fresh);
         options.open(self.path(name)?).map_err(|error| failed("create", name, &error))
@@ -70,10 +105,20 @@ impl Disk for RealDisk {
 
     fn lock(&self) -> Result<File, DiskError> {
         let file = self.new_file(LOCK, false)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(DiskError::Locked),
-            Err(fs::TryLockError::Error(error)) => Err(failed("lock", LOCK, &error)),
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                // Who only asks whether it is held shares it for a moment.
+                Err(fs::TryLockError::WouldBlock)
+                    if tries < ASKERS_MAX && file.try_lock_shared().is_ok() =>
+                {
+                    tries += 1;
+                    std::thread::yield_now();
+                }
+                Err(fs::TryLockError::WouldBlock) => return Err(DiskError::Locked),
+                Err(fs::TryLockError::Error(error)) => return Err(failed("lock", LOCK, &error)),
+            }
         }
     }
 
@@ -119,11 +164,13 @@ impl Disk for RealDisk {
     }
 
     fn write(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.writable("write", name)?;
         let written = self.file(name)?.write_all_at(bytes, offset);
         written.map_err(|error| failed("write", name, &error))
     }
 
     fn preallocate(&self, name: &str, len: u64) -> Result<(), DiskError> {
+        self.writable("preallocate", name)?;
         let file = self.file(name)?;
         if self.len(name)? < len {
             reserve(&file, len).map_err(|error| failed("preallocate", name, &error))?;
@@ -132,6 +179,7 @@ impl Disk for RealDisk {
     }
 
     fn truncate(&self, name: &str, len: u64) -> Result<(), DiskError> {
+        self.writable("truncate", name)?;
         if self.len(name)? > len {
             let cut = self.file(name)?.set_len(len);
             cut.map_err(|error| failed("truncate", name, &error))?;
@@ -144,6 +192,7 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.writable("rename", from)?;
         let renamed = fs::rename(self.path(from)?, self.path(to)?);
         renamed.map_err(|error| failed("rename", from, &error))?;
         let mut handles = self.handles();
@@ -157,6 +206,7 @@ impl Disk for RealDisk {
     }
 
     fn remove(&self, name: &str) -> Result<(), DiskError> {
+        self.writable("remove", name)?;
         self.handles().remove(name);
         fs::remove_file(self.path(name)?).map_err(|error| failed("remove", name, &error))
     }

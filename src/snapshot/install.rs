@@ -60,6 +60,11 @@ pub fn snapshot_name(done: &TailBitmap) -> String {
     format!("{:016x}{SUFFIX}", done.offset().0)
 }
 
+/// Whether a file of this name is a snapshot that is complete.
+pub fn is_snapshot_name(name: &str) -> bool {
+    prefix(name).is_some()
+}
+
 fn prefix(name: &str) -> Option<&str> {
     name.strip_suffix(SUFFIX).filter(|digits| {
         digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))

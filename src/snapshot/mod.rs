@@ -51,7 +51,7 @@ mod view;
 
 pub use build::{Builder, Summary};
 pub use format::{Header, VERSION};
-pub use install::{Refusal, check_install, newest, snapshot_name, sweep};
+pub use install::{Refusal, check_install, is_snapshot_name, newest, snapshot_name, sweep};
 pub use range::Range;
 pub use read::{Layout, Snapshot};
 pub use receive::{Progress, ReceiveError, Receiver, TransferOptions};

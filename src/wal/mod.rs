@@ -16,8 +16,10 @@
 //! everything before it. Recovery is a table of decisions ([`decide`]); the format is in
 //! docs/format-wal.md, the reasons are in design/wal-recovery.md.
 
+mod belief;
 mod frame;
 mod index;
+mod inspect;
 mod open;
 mod purge;
 mod recover;
@@ -28,6 +30,7 @@ mod store;
 mod survey;
 mod write;
 
+pub use inspect::{Inspection, RecordPlace, SegmentSummary, Standing};
 pub use recover::{Action, Area, Evidence, Finding, Row, What, decide};
 pub use store::{Doubt, Flaw, Recovered, Store};
 
@@ -94,6 +97,13 @@ pub enum WalError {
         /// Whose it is.
         found: Identity,
     },
+    /// Only [`Inspection::read`]: no segment says whose log it is. All of their first sectors are
+    /// damaged; what a replica that knows its own name makes of them is for [`Wal::open`] to say.
+    #[error("the first sectors of all {files} segments are damaged: nothing says whose log it is")]
+    Nameless {
+        /// How many segments there are.
+        files: usize,
+    },
     /// The log was written by a later version. Nothing was changed. Use that version.
     #[error("the log has format {found}, and this version reads format {}", sector::VERSION)]
     Version {
@@ -132,7 +142,7 @@ pub struct Wal<D: Disk> {
     /// Where the next group begins.
     at: (u64, u32),
     /// Records that the next segment starts with.
-    carried: Vec<open::Held>,
+    carried: Vec<belief::Held>,
     queue: VecDeque<Group>,
     /// Memory of the last group: its stream, cleared, and its sectors.
     spare: (Stream, Vec<u8>),
@@ -178,6 +188,11 @@ const MARK_SEGMENT: u64 = u64::MAX;
 
 fn segment_name(number: u64) -> String {
     format!("{number:016x}.wal")
+}
+
+/// Whether a file of this name is a segment of a log.
+pub fn is_segment_name(name: &str) -> bool {
+    segment_number(name).is_some()
 }
 
 fn segment_number(name: &str) -> Option<u64> {

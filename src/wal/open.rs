@@ -1,19 +1,12 @@
 //! Coming to life: for the first time, or again.
 
-use super::index::{Index, Place};
-use super::recover::{Evidence, What};
-use super::replay::Replay;
+use super::belief::Belief;
+use super::index::Index;
 use super::store::{Doubt, Recovered};
 use super::survey::Survey;
 use super::{Hard, Identity, MARK, Wal, WalError, WalOptions, doubtful};
-use crate::base::Record;
 use crate::disk::{Disk, DiskError, SECTOR};
-use crate::replica::Durable;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-
-/// A record and where it is.
-pub(super) type Held = (Arc<Record>, Place);
 
 impl<D: Disk + Sync> Wal<D> {
     /// The log of a new replica, in a directory that has none.
@@ -48,20 +41,14 @@ impl<D: Disk + Sync> Wal<D> {
         options: WalOptions,
     ) -> Result<(Wal<D>, Recovered), WalError> {
         let lock = locked(&disk)?;
-        let mut survey = Survey::read(&disk, identity)?;
-        if survey.is_empty() {
-            return Err(WalError::Empty);
-        }
-        let mut replay = Replay::run(&mut survey);
+        let mut belief = Belief::read(&disk, identity)?;
+        let Belief { survey, replay, held, .. } = &mut belief;
         let mut wal = Wal::new(disk, lock, identity, options);
-        let (held, strays) = held(&mut replay);
-        let doubt = doubt(&replay, strays);
         let marked = survey.mark.map_or(0, |mark| mark.sequence);
         wal.sequence = replay.end.map_or(0, |end| end.sequence).max(marked);
-        wal.hard = std::mem::take(&mut replay.hard);
+        wal.hard = replay.hard.clone();
         wal.index = std::mem::take(&mut replay.index);
         wal.oldest = replay.oldest;
-        wal.doubt = bits(doubt.as_ref());
         let synced = |segment: u64| survey.segments.get(&segment).map_or(0, |s| s.proven());
         wal.segments = survey.segments.keys().map(|number| (*number, synced(*number))).collect();
         wal.segments.retain(|number, sectors| *sectors > 0 && *number >= replay.oldest);
@@ -70,11 +57,9 @@ impl<D: Disk + Sync> Wal<D> {
         let newest = survey.mark.map_or(0, |mark| mark.segment).max(survey.greatest);
         wal.at = (newest + 1, 0);
         let previous = wal.segments.last_key_value().map(|(number, sectors)| (*number, *sectors));
-        wal.begin(&survey, previous)?;
-        let Hard { voted, lineage, membership, purged } = wal.hard.clone();
-        let records = held.into_iter().map(|(record, _)| record).collect();
-        let durable = Durable { voted, lineage, records, membership, snapshot: None };
-        Ok((wal, Recovered { durable, purged, doubt, flaws: replay.flaws }))
+        wal.doubt = bits(belief.doubt.as_ref());
+        wal.begin(&belief.survey, previous)?;
+        Ok((wal, belief.into_recovered()))
     }
 
     fn new(disk: D, lock: D::Lock, identity: Identity, options: WalOptions) -> Wal<D> {
@@ -131,44 +116,6 @@ fn full(error: DiskError) -> WalError {
         DiskError::Full { .. } => WalError::Full,
         error => WalError::Disk(error),
     }
-}
-
-/// The records that are held, in order of position, and those of another lineage.
-fn held(replay: &mut Replay) -> (Vec<Held>, Vec<Arc<Record>>) {
-    replay.index.drop_below(replay.hard.purged);
-    let index = &replay.index;
-    let mut held = std::mem::take(&mut replay.records);
-    held.retain(|(record, place)| index.get(record.lsn) == Some(*place));
-    held.sort_by_key(|(record, _)| record.lsn);
-    let lineage = &replay.hard.lineage;
-    let own = |(record, _): &Held| record.author == lineage.author(record.lsn);
-    let (held, strays): (Vec<Held>, Vec<Held>) = held.into_iter().partition(own);
-    if let Some((_, place)) = strays.first() {
-        replay.index.adopt(lineage);
-        if !replay.is_doubtful() {
-            let at = (place.sector, place.sector + 1);
-            replay.found(What::Garbled, Evidence::Followed, place.segment, at);
-        }
-    }
-    (held, strays.into_iter().map(|(record, _)| record).collect())
-}
-
-fn doubt(replay: &Replay, strays: Vec<Arc<Record>>) -> Option<Doubt> {
-    if !replay.is_doubtful() {
-        return None;
-    }
-    let inherited = replay.inherited;
-    let lost = |flaw: &super::Flaw| flaw.loses_promise();
-    let committer = replay.end.map(|end| end.committer);
-    let promise = replay.flaws.iter().any(lost) || inherited & doubtful::PROMISE != 0;
-    Some(Doubt {
-        promise,
-        lineage: promise
-            || committer != Some(replay.hard.lineage.leader())
-            || inherited & doubtful::LINEAGE != 0,
-        inherited: inherited != 0,
-        strays,
-    })
 }
 
 fn bits(doubt: Option<&Doubt>) -> u8 {

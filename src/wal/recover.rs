@@ -117,6 +117,26 @@ impl Row {
     }
 }
 
+impl Row {
+    /// What must have happened, in a clause.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Row::Leftover => "a later segment replaced it, nothing is lost",
+            Row::TornTail => {
+                "a crash interrupted a write that nobody was told of, the next start cuts it"
+            }
+            Row::Hole => "the log goes on after it, so it was synced and the disk has lost it",
+            Row::LostTail => "the mark says that it was synced, so the disk has lost it",
+            Row::Checksum => "no crash changes a sector that was written, so the disk did",
+            Row::Misdirected => "a write of another place or another replica went here",
+            Row::Unreadable => "the disk cannot read it",
+            Row::MissingSegment => "a file that the log names is gone",
+            Row::Garbled => "the checksums are right and the contents make no sense",
+            Row::Mark => "what tells how far the log was synced is damaged or gone",
+        }
+    }
+}
+
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -167,7 +167,7 @@ impl Scan {
 }
 
 /// Whose segment a sector opens.
-fn stranger(sector: &[u8; SECTOR]) -> Option<Identity> {
+pub(super) fn stranger(sector: &[u8; SECTOR]) -> Option<Identity> {
     match frame::next(&Bytes::copy_from_slice(&sector[HEADER..])) {
         Next::Frame(Frame::Head(head), _) => Some(head.identity),
         _ => None,

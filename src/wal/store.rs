@@ -1,7 +1,9 @@
 //! What a replica needs of whatever keeps its state, and what it finds when it comes back.
 
 use super::recover::{Action, Finding, Row, decide};
+use super::{MARK, MARK_SEGMENT, segment_name};
 use crate::base::{Lsn, Record};
+use crate::disk::SECTOR;
 use crate::replica::{Durable, Write};
 use std::fmt;
 use std::sync::Arc;
@@ -92,6 +94,26 @@ impl Flaw {
     /// Whether something acknowledged may be missing because of it.
     pub fn is_doubtful(&self) -> bool {
         matches!(decide(self.finding).1, Action::Doubt { .. })
+    }
+
+    /// The file that it is in.
+    pub fn file_name(&self) -> String {
+        if self.segment == MARK_SEGMENT { MARK.into() } else { segment_name(self.segment) }
+    }
+
+    /// From which byte of the file on.
+    pub fn offset(&self) -> u64 {
+        u64::from(self.sector) * SECTOR as u64
+    }
+
+    /// What must have happened, and what follows from it.
+    pub fn meaning(&self) -> String {
+        let follows = match decide(self.finding).1 {
+            Action::Ignore | Action::Cut => "",
+            Action::Doubt { promise: false } => "; records may be missing",
+            Action::Doubt { promise: true } => "; records and a later promise may be missing",
+        };
+        format!("{}{follows}", self.row.meaning())
     }
 
     /// Whether the promise may have been in it.

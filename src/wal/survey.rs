@@ -115,14 +115,16 @@ fn scan_all<D: Disk + Sync>(
 impl Survey {
     /// Reads everything.
     pub(super) fn read<D: Disk + Sync>(disk: &D, identity: Identity) -> Result<Survey, WalError> {
-        let mut survey = Survey::default();
-        let names = disk.list()?;
-        survey.mark_exists = names.iter().any(|name| name == MARK);
-        let numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
-        let scans = scan_all(disk, identity, &numbers)?;
+        let mark_exists = disk.list()?.iter().any(|name| name == MARK);
+        let mut survey = Survey { mark_exists, ..Survey::default() };
+        // Before the segments: of a log that is being written, what is read then is at least what
+        // the mark says.
         if survey.mark_exists {
             survey.read_mark(disk, identity)?;
         }
+        let names = disk.list()?;
+        let numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
+        let scans = scan_all(disk, identity, &numbers)?;
         let found = scans.values().find_map(|scan| scan.stranger.filter(|id| *id != identity));
         if let Some(found) = found
             && scans.values().all(|scan| scan.pieces.is_empty())

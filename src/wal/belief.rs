@@ -1,0 +1,90 @@
+//! What a start believes of what it finds. It changes nothing: whoever only looks stops here.
+
+use super::index::Place;
+use super::recover::{Evidence, What};
+use super::replay::Replay;
+use super::store::{Doubt, Flaw, Recovered};
+use super::survey::Survey;
+use super::{Hard, Identity, WalError, doubtful};
+use crate::base::Record;
+use crate::disk::Disk;
+use crate::replica::Durable;
+use std::sync::Arc;
+
+/// A record and where it is.
+pub(super) type Held = (Arc<Record>, Place);
+
+/// What lies in the directory, and what it leads to.
+#[derive(Debug)]
+pub(super) struct Belief {
+    pub(super) survey: Survey,
+    pub(super) replay: Replay,
+    /// The records that are held, in order of position.
+    pub(super) held: Vec<Held>,
+    pub(super) doubt: Option<Doubt>,
+}
+
+impl Belief {
+    /// Reads everything and decides what to make of it.
+    pub(super) fn read<D: Disk + Sync>(disk: &D, identity: Identity) -> Result<Belief, WalError> {
+        Belief::of(Survey::read(disk, identity)?)
+    }
+
+    /// The same of what was read already.
+    pub(super) fn of(mut survey: Survey) -> Result<Belief, WalError> {
+        if survey.is_empty() {
+            return Err(WalError::Empty);
+        }
+        let mut replay = Replay::run(&mut survey);
+        let (held, strays) = held(&mut replay);
+        let doubt = doubt(&replay, strays);
+        Ok(Belief { survey, replay, held, doubt })
+    }
+
+    /// What a replica starts from.
+    pub(super) fn into_recovered(self) -> Recovered {
+        let Belief { replay, held, doubt, .. } = self;
+        let Hard { voted, lineage, membership, purged } = replay.hard;
+        let records = held.into_iter().map(|(record, _)| record).collect();
+        let durable = Durable { voted, lineage, records, membership, snapshot: None };
+        Recovered { durable, purged, doubt, flaws: replay.flaws }
+    }
+}
+
+/// The records that are held, in order of position, and those of another lineage.
+fn held(replay: &mut Replay) -> (Vec<Held>, Vec<Arc<Record>>) {
+    replay.index.drop_below(replay.hard.purged);
+    let index = &replay.index;
+    let mut held = std::mem::take(&mut replay.records);
+    held.retain(|(record, place)| index.get(record.lsn) == Some(*place));
+    held.sort_by_key(|(record, _)| record.lsn);
+    let lineage = &replay.hard.lineage;
+    let own = |(record, _): &Held| record.author == lineage.author(record.lsn);
+    let (held, strays): (Vec<Held>, Vec<Held>) = held.into_iter().partition(own);
+    if let Some((_, place)) = strays.first() {
+        replay.index.adopt(lineage);
+        if !replay.is_doubtful() {
+            let at = (place.sector, place.sector + 1);
+            replay.found(What::Garbled, Evidence::Followed, place.segment, at);
+        }
+    }
+    (held, strays.into_iter().map(|(record, _)| record).collect())
+}
+
+fn doubt(replay: &Replay, strays: Vec<Arc<Record>>) -> Option<Doubt> {
+    if !replay.is_doubtful() {
+        return None;
+    }
+    let inherited = replay.inherited;
+    let lost = |flaw: &Flaw| flaw.loses_promise();
+    let committer = replay.end.map(|end| end.committer);
+    let promise = replay.flaws.iter().any(lost) || inherited & doubtful::PROMISE != 0;
+    Some(Doubt {
+        promise,
+        lineage: promise
+            || committer != Some(replay.hard.lineage.leader())
+            || inherited & doubtful::LINEAGE != 0,
+        inherited: inherited != 0,
+        strays,
+    })
+}
