@@ -17,6 +17,7 @@ pub mod quorum;
 pub mod replica;
 pub mod sim;
 pub mod snapshot;
+pub mod store;
 pub mod wal;
 pub mod wire;
 

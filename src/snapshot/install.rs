@@ -71,6 +71,18 @@ fn prefix(name: &str) -> Option<&str> {
     })
 }
 
+/// The names of all snapshots, that with the longest done prefix first.
+///
+/// # Errors
+///
+/// What the disk says.
+pub fn newest_first<D: Disk>(disk: &D) -> Result<Vec<String>, DiskError> {
+    let mut names = disk.list()?;
+    names.retain(|name| prefix(name).is_some());
+    names.reverse();
+    Ok(names)
+}
+
 /// The name of the snapshot that counts: the one with the longest done prefix.
 ///
 /// A crash never leaves a broken one under such a name. So if it does not open, the disk has gone
@@ -80,7 +92,7 @@ fn prefix(name: &str) -> Option<&str> {
 ///
 /// What the disk says.
 pub fn newest<D: Disk>(disk: &D) -> Result<Option<String>, DiskError> {
-    Ok(disk.list()?.into_iter().filter(|name| prefix(name).is_some()).max())
+    Ok(newest_first(disk)?.into_iter().next())
 }
 
 /// Removes the snapshots older than `keep`, what came of builders that were dropped, and transfers

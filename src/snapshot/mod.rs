@@ -38,8 +38,12 @@
 mod build;
 mod cache;
 mod format;
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from the schema")]
+#[rustfmt::skip]
+mod generated;
 mod install;
 mod keys;
+mod parcel;
 mod parts;
 mod plan;
 mod range;
@@ -51,7 +55,10 @@ mod view;
 
 pub use build::{Builder, Summary};
 pub use format::{Header, VERSION};
-pub use install::{Refusal, check_install, is_snapshot_name, newest, snapshot_name, sweep};
+pub use install::{
+    Refusal, check_install, is_snapshot_name, newest, newest_first, snapshot_name, sweep,
+};
+pub use parcel::{PARCEL_BYTES_MAX, PARCEL_VERSION, Parcel, ParcelError, Transfer};
 pub use range::Range;
 pub use read::{Layout, Snapshot};
 pub use receive::{Progress, ReceiveError, Receiver, TransferOptions};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use traft::apply::Machine;
-use traft::apply::kv::{Answer, Failure, Kv, Malformed, Op};
+use traft::apply::kv::{Answer, Failure, Frozen, Kv, Malformed, Op};
 
 /// An [`Op`] that owns its parts.
 #[derive(Clone, Debug)]
@@ -124,9 +124,25 @@ fn kv_of(twin: &Twin) -> Kv {
 
 proptest! {
     #[test]
-    fn each_command_does_what_the_twin_does(steps in prop::collection::vec(step(), 0..60)) {
+    fn each_command_does_what_the_twin_does(
+        steps in prop::collection::vec((step(), 0..6_u8), 0..60),
+    ) {
         let (mut kv, mut twin) = (Kv::new(), Twin::new());
-        for step in &steps {
+        let mut held: Option<(Frozen, Twin)> = None;
+        for (step, hold) in &steps {
+            // Now and then the state is held fast, or let go of: nobody sees a difference.
+            match (*hold, held.take()) {
+                (0, None) => held = kv.freeze().map(|frozen| (frozen, twin.clone())),
+                (0, still) => {
+                    prop_assert!(kv.freeze().is_none());
+                    held = still;
+                }
+                (1, Some((frozen, then))) => {
+                    prop_assert_eq!(kv_of(&then).digest(), frozen.pairs().collect::<Kv>().digest());
+                    prop_assert!(frozen.pairs().map(|(key, _)| key).eq(then.keys()));
+                }
+                (_, still) => held = still,
+            }
             let command = step.op().command();
             let before = kv.digest();
             let seen_first = kv.read(&command.body);

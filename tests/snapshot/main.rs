@@ -3,6 +3,7 @@
 
 mod crash;
 mod hostile;
+mod parcels;
 mod transfer;
 mod twin;
 

@@ -12,22 +12,19 @@
 //! ```
 
 mod answer;
+mod entries;
 mod op;
 
 pub use super::code::Malformed;
 pub use answer::{Answer, Failure};
+pub use entries::Frozen;
 pub use op::Op;
 
 use super::{Digest, Machine};
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
+use entries::{Entries, KeptKey};
 use std::collections::BTreeSet;
 use std::ops::Bound;
-
-/// A key as it is kept: most fit in place, so that a look-up follows no pointer to compare them
-/// and a key keeps no command's memory alive.
-type KeptKey = SmallVec<[u8; 24]>;
 
 /// A state of keys and values, both any bytes; executes the bodies of [`Op`].
 ///
@@ -35,9 +32,11 @@ type KeptKey = SmallVec<[u8; 24]>;
 /// body. A value that is less than a quarter of its body is copied, so that what is kept takes at
 /// most four times the bytes of its values. Points are constant time. The order of keys is built by
 /// the first range that is deleted; from then on a new key costs a logarithm.
+///
+/// To take a snapshot, [`freeze`](Self::freeze) it and go on; to come back from one, collect its pairs.
 #[derive(Clone, Debug, Default)]
 pub struct Kv {
-    entries: FxHashMap<KeptKey, Bytes>,
+    entries: Entries,
     /// The same keys in order, once a range was asked for.
     order: Option<BTreeSet<KeptKey>>,
 }
@@ -55,7 +54,7 @@ impl Kv {
 
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// The value of `key`.
@@ -63,19 +62,24 @@ impl Kv {
         self.entries.get(key)
     }
 
+    /// Holds the state of this moment fast: no copy, no matter how many keys there are. From then on
+    /// what changes is kept apart, until the result is dropped; then each change carries a few of
+    /// those that were kept apart over, so that no moment takes long. `None` while an earlier one is
+    /// still held.
+    pub fn freeze(&mut self) -> Option<Frozen> {
+        self.entries.freeze()
+    }
+
     fn set(&mut self, key: &[u8], value: Bytes) {
-        if let Some(slot) = self.entries.get_mut(key) {
-            *slot = value;
-            return;
-        }
-        if let Some(order) = &mut self.order {
+        if self.entries.set(key, value)
+            && let Some(order) = &mut self.order
+        {
             order.insert(KeptKey::from_slice(key));
         }
-        self.entries.insert(KeptKey::from_slice(key), value);
     }
 
     fn delete(&mut self, key: &[u8]) {
-        if self.entries.remove(key).is_some()
+        if self.entries.remove(key)
             && let Some(order) = &mut self.order
         {
             order.remove(key);
@@ -86,7 +90,13 @@ impl Kv {
         if end.is_some_and(|end| end <= start) {
             return;
         }
-        let order = self.order.get_or_insert_with(|| self.entries.keys().cloned().collect());
+        let order = self.order.get_or_insert_with(|| {
+            let mut order = BTreeSet::new();
+            self.entries.for_each(|key, _| {
+                order.insert(key.clone());
+            });
+            order
+        });
         let end = end.map_or(Bound::Unbounded, Bound::Excluded);
         let doomed: Vec<KeptKey> =
             order.range::<[u8], _>((Bound::Included(start), end)).cloned().collect();
@@ -167,6 +177,17 @@ fn kept(body: &Bytes, value: &[u8]) -> Bytes {
     }
 }
 
+/// The state of a snapshot. Values are copied, so that none keeps what it was read from alive.
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(K, V)> for Kv {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Kv {
+        let mut kv = Kv::new();
+        for (key, value) in pairs {
+            kv.set(key.as_ref(), Bytes::copy_from_slice(value.as_ref()));
+        }
+        kv
+    }
+}
+
 impl Machine for Kv {
     fn apply(&mut self, body: &Bytes) -> Bytes {
         match Op::decode(body) {
@@ -185,8 +206,10 @@ impl Machine for Kv {
 
     /// A sum over the entries, so that no order matters.
     fn digest(&self) -> u64 {
-        let entry =
-            |(key, value): (&KeptKey, &Bytes)| Digest::new().bytes(key).bytes(value).value();
-        self.entries.iter().map(entry).fold(0, u64::wrapping_add)
+        let mut sum = 0_u64;
+        self.entries.for_each(|key, value| {
+            sum = sum.wrapping_add(Digest::new().bytes(key).bytes(value).value());
+        });
+        sum
     }
 }
