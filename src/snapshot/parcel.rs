@@ -1,9 +1,9 @@
 //! What moves a snapshot, as bytes and back.
 //!
 //! The schema is `proto/transfer.proto`. These are frames of their own, and no messages of the
-//! replica, because a replica has nothing to do with them: it learns of a snapshot when all of it is
-//! on the disk. So whoever carries them can give them a connection or a place in the queue of their
-//! own, behind the messages that commands wait for, and drop them all without any harm.
+//! replica, because a replica has nothing to do with them: it learns of a snapshot when all of it
+//! is on the disk. So whoever carries them can give them a connection or a place in the queue of
+//! their own, behind the messages that commands wait for, and drop them all without any harm.
 
 use super::format::{FOOTER, Hash};
 use super::generated as proto;
@@ -101,8 +101,8 @@ impl Parcel {
 
     /// The parcel in `frame`. The bytes of a chunk stay where they are.
     ///
-    /// What it makes a reader allocate is bounded by what the frame holds, about ten bytes for each,
-    /// and by what [`wire::SET_WORDS_MAX`] lets a set of positions take.
+    /// What it makes a reader allocate is bounded by what the frame holds, about ten bytes for
+    /// each, and by what [`wire::SET_WORDS_MAX`] lets a set of positions take.
     ///
     /// # Errors
     ///

@@ -54,8 +54,8 @@ impl<D: Disk + Clone> Home<D> {
         Ok(records)
     }
 
-    /// Lets the log drop what the snapshot in use has done. Without room it waits for the next time:
-    /// what is kept too long does no harm.
+    /// Lets the log drop what the snapshot in use has done. Without room it waits for the next
+    /// time: what is kept too long does no harm.
     pub(super) fn purge_if_due(&mut self) -> Result<(), StoreError> {
         if let Some(below) = self.purge_due {
             match self.wal.purge(below) {

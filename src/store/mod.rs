@@ -22,6 +22,7 @@ mod open;
 mod take;
 mod transfer;
 
+pub use crate::wal::Identity;
 pub use open::Opened;
 pub use take::{Draft, Taken};
 pub use transfer::Heard;
@@ -30,7 +31,7 @@ use crate::base::{Lsn, Membership, TailBitmap};
 use crate::disk::{Disk, DiskError};
 use crate::replica::SnapshotMeta;
 use crate::snapshot::{Header, Snapshot, SnapshotError, TransferOptions, snapshot_name};
-use crate::wal::{Identity, Wal, WalError, WalOptions};
+use crate::wal::{Wal, WalError, WalOptions};
 use std::sync::Arc;
 
 /// What a user can set.

@@ -37,7 +37,8 @@ impl<D: Disk + Clone + Sync> Home<D> {
     }
 
     /// The store of a replica that lived before. `load` makes a state of a snapshot; it is called
-    /// with the one that has the longest done prefix, and with the next one only if that is damaged.
+    /// with the one that has the longest done prefix, and with the next one only if that is
+    /// damaged.
     ///
     /// What was begun and not finished is removed, except what has arrived of a snapshot that can
     /// still be of use.

@@ -100,8 +100,8 @@ fn sender() -> Home<SimDisk> {
     home
 }
 
-/// Disks as a crash can leave them: nothing kept of what was not synced, everything, each half, each
-/// single thing alone and each missing alone, as far as there are not too many.
+/// Disks as a crash can leave them: nothing kept of what was not synced, everything, each half,
+/// each single thing alone and each missing alone, as far as there are not too many.
 fn crashes(state: &State) -> Vec<State> {
     let parts = state.unsynced();
     let mut images = vec![

@@ -17,8 +17,8 @@ fn snapshot_of(disk: &SimDisk) -> String {
     state.names().find(|name| name.ends_with(".snap")).expect("a snapshot").to_string()
 }
 
-/// Opens it in doubt, with nothing in its state, still so after a restart; a snapshot from elsewhere
-/// mends it.
+/// Opens it in doubt, with nothing in its state, still so after a restart; a snapshot from
+/// elsewhere mends it.
 fn in_doubt(disk: &SimDisk) {
     for life in 0..2 {
         let opened = open(disk, 1).expect("it was there");
@@ -71,8 +71,8 @@ fn a_damaged_snapshot_is_missed() {
     }
 }
 
-/// An older snapshot stands in for a damaged one if the log still has what lies between; that it was
-/// the newest may have been acknowledged, so there is a doubt all the same.
+/// An older snapshot stands in for a damaged one if the log still has what lies between; that it
+/// was the newest may have been acknowledged, so there is a doubt all the same.
 #[test]
 fn an_older_snapshot_stands_in() {
     let disk = SimDisk::new();

@@ -33,7 +33,8 @@ use std::ops::Bound;
 /// most four times the bytes of its values. Points are constant time. The order of keys is built by
 /// the first range that is deleted; from then on a new key costs a logarithm.
 ///
-/// To take a snapshot, [`freeze`](Self::freeze) it and go on; to come back from one, collect its pairs.
+/// To take a snapshot, [`freeze`](Self::freeze) it and go on; to come back from one, collect its
+/// pairs.
 #[derive(Clone, Debug, Default)]
 pub struct Kv {
     entries: Entries,
@@ -62,10 +63,10 @@ impl Kv {
         self.entries.get(key)
     }
 
-    /// Holds the state of this moment fast: no copy, no matter how many keys there are. From then on
-    /// what changes is kept apart, until the result is dropped; then each change carries a few of
-    /// those that were kept apart over, so that no moment takes long. `None` while an earlier one is
-    /// still held.
+    /// Holds the state of this moment fast: no copy, no matter how many keys there are. From then
+    /// on what changes is kept apart, until the result is dropped; then each change carries a few
+    /// of those that were kept apart over, so that no moment takes long. `None` while an earlier
+    /// one is still held.
     pub fn freeze(&mut self) -> Option<Frozen> {
         self.entries.freeze()
     }
