@@ -19,6 +19,8 @@ pub(crate) struct Peer {
     pub(crate) holds: bool,
     pub(crate) writes: Vec<Write>,
     pub(crate) applied: Vec<Arc<Record>>,
+    /// The snapshots that took the state's place.
+    pub(crate) restored: Vec<SnapshotMeta>,
 }
 
 /// Replicas `1..=n` and what is on the way between them.
@@ -30,6 +32,8 @@ pub(crate) struct Network {
     pub(crate) mail: Vec<Envelope>,
     pub(crate) answered: BTreeSet<u64>,
     pub(crate) rejected: BTreeMap<u64, Rejection>,
+    /// Who is to send a snapshot to whom, and below what it must have done everything.
+    pub(crate) wanted: Vec<(u64, u64, Lsn)>,
     proposals: u64,
 }
 
@@ -62,8 +66,8 @@ impl Network {
         for id in 1..=n {
             let durable = durable(id);
             let replica = Replica::new(options(id, n), durable.clone());
-            let (writes, applied) = (Vec::new(), Vec::new());
-            let peer = Peer { replica, durable, holds: false, writes, applied };
+            let (writes, applied, restored) = (Vec::new(), Vec::new(), Vec::new());
+            let peer = Peer { replica, durable, holds: false, writes, applied, restored };
             network.peers.insert(id, peer);
         }
         network
@@ -130,6 +134,12 @@ impl Network {
                 Output::Rejected { proposal, reason } => {
                     self.rejected.insert(proposal, reason);
                 }
+                Output::SendSnapshot { to, below } => self.wanted.push((id, to.0, below)),
+                Output::Restore(meta) => {
+                    let peer = self.peer_mut(id);
+                    peer.applied.clear();
+                    peer.restored.push(*meta);
+                }
                 _ => {}
             }
         }
@@ -147,6 +157,30 @@ impl Network {
             keep(&mut peer.durable, write);
         }
         self.input(id, Input::Persisted(last));
+    }
+
+    /// Takes a snapshot of what is done, and drops what it makes needless.
+    pub(crate) fn purge(&mut self, id: u64) {
+        let peer = self.peer_mut(id);
+        let snapshot = peer.replica.snapshot_meta();
+        let below = snapshot.done.offset();
+        peer.durable.records.retain(|record| record.lsn >= below);
+        peer.durable.snapshot = Some(Box::new(snapshot));
+        self.input(id, Input::Purge(below));
+    }
+
+    /// A snapshot has come to `id`, whole.
+    pub(crate) fn install(&mut self, id: u64, snapshot: SnapshotMeta) {
+        self.input(id, Input::Install(Box::new(snapshot)));
+    }
+
+    /// Every snapshot that is wanted arrives.
+    pub(crate) fn send_snapshots(&mut self) {
+        for (from, to, _) in std::mem::take(&mut self.wanted) {
+            let snapshot = self.replica(from).snapshot_meta();
+            self.install(to, snapshot);
+        }
+        self.run();
     }
 
     /// Starts again from what is durable.
@@ -294,4 +328,8 @@ fn keep(durable: &mut Durable, write: Write) {
     }
     durable.records.sort_by_key(|record| record.lsn);
     durable.membership = write.membership.or(durable.membership.take());
+    if let Some(snapshot) = write.snapshot {
+        durable.records.retain(|record| record.lsn >= snapshot.done.offset());
+        durable.snapshot = Some(snapshot);
+    }
 }
