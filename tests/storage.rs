@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use traft::base::{Lsn, Record};
-use traft::check::storage::{IDENTITY, Plan, Report, check, check_log};
+use traft::check::storage::{CLAUSES, IDENTITY, Plan, Report, check, check_log};
 use traft::disk::{Disk, DiskError, SimDisk, SimLock};
 use traft::replica::Write;
 use traft::wal::{Identity, Recovered, Row, Store, Wal, WalError, WalOptions};
@@ -38,6 +38,14 @@ fn begin<D: Disk + Clone + Sync>(
         }
         opened => opened,
     }
+}
+
+#[test]
+fn any_store_is_checked_by_one_call() {
+    let open = |disk: SimDisk, identity| begin(disk, identity, OPTIONS);
+    let report = check(&open, Plan { seed: 5, images: 300, reseal: Some(traft::wal::reseal) });
+    assert_eq!(report.violations, []);
+    assert!((1..=12).all(|clause| report.clauses.contains_key(&clause)), "{report:#?}");
 }
 
 /// What is wrong with a store.
@@ -259,27 +267,64 @@ fn report(wrong: Wrong) -> Report {
     check(&|disk: SimDisk, identity| Bad::open(disk, identity, wrong), plan)
 }
 
+/// Who breaks which clause.
+const CASES: [(Wrong, u32); 14] = [
+    (Wrong::NeverSyncs, 1),
+    (Wrong::NeverSyncsNames, 1),
+    (Wrong::SplitsSteps, 2),
+    (Wrong::RefusesTornTails, 3),
+    (Wrong::OpensCarelessly, 4),
+    (Wrong::NeverDoubts, 5),
+    (Wrong::TrustsThePromise, 6),
+    (Wrong::ForgetsDoubts, 7),
+    (Wrong::RetriesSyncs, 8),
+    (Wrong::PanicsWhenFull, 9),
+    (Wrong::LoadsNeighbours, 10),
+    (Wrong::NeverShrinks, 11),
+    (Wrong::SharesItsDirectory, 12),
+    (Wrong::OpensAnybodys, 12),
+];
+
 #[test]
 fn wrong_stores_are_found_out() {
-    let cases = [
-        (Wrong::NeverSyncs, 1),
-        (Wrong::NeverSyncsNames, 1),
-        (Wrong::SplitsSteps, 2),
-        (Wrong::RefusesTornTails, 3),
-        (Wrong::OpensCarelessly, 4),
-        (Wrong::NeverDoubts, 5),
-        (Wrong::TrustsThePromise, 6),
-        (Wrong::ForgetsDoubts, 7),
-        (Wrong::RetriesSyncs, 8),
-        (Wrong::PanicsWhenFull, 9),
-        (Wrong::LoadsNeighbours, 10),
-        (Wrong::NeverShrinks, 11),
-        (Wrong::SharesItsDirectory, 12),
-        (Wrong::OpensAnybodys, 12),
-    ];
-    for (wrong, clause) in cases {
+    for (wrong, clause) in CASES {
         let report = report(wrong);
         let clauses: Vec<u32> = report.violations.iter().map(|found| found.clause).collect();
         assert!(clauses.contains(&clause), "{wrong:?} breaks C-{clause}, not {clauses:?}");
+    }
+}
+
+/// Rows of a table that begin with the number of a clause, cell by cell.
+fn rows(text: &str) -> Vec<Vec<&str>> {
+    let lines = text.lines().map(|line| line.trim_start_matches("//!").trim());
+    let lines = lines.filter(|line| line.starts_with("| C-"));
+    lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+#[test]
+fn the_page_has_every_clause_and_this_code() {
+    let (page, code) = (include_str!("../docs/storage.md"), include_str!("storage.rs"));
+    let rows_of_page = rows(page);
+    assert_eq!(rows_of_page.len(), CLAUSES.len());
+    for (row, (clause, about)) in rows_of_page.iter().zip(CLAUSES) {
+        assert_eq!(row[..2], [&format!("C-{clause}")[..], about]);
+        let broken_by: Vec<String> = CASES
+            .iter()
+            .filter(|(_, of)| *of == clause)
+            .map(|(wrong, _)| format!("`{wrong:?}`"))
+            .collect();
+        assert_eq!(row[3], broken_by.join(", "), "C-{clause}");
+        assert!(row[2].len() > 40, "C-{clause}: how it is checked");
+    }
+    // The contract in the module has the same numbers.
+    let module = rows(include_str!("../src/check/storage/mod.rs"));
+    let numbers =
+        |rows: &[Vec<&str>]| rows.iter().map(|row| row[0].to_string()).collect::<Vec<_>>();
+    assert_eq!(numbers(&module), numbers(&rows_of_page));
+    let blocks = page.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks: Vec<&str> = blocks.collect();
+    assert!(blocks.len() >= 3, "{} blocks", blocks.len());
+    for block in blocks {
+        assert!(code.contains(block), "not in tests/storage.rs:\n{block}");
     }
 }

@@ -1,7 +1,8 @@
 //! The contract of a [`Store`], clause by numbered clause, and a kit that checks any store against
 //! it on a simulated disk: every crash that the disk allows, every way in which a disk goes bad.
 //!
-//! Whoever writes another store calls [`check`] in a test and expects no violation.
+//! Whoever writes another store calls [`check`] in a test and expects no violation; docs/storage.md
+//! shows how, and how each clause is checked.
 //!
 //! | clause | what a store owes |
 //! | --- | --- |
