@@ -3,8 +3,9 @@
 //! the files once.
 //!
 //! `cargo bench --bench wal`, on the disk that has the target directory. `-- --mib N` sets how many
-//! MiB a start has to read (default 1,024), `-- --test` runs everything once and small. The ratios
-//! are what counts: machines differ.
+//! MiB a start has to read (default 1,024), `--group N` leaves only groups of that many KiB,
+//! `--test` runs everything once and small. The ratios are what counts: machines differ. A start
+//! uses several processors, so the machine has to be quiet for its ratio to mean something.
 
 #[cfg(unix)]
 fn main() {
@@ -37,19 +38,23 @@ mod unix {
     /// Records take this much of the log, all told.
     const RECORD_BYTES: usize = 1_024;
 
-    /// Turns of each measurement; the medians are compared.
-    const TURNS: usize = 15;
+    /// The sizes of groups, in KiB, and how many of each are measured.
+    const GROUPS: [(usize, usize); 4] = [(1, 300), (8, 300), (64, 150), (1_024, 80)];
 
     pub(super) fn main() {
         let args: Vec<String> = std::env::args().collect();
         let test = args.iter().any(|arg| arg == "--test");
-        let mib = args.iter().position(|arg| arg == "--mib").and_then(|at| args.get(at + 1));
-        let mib = mib.and_then(|n| n.parse().ok()).unwrap_or(1_024);
+        let number = |name: &str| -> Option<usize> {
+            let at = args.iter().position(|arg| arg == name)?;
+            args.get(at + 1)?.parse().ok()
+        };
         let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-wal");
         let _ = fs::remove_dir_all(&root);
-        for group in [1, 8, 64, 1_024] {
-            append(&root, group, if test { 1 } else { TURNS });
+        let only = number("--group");
+        for (group, turns) in GROUPS.into_iter().filter(|(g, _)| only.is_none_or(|o| o == *g)) {
+            append(&root, group, if test { 1 } else { turns });
         }
+        let mib = number("--mib").unwrap_or(1_024);
         start(&root, if test { 4 } else { mib }, if test { 1 } else { 3 });
         fs::remove_dir_all(&root).expect("the directory of the bench can be removed");
     }
@@ -75,7 +80,8 @@ mod unix {
         times[times.len() / 2].as_secs_f64()
     }
 
-    /// Groups of `group` steps of a record each, and the same bytes written plainly.
+    /// Groups of `group` steps of a record each, and the same bytes written plainly, in turns: one
+    /// group of each, so that whatever else the machine does hits all alike.
     fn append(root: &Path, group: usize, turns: usize) {
         let mut wal = new_log(&root.join("wal"));
         let open = |name| {
@@ -83,16 +89,16 @@ mod unix {
             options.create(true).write(true).truncate(true).open(root.join(name)).expect("a file")
         };
         let (grown, reserved) = (open("grown"), open("reserved"));
-        let reserve = RealDisk::new(root).and_then(|disk| disk.preallocate("reserved", 1 << 30));
-        reserve.expect("room for a gibibyte");
         // One step is one frame for the record and one for its end.
         let streams = group * (RECORD_BYTES + 45);
         let bytes = vec![0x5a; streams.div_ceil(SECTOR - 20) * SECTOR];
-        let syncs = (64 / group).clamp(4, 24);
-        let (mut ours, mut growing, mut within) = (Vec::new(), Vec::new(), Vec::new());
+        let all = ((turns + 1) * bytes.len()) as u64;
+        let reserve = RealDisk::new(root).and_then(|disk| disk.preallocate("reserved", all));
+        reserve.expect("room for all of it");
+        let mut times: [Vec<Duration>; 4] = Default::default();
         let (mut lsn, mut offset) = (0, 0);
-        for _ in 0..turns {
-            let steps: Vec<Write> = (0..(syncs * group) as u64)
+        for turn in 0..=turns {
+            let steps: Vec<Write> = (0..group as u64)
                 .map(|n| Write {
                     number: 2 + lsn + n,
                     records: vec![record(lsn + n)],
@@ -101,32 +107,35 @@ mod unix {
                 .collect();
             lsn += steps.len() as u64;
             let begin = Instant::now();
-            for group in steps.chunks(group) {
-                group.iter().try_for_each(|step| wal.append(step)).expect("room in memory");
-                wal.sync().expect("a sound disk");
-            }
-            ours.push(begin.elapsed());
-            for (file, times) in [(&grown, &mut growing), (&reserved, &mut within)] {
+            steps.iter().try_for_each(|step| wal.append(step)).expect("room in memory");
+            let appended = begin.elapsed();
+            wal.sync().expect("a sound disk");
+            let ours = begin.elapsed();
+            let [growing, within] = [&grown, &reserved].map(|file| {
                 let begin = Instant::now();
-                for nth in 0..syncs as u64 {
-                    let at = offset + nth * bytes.len() as u64;
-                    file.write_all_at(&bytes, at).expect("room");
-                    file.sync_data().expect("a sound disk");
-                }
-                times.push(begin.elapsed());
+                file.write_all_at(&bytes, offset).expect("room");
+                file.sync_data().expect("a sound disk");
+                begin.elapsed()
+            });
+            offset += bytes.len() as u64;
+            // The first of each finds nothing in its place.
+            if turn > 0 {
+                let all = times.iter_mut().zip([ours, appended, growing, within]);
+                all.for_each(|(times, time)| times.push(time));
             }
-            offset += (syncs * bytes.len()) as u64;
         }
         drop(wal);
-        let (ours, grown, within) = (median(ours), median(growing), median(within));
-        let rate = |time: f64| (syncs * group) as f64 / time;
+        let [ours, appended, grown, within] = times.map(median);
         println!(
-            "append, {group:>5} KiB a sync: {:>8.0} records/s; plain {:>8.0}, ratio {:.2}; plain \
-             into reserved space {:>8.0}, ratio {:.2}",
-            rate(ours),
-            rate(grown),
+            "append, {group:>5} KiB a sync: {:>8.0} records/s, {:>5.0} us, {:>4.0} of them before \
+             the sync; plain {:>5.0} us, ratio {:.2}; plain into reserved space {:>5.0} us, ratio \
+             {:.2}",
+            group as f64 / ours,
+            ours * 1e6,
+            appended * 1e6,
+            grown * 1e6,
             grown / ours,
-            rate(within),
+            within * 1e6,
             within / ours
         );
         fs::remove_dir_all(root).expect("the directory of the bench can be removed");

@@ -82,10 +82,10 @@ struct HeaderForm {
 
 impl Header {
     fn encode(&self) -> Vec<u8> {
-        let coded = |put: &dyn Fn(&mut BytesMut)| {
-            let mut to = BytesMut::new();
+        let coded = |put: &dyn Fn(&mut Vec<u8>)| {
+            let mut to = Vec::new();
             put(&mut to);
-            to.freeze()
+            Bytes::from(to)
         };
         let form = HeaderForm {
             cluster: self.cluster,

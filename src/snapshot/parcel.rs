@@ -11,7 +11,7 @@ use super::generated::parcel::Transfer as Kind;
 use super::transfer::{CHUNK_BYTES_MAX, Chunk, Offer, Want};
 use crate::base::ReplicaId;
 use crate::wire::{self, FRAME_BYTES_MAX, WireError};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message;
 
 /// The version in every parcel.
@@ -70,11 +70,11 @@ impl Parcel {
         let root = |root: &Hash| Bytes::copy_from_slice(root);
         let transfer = match &self.transfer {
             Transfer::Offer(offer) => {
-                let mut done = BytesMut::new();
+                let mut done = Vec::new();
                 wire::encode_positions(&offer.done, &mut done);
                 Kind::Offer(proto::Offer {
                     cluster: offer.cluster,
-                    done: done.freeze(),
+                    done: done.into(),
                     file_bytes: offer.file_bytes,
                     footer: Bytes::copy_from_slice(&offer.footer),
                 })

@@ -256,7 +256,7 @@ mod tests {
         for frame in frames {
             let mut stream = Stream::default();
             let (_, len) = frame.put(&mut stream);
-            let whole = stream.bytes.freeze();
+            let whole = Bytes::from(stream.bytes);
             assert_eq!(next(&whole), Next::Frame(frame.clone(), len));
             assert!((1..len).all(|cut| next(&whole.slice(..cut)) == Next::Cut), "{frame:?}");
         }

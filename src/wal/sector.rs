@@ -38,7 +38,7 @@ pub(super) fn tag(identity: Identity, segment: u64) -> u32 {
 /// A stream of frames on its way into sectors, and where its frames start.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stream {
-    pub(super) bytes: bytes::BytesMut,
+    pub(super) bytes: Vec<u8>,
     firsts: Vec<u16>,
 }
 

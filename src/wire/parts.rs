@@ -6,11 +6,11 @@ use super::put::Put;
 use super::take::{self, Budget};
 use super::{SET_WORDS_MAX, WireError};
 use crate::base::{Lineage, Membership, Record, TailBitmap};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message as _;
 
 /// Appends a `Record` of the schema.
-pub fn encode_record(record: &Record, to: &mut BytesMut) {
+pub fn encode_record(record: &Record, to: &mut Vec<u8>) {
     record.put(to);
 }
 
@@ -24,7 +24,7 @@ pub fn decode_record(coded: Bytes) -> Result<Record, WireError> {
 }
 
 /// Appends a `Lineage` of the schema.
-pub fn encode_lineage(lineage: &Lineage, to: &mut BytesMut) {
+pub fn encode_lineage(lineage: &Lineage, to: &mut Vec<u8>) {
     lineage.put(to);
 }
 
@@ -38,7 +38,7 @@ pub fn decode_lineage(coded: Bytes) -> Result<Lineage, WireError> {
 }
 
 /// Appends a `Membership` of the schema.
-pub fn encode_membership(membership: &Membership, to: &mut BytesMut) {
+pub fn encode_membership(membership: &Membership, to: &mut Vec<u8>) {
     membership.put(to);
 }
 
@@ -52,7 +52,7 @@ pub fn decode_membership(coded: Bytes) -> Result<Membership, WireError> {
 }
 
 /// Appends a `PositionSet` of the schema.
-pub fn encode_positions(set: &TailBitmap, to: &mut BytesMut) {
+pub fn encode_positions(set: &TailBitmap, to: &mut Vec<u8>) {
     set.put(to);
 }
 

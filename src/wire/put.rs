@@ -68,6 +68,26 @@ impl Sink for BytesMut {
     }
 }
 
+/// For who keeps bytes: a push is inlined, so that small fields cost little.
+impl Sink for Vec<u8> {
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.push(value as u8);
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn nested<T: Put>(&mut self, value: &T) {
+        Sink::varint(self, len(value) as u64);
+        value.put(self);
+    }
+}
+
 /// Adds up lengths.
 struct Count(usize);
 
