@@ -16,6 +16,13 @@
 (* leaves purging out). Wrong: PurgeAny = TRUE drops whatever is done,      *)
 (* AboveAll = FALSE places the next command above the survivors only.       *)
 (*                                                                          *)
+(* A disk may lose what it had (MaxLoss times; 0 leaves that out). The       *)
+(* replica is then in doubt until a leader has given it all that it has     *)
+(* placed by the time it hears of the loss. Wrong: DoubtVotes = TRUE lets   *)
+(* it vote meanwhile, Jump = FALSE lets it start below a promise that was   *)
+(* lost, Believe = TRUE counts what an earlier life has accepted as given   *)
+(* back, Excuse = TRUE does without what is purged elsewhere.               *)
+(*                                                                          *)
 (* Leader ids are the numbers 1..MaxLeader: only their order matters.       *)
 (* A voter answers with its whole log; promises and the answer are one step *)
 (* (nothing a voter does in between can reach a lower leader id).           *)
@@ -24,7 +31,8 @@
 (* evaluate its definition once for each use.                               *)
 (***************************************************************************)
 EXTENDS Integers, FiniteSets, Sequences, TLC
-CONSTANTS Replicas, MaxLeader, MaxLsn, Keys, Rule, Closure, MaxPurge, PurgeAny, AboveAll
+CONSTANTS Replicas, MaxLeader, MaxLsn, Keys, Rule, Closure, MaxPurge, PurgeAny, AboveAll,
+          MaxLoss, DoubtVotes, Jump, Believe, Excuse
 
 Leaders == 1..MaxLeader
 Lsns    == 1..MaxLsn
@@ -46,8 +54,12 @@ VARIABLES
   base,       \* [Leaders -> lsn]  top of the log it rebuilt: its lineage ends here
   acks,       \* [Leaders -> [Lsns -> SUBSET Replicas]]  accepted under this leader
   committed,  \* every record that ever met the commit rule
-  purged      \* [Replicas -> SUBSET Lsns]  dropped: done, and in the durable snapshot
-vars == <<voted, committer, log, leading, llog, base, acks, committed, purged>>
+  purged,     \* [Replicas -> SUBSET Lsns]  dropped: done, and in the durable snapshot
+  doubt,      \* SUBSET Replicas  have lost something, and may have acknowledged it
+  need,       \* [Replicas -> [leader, lsns]]  who repairs it, and what it must then hold
+  losses      \* how many there were
+repair == <<doubt, need, losses>>
+vars == <<voted, committer, log, leading, llog, base, acks, committed, purged, doubt, need, losses>>
 
 Init ==
   /\ voted = [r \in Replicas |-> 0]
@@ -59,6 +71,9 @@ Init ==
   /\ acks = [b \in Leaders |-> [l \in Lsns |-> {}]]
   /\ committed = {}
   /\ purged = [r \in Replicas |-> {}]
+  /\ doubt = {}
+  /\ need = [r \in Replicas |-> [leader |-> 0, lsns |-> {}]]
+  /\ losses = 0
 
 MatchesLineage(c, l, rec) ==
   IF l <= base[c] THEN rec.author # 0 /\ rec.author = llog[c][l].author
@@ -99,14 +114,14 @@ Filled(p, top, b) == [l \in Lsns |->
 Elect(b) ==
   /\ b \notin leading
   /\ \E Q \in Quorums :
-       /\ \A r \in Q : voted[r] < b
+       /\ \A r \in Q : voted[r] < b /\ (r \notin doubt \/ DoubtVotes)
        /\ \E p \in {Merged(Q)} :
           \E top \in {IF AboveAll THEN Max({Top(p)} \cup Gone(Q)) ELSE Top(p)} :
             /\ llog' = [llog EXCEPT ![b] = Filled(Emptied(p, Q, top), top, b)]
             /\ base' = [base EXCEPT ![b] = top]
        /\ voted' = [r \in Replicas |-> IF r \in Q THEN b ELSE voted[r]]
   /\ leading' = leading \cup {b}
-  /\ UNCHANGED <<committer, log, acks, committed, purged>>
+  /\ UNCHANGED <<committer, log, acks, committed, purged, repair>>
 
 Propose(b) ==
   /\ b \in leading
@@ -114,7 +129,7 @@ Propose(b) ==
        /\ n <= MaxLsn
        /\ \E k \in Keys : \E deps \in {{l \in Used(llog[b]) : IsReal(llog[b][l]) /\ llog[b][l].key = k}} :
             llog' = [llog EXCEPT ![b][n] = [author |-> b, key |-> k, deps |-> deps]]
-  /\ UNCHANGED <<voted, committer, log, leading, base, acks, committed, purged>>
+  /\ UNCHANGED <<voted, committer, log, leading, base, acks, committed, purged, repair>>
 
 Adopted(b, r) ==
   IF committer[r] = b THEN log[r]
@@ -148,7 +163,7 @@ Accept(b, r) ==
             /\ committed' = Chosen(b, ak, committed)
   /\ voted' = [voted EXCEPT ![r] = b]
   /\ committer' = [committer EXCEPT ![r] = b]
-  /\ UNCHANGED <<leading, llog, base, purged>>
+  /\ UNCHANGED <<leading, llog, base, purged, repair>>
 
 \* A replica has done what it holds of the committed records, in an order that respects deps.
 Holds(r, x) == log[r][x.lsn].rec = [author |-> x.author, key |-> x.key, deps |-> x.deps]
@@ -160,7 +175,7 @@ Purge(r) ==
        /\ \E x \in committed : x.lsn = l /\ Holds(r, x) /\ \A d \in x.deps : Done(r, d)
        /\ purged' = [purged EXCEPT ![r] = @ \cup {l}]
        /\ log' = [log EXCEPT ![r][l] = NoSlot]
-  /\ UNCHANGED <<voted, committer, leading, llog, base, acks, committed>>
+  /\ UNCHANGED <<voted, committer, leading, llog, base, acks, committed, repair>>
 
 \* The snapshot of s takes the place of what r has done: only a longer prefix does.
 Install(r, s) ==
@@ -168,11 +183,46 @@ Install(r, s) ==
   /\ purged' = [purged EXCEPT ![r] = purged[s]]
   /\ log' = [log EXCEPT ![r] = [l \in Lsns |-> IF l \in purged[s] THEN NoSlot ELSE log[r][l]]]
   /\ voted' = [voted EXCEPT ![r] = Max({voted[r], committer[s]})]
-  /\ UNCHANGED <<committer, leading, llog, base, acks, committed>>
+  /\ UNCHANGED <<committer, leading, llog, base, acks, committed, repair>>
+
+\* A disk loses records, perhaps the newest lineages, perhaps the promise. What is read still
+\* belongs to the greatest lineage read. The promise starts at or above the one that was lost.
+Lose(r) ==
+  /\ losses < MaxLoss
+  /\ \E c \in {d \in leading \cup {0} : d <= committer[r]} :
+     \E kept \in SUBSET {l \in Lsns : log[r][l] # NoSlot /\ c # 0
+                                     /\ MatchesLineage(c, l, log[r][l].rec)} :
+     \E v \in Leaders \cup {0} :
+       /\ v >= (IF Jump THEN voted[r] ELSE c)
+       /\ log' = [log EXCEPT ![r] = [l \in Lsns |->
+            IF l \in kept THEN [rec |-> log[r][l].rec, bal |-> c] ELSE NoSlot]]
+       /\ committer' = [committer EXCEPT ![r] = c]
+       /\ voted' = [voted EXCEPT ![r] = v]
+  /\ doubt' = doubt \cup {r}
+  /\ need' = [need EXCEPT ![r] = [leader |-> 0, lsns |-> {}]]
+  /\ losses' = losses + 1
+  /\ UNCHANGED <<leading, llog, base, acks, committed, purged>>
+
+\* A leader hears of the loss: from now on it knows nothing of what r holds.
+Hear(b, r) ==
+  /\ r \in doubt /\ b \in leading /\ need[r].leader # b
+  /\ need' = [need EXCEPT ![r] = [leader |-> b,
+                 lsns |-> {l \in Used(llog[b]) : llog[b][l].key # Empty \/ ~Excuse}]]
+  /\ UNCHANGED <<voted, committer, log, leading, llog, base, acks, committed, purged, doubt, losses>>
+
+\* It holds all that the leader had placed when it heard of the loss, and has done what others
+\* have purged: nobody else may be left who has.
+Repair(b, r) ==
+  /\ r \in doubt /\ need[r].leader = b /\ voted[r] = b /\ committer[r] = b
+  /\ \A l \in need[r].lsns \ purged[r] :
+       IF Believe THEN r \in acks[b][l] ELSE log[r][l].rec = llog[b][l]
+  /\ doubt' = doubt \ {r}
+  /\ UNCHANGED <<voted, committer, log, leading, llog, base, acks, committed, purged, need, losses>>
 
 Next ==
   \/ \E b \in Leaders : Elect(b) \/ Propose(b) \/ \E r \in Replicas : Accept(b, r)
   \/ MaxPurge > 0 /\ \E r \in Replicas : Purge(r) \/ \E s \in Replicas : Install(r, s)
+  \/ MaxLoss > 0 /\ \E r \in Replicas : Lose(r) \/ \E b \in Leaders : Hear(b, r) \/ Repair(b, r)
 
 -----------------------------------------------------------------------------
 \* I-6

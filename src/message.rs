@@ -118,6 +118,9 @@ pub struct Replicate {
     pub committed_membership: Option<(Lsn, Membership)>,
     /// Counts rounds of asking "am I still your leader?"; echoed in the answer, for reads.
     pub round: u64,
+    /// The follower of this incarnation holds all that this leader had placed when it heard of the
+    /// loss: it is in doubt no longer (algorithm.md, Doubt).
+    pub repaired: Option<u64>,
 }
 
 /// Follower to leader: composed only while promise and committer are `leader`, and durable.
@@ -133,6 +136,10 @@ pub struct ReplicateReply {
     pub window: u64,
     /// The newest membership known committed here, so that the leader can report a change complete.
     pub committed_membership: Option<Lsn>,
+    /// Rises whenever the follower has lost something. What an earlier one accepted may be gone.
+    pub incarnation: u64,
+    /// It waits to be told that it has been given back what it lost.
+    pub doubtful: bool,
 }
 
 /// Follower to a leader below its promise: step down. Carries no accepted set.
@@ -151,6 +158,16 @@ pub struct Refuse {
 pub struct TakeOver {
     /// The leader that hands over.
     pub leader: LeaderId,
+}
+
+/// Follower to leader: I have lost your lineage with other things; begin anew with me
+/// (algorithm.md, Doubt).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anew {
+    /// The leader that is answered.
+    pub leader: LeaderId,
+    /// The follower's incarnation, which the leader may not know yet.
+    pub incarnation: u64,
 }
 
 /// A proposal passed on to the leader by a replica that does not lead.
@@ -206,6 +223,7 @@ pub enum Message {
     ForwardReply(ForwardReply),
     SnapshotRequest(SnapshotRequest),
     TakeOver(TakeOver),
+    Anew(Anew),
 }
 
 /// A message with its ends.

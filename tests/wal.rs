@@ -36,7 +36,7 @@ fn first_step() -> Write {
         lineage: Some(Lineage::new(author)),
         records: vec![record(2, author, 600), record(0, author, 3)],
         membership: Some((Lsn(1), Membership::majority([1, 2, 3].map(ReplicaId)))),
-        snapshot: None,
+        ..Write::default()
     }
 }
 

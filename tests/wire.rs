@@ -358,6 +358,7 @@ fn envelope() -> impl Strategy<Value = Envelope> {
                     settled,
                     committed_membership,
                     round,
+                    repaired: round.checked_sub(9),
                 })
             },
         );
@@ -370,6 +371,8 @@ fn envelope() -> impl Strategy<Value = Envelope> {
                 round: 0,
                 window,
                 committed_membership,
+                incarnation: window >> 7,
+                doubtful: window & 1 == 1,
             })
         },
     );

@@ -79,6 +79,9 @@ impl Replica {
             return;
         }
         self.reset_election_timer();
+        if self.doubt.is_some() {
+            return;
+        }
         let me = self.options.id;
         let candidate = LeaderId::next_above(self.voted.max(self.seen), me);
         let mut tally = Tally::new();
@@ -98,7 +101,7 @@ impl Replica {
             Role::Leader(_) => true,
             _ => self.now < self.heard_leader_at + self.options.election_ticks,
         };
-        let granted = message.candidate > self.voted && !established;
+        let granted = message.candidate > self.voted && !established && self.doubt.is_none();
         let candidate = message.candidate;
         let news = |(lsn, _): &(Lsn, Membership)| Some(*lsn) > message.committed_membership;
         let committed_membership = self.memberships.committed().filter(news);
@@ -200,7 +203,7 @@ impl Replica {
     /// (Electing 2): refusing stale logs deadlocks when the only well-connected node is behind.
     pub(super) fn on_vote(&mut self, from: ReplicaId, message: Vote) {
         let candidate = message.candidate;
-        if candidate < self.voted || candidate.node != from {
+        if candidate < self.voted || candidate.node != from || self.doubt.is_some() {
             let reply = VoteReply { candidate, voted: self.voted, grant: None };
             return self.send(from, Message::VoteReply(reply));
         }
@@ -381,6 +384,8 @@ impl Replica {
         if matches!(self.role, Role::Leader(_)) && !matches!(role, Role::Leader(_)) {
             self.leave_leadership();
         }
+        let campaigns = matches!(role, Role::Candidate(_) | Role::Leader(_));
+        assert!(!campaigns || self.doubt.is_none(), "I-13 {} campaigns in doubt", self.options.id);
         let before = (self.role.name(), self.role.leader());
         self.role = role;
         let after = (self.role.name(), self.role.leader());

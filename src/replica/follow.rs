@@ -21,7 +21,7 @@ impl Replica {
         if self.lineage.leader() != leader {
             match message.lineage {
                 Some(lineage) if lineage.leader() == leader => self.take_lineage(lineage),
-                _ => return,
+                _ => return self.ask_anew(leader),
             }
         }
         self.change_role(Role::Follower { leader });
@@ -37,6 +37,7 @@ impl Replica {
         // Believed because it comes from the leader whose lineage was taken last (Replicating 3).
         self.settle(&message.settled);
         self.round = self.round.max(message.round);
+        self.end_doubt(message.repaired);
         self.reply_due = true;
     }
 
@@ -191,6 +192,8 @@ impl Replica {
             round: self.round,
             window: room as u64,
             committed_membership: self.memberships.committed().map(|(lsn, _)| lsn),
+            incarnation: self.incarnation,
+            doubtful: self.doubt.is_some(),
         });
         let send = super::envelope(self.options.id, leader.node, message);
         self.writes.promise(send, &mut self.outputs);

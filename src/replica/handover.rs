@@ -166,8 +166,9 @@ impl Replica {
             return if fit { Ok(to) } else { Err(TransferError::NotVoter { to }) };
         }
         let recent = self.now.saturating_sub(self.options.election_ticks);
-        let fit =
-            |p: &&Peer| p.known && p.heard_at >= recent && voters.binary_search(&p.id).is_ok();
+        // Whoever has lost something must not campaign.
+        let sound = |p: &Peer| p.known && p.heard_at >= recent && p.loss.is_none();
+        let fit = |p: &&Peer| sound(p) && voters.binary_search(&p.id).is_ok();
         let lacks = |peer: &&Peer| (peer.passed().holes(lead.next).count(), peer.id);
         let best = lead.peers.iter().filter(fit).min_by_key(lacks);
         best.map(|peer| peer.id).ok_or(TransferError::NobodyHeard)
@@ -217,7 +218,7 @@ impl Replica {
             matches!(self.role, Role::Follower { leader: followed } if followed == leader);
         let newest = leader == self.voted && leader == self.lineage.leader();
         let votes = self.memberships.standing(self.options.id) == Standing::Voter;
-        if follows && newest && votes && leader.node == from {
+        if follows && newest && votes && self.doubt.is_none() && leader.node == from {
             let id = LeaderId::next_above(self.voted.max(self.seen), self.options.id);
             self.campaign(id);
         }

@@ -165,6 +165,8 @@ pub struct Write {
     pub records: Vec<Arc<Record>>,
     /// The newest membership known committed, if it changed.
     pub membership: Option<(Lsn, Membership)>,
+    /// There is no doubt any more: peers have given back what was lost ([`Durable::doubt`]).
+    pub repaired: bool,
     /// This snapshot takes the place of the own one in the same durable step, unless the own one
     /// has meanwhile done more; whatever the log holds below its done prefix may go.
     pub snapshot: Option<Box<SnapshotMeta>>,
@@ -195,6 +197,21 @@ pub struct Durable {
     /// The durable snapshot that the driver has brought its state to, if there is one. Everything
     /// below its done prefix counts as purged.
     pub snapshot: Option<Box<SnapshotMeta>>,
+    /// Rises with each start in doubt, for ever. It tells what an earlier life has accepted from
+    /// what this one has.
+    pub incarnation: u64,
+    /// What may be missing of the above; none after a crash, however hard.
+    pub doubt: Option<Doubt>,
+}
+
+/// Something that this replica has acknowledged may be missing (algorithm.md, Doubt). It follows
+/// whoever leads, and neither votes nor campaigns, until a leader has given everything back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    /// Records, and perhaps the lineage and the snapshot. The promise is what it was.
+    Records,
+    /// The promise too: it may have been higher.
+    Promise,
 }
 
 /// Why a proposal was not placed.

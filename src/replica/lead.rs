@@ -1,5 +1,6 @@
 //! Leading: from a rebuilt log to messages (algorithm.md, Rebuilding and Replicating).
 
+use super::doubt::Loss;
 use super::handover::Handover;
 use super::index::Index;
 use super::peer::{Peer, Source};
@@ -65,6 +66,8 @@ pub(crate) struct Leadership {
     pub(crate) load_at: Option<u64>,
     /// Reads that wait.
     pub(crate) reads: Reads,
+    /// The greatest purge offset of its voters.
+    pub(crate) gone: Lsn,
     /// What it has not done and some voter has purged.
     pub(crate) lacking: Option<Lacking>,
     /// Changes that clients wait for, and leadership on its way to another.
@@ -130,6 +133,7 @@ impl Replica {
             loaded: BTreeMap::new(),
             load_at: None,
             reads: Reads::default(),
+            gone: survey.purged,
             lacking,
             handover: Handover::new(self.now),
             stirred: true,
@@ -215,6 +219,9 @@ impl Replica {
             return;
         }
         let Some(at) = lead.peers.iter().position(|peer| peer.id == from) else { return };
+        if !lead.knows_incarnation(at, &message, self.now) {
+            return;
+        }
         let mut fresh = std::mem::take(&mut lead.fresh);
         let peer = &mut lead.peers[at];
         peer.heard_at = self.now;
@@ -228,6 +235,7 @@ impl Replica {
         lead.accepted_at(bit, &fresh, &self.log);
         fresh.clear();
         lead.fresh = fresh;
+        lead.look_whether_repaired(at);
         lead.stirred = true;
         self.absorb_news();
         if confirmed {
@@ -383,6 +391,7 @@ impl Replica {
                 settled: lead.settled.clone(),
                 committed_membership: news.cloned(),
                 round,
+                repaired: peer.loss.as_ref().and_then(Loss::repaired),
             });
             self.outputs.push(super::envelope(self.options.id, peer.id, message));
         }

@@ -13,6 +13,7 @@
 //! | Applying | `schedule.rs` |
 //! | Reading | `read.rs` |
 //! | Purging | `snapshot.rs` |
+//! | Doubt | `doubt.rs` |
 //! | Membership | `member.rs`, and the barrier in `commit.rs` |
 //! | Words: a change is complete; handing leadership over | `handover.rs` |
 //!
@@ -26,13 +27,14 @@
 //! | `Fetch` | answer | answer | answer | answer |
 //! | `Replicate`, id at or above | accept | accept, follow | accept, follow | accept, step down |
 //! | `Replicate`, id below | refuse | refuse | refuse | refuse |
-//! | `ReplicateReply`, `Refuse` | | | | commit; step down |
+//! | `ReplicateReply`, `Refuse`, `Anew` | | | | commit; step down; begin anew |
 //! | `Forward` | reject | reject | reject | place |
 //! | `SnapshotRequest` | send | send | send | send |
 //! | `TakeOver` | campaign | | | |
 
 mod author;
 mod commit;
+mod doubt;
 mod elect;
 mod follow;
 mod handover;
@@ -51,7 +53,8 @@ mod writes;
 
 pub use index::{Index, Placement};
 pub use io::{
-    Durable, Input, Output, ReadError, Rejection, RoleName, SnapshotMeta, TransferError, Write,
+    Doubt, Durable, Input, Output, ReadError, Rejection, RoleName, SnapshotMeta, TransferError,
+    Write,
 };
 pub use options::Options;
 
@@ -74,6 +77,9 @@ pub struct Replica {
     /// The greatest committer behind what is done here.
     behind: LeaderId,
     memberships: member::InForce,
+    incarnation: u64,
+    /// Something acknowledged may be missing: it must not vote.
+    doubt: Option<Doubt>,
     // Volatile.
     settled: TailBitmap,
     schedule: schedule::Schedule,
@@ -121,13 +127,15 @@ impl Replica {
         let purged = snapshot.done.offset();
         let leader = LeaderId::NOBODY;
         let mut replica = Replica {
-            voted: durable.voted.max(snapshot.committer),
+            voted: durable.voted,
             lineage: durable.lineage,
             log: log::Log::starting_at(purged),
             accepted: TailBitmap::below(purged),
             purged,
             behind: snapshot.committer,
             memberships,
+            incarnation: durable.incarnation,
+            doubt: durable.doubt,
             settled: TailBitmap::below(purged),
             schedule: schedule::Schedule::of(snapshot.done),
             installing: None,
@@ -156,6 +164,10 @@ impl Replica {
             replica.log.put(record, size);
         }
         replica.settle(&TailBitmap::below(floor));
+        // A snapshot came into its place, and the step that raised the promise with it did not
+        // become durable: so it does now, and does not rest on the snapshot alone.
+        replica.raise_promise(replica.voted.max(snapshot.committer));
+        replica.promise_above_what_was_lost();
         replica.pump();
         replica
     }
@@ -222,6 +234,7 @@ impl Replica {
             Message::ForwardReply(m) => self.on_forward_reply(m),
             Message::SnapshotRequest(m) => self.on_snapshot_request(from, m),
             Message::TakeOver(m) => self.on_take_over(from, m),
+            Message::Anew(m) => self.on_anew(from, m),
         }
     }
 
@@ -367,6 +380,11 @@ impl Replica {
     /// Below it the records are dropped; their effects are in the durable snapshot.
     pub fn purged(&self) -> Lsn {
         self.purged
+    }
+
+    /// What it may have lost and not been given back: until then it does not vote.
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.doubt
     }
 
     /// What a snapshot of the present state is to say of itself.

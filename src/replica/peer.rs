@@ -1,5 +1,6 @@
 //! What a leader knows of one follower, and what it sends it next.
 
+use super::doubt::Loss;
 use super::log::Log;
 use super::options::Options;
 use crate::base::{Lsn, Record, ReplicaId, Tail, TailBitmap, ones};
@@ -42,6 +43,10 @@ pub(crate) struct Peer {
     pub(crate) sent_at: u64,
     /// The greatest round that was sent to it.
     pub(crate) sent_round: u64,
+    /// Which incarnation of it all this is of.
+    pub(crate) incarnation: u64,
+    /// It has lost something, and waits to be given it back.
+    pub(crate) loss: Option<Loss>,
     /// The next new record to send.
     pub(crate) next: Lsn,
     /// Everything below was accepted, covered or in flight when last looked at.
@@ -97,6 +102,8 @@ impl Peer {
             window: u64::MAX,
             sent_at: 0,
             sent_round: 0,
+            incarnation: 0,
+            loss: None,
             next,
             scan: Lsn::ZERO,
             in_flight: Tail::new(),

@@ -41,12 +41,32 @@ impl Belief {
         Ok(Belief { survey, replay, held, doubt })
     }
 
+    /// The greatest number that a segment has or had; a start goes on with the next.
+    pub(super) fn newest(&self) -> u64 {
+        self.survey.mark.map_or(0, |mark| mark.segment).max(self.survey.greatest)
+    }
+
+    /// That of the life which starts now. In doubt it is the number of the segment that it begins:
+    /// no earlier life has had that.
+    pub(super) fn incarnation(&self) -> u64 {
+        if self.doubt.is_some() { self.newest() + 1 } else { self.replay.incarnation }
+    }
+
     /// What a replica starts from.
     pub(super) fn into_recovered(self) -> Recovered {
+        let incarnation = self.incarnation();
         let Belief { replay, held, doubt, .. } = self;
         let Hard { voted, lineage, membership, purged } = replay.hard;
         let records = held.into_iter().map(|(record, _)| record).collect();
-        let durable = Durable { voted, lineage, records, membership, snapshot: None };
+        let durable = Durable {
+            voted,
+            lineage,
+            records,
+            membership,
+            snapshot: None,
+            incarnation,
+            doubt: doubt.as_ref().map(Doubt::kind),
+        };
         Recovered { durable, purged, doubt, flaws: replay.flaws }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Head {
     pub(super) oldest: u64,
     /// What was in doubt when it was begun; see [`doubtful`].
     pub(super) doubt: u8,
+    /// The incarnation of the replica that began it.
+    pub(super) incarnation: u64,
 }
 
 /// The bits of [`Head::doubt`].
@@ -110,6 +112,7 @@ impl Frame {
                 to.put_u32_le(end);
                 to.put_u64_le(head.oldest);
                 to.put_u8(head.doubt);
+                to.put_u64_le(head.incarnation);
             }
             Frame::Promise(leader) => put_leader(to, *leader),
             Frame::Lineage(lineage) => wire::encode_lineage(lineage, to),
@@ -181,7 +184,7 @@ fn frame(kind: u8, mut body: Bytes) -> Option<Frame> {
     let position = |lsn: u64| (lsn <= Lsn::MAX.0).then_some(Lsn(lsn));
     Some(match kind {
         1 => {
-            fixed(45)?;
+            fixed(53)?;
             let (cluster, replica) = (body.get_u64_le(), ReplicaId(body.get_u64_le()));
             let number = body.get_u64_le();
             let previous = (body.get_u64_le(), body.get_u32_le());
@@ -191,6 +194,7 @@ fn frame(kind: u8, mut body: Bytes) -> Option<Frame> {
                 previous: (previous.0 != NONE).then_some(previous),
                 oldest: body.get_u64_le(),
                 doubt: body.get_u8(),
+                incarnation: body.get_u64_le(),
             })
         }
         2 => {
@@ -240,7 +244,8 @@ mod tests {
         let mut lineage = Lineage::new(LeaderId::new(2, 1));
         lineage.push(LeaderId::new(1, 0), Lsn(4));
         let record = Record::void(Lsn(17), LeaderId::new(2, 1));
-        let head = Head { identity, number: 3, previous: Some((2, 8)), oldest: 1, doubt: 5 };
+        let (number, previous) = (3, Some((2, 8)));
+        let head = Head { identity, number, previous, oldest: 1, doubt: 5, incarnation: 2 };
         let frames = [
             Frame::Head(head),
             Frame::Head(Head { previous: None, ..head }),

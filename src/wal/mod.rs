@@ -133,6 +133,10 @@ pub struct Wal<D: Disk> {
     hard: Hard,
     /// What is in doubt, as bits; see [`frame::doubtful`].
     doubt: u8,
+    /// Rises with each start in doubt.
+    incarnation: u64,
+    /// With the next sync the doubt ends.
+    repairs: bool,
     /// The oldest segment that is needed.
     oldest: u64,
     sequence: u64,

@@ -54,8 +54,8 @@ impl<D: Disk + Sync> Wal<D> {
         wal.segments.retain(|number, sectors| *sectors > 0 && *number >= replay.oldest);
         let unsure = held.iter().filter(|(_, place)| place.sector >= synced(place.segment));
         wal.carried = unsure.cloned().collect();
-        let newest = survey.mark.map_or(0, |mark| mark.segment).max(survey.greatest);
-        wal.at = (newest + 1, 0);
+        wal.at = (belief.newest() + 1, 0);
+        wal.incarnation = belief.incarnation();
         let previous = wal.segments.last_key_value().map(|(number, sectors)| (*number, *sectors));
         wal.doubt = bits(belief.doubt.as_ref());
         wal.begin(&belief.survey, previous)?;
@@ -70,6 +70,8 @@ impl<D: Disk + Sync> Wal<D> {
             options,
             hard: Hard::default(),
             doubt: 0,
+            incarnation: 0,
+            repairs: false,
             oldest: 0,
             sequence: 0,
             index: Index::default(),

@@ -101,6 +101,9 @@ impl<D: Disk> Store for Wal<D> {
     }
 
     fn sync(&mut self) -> Result<u64, WalError> {
+        if self.repairs {
+            self.repaired()?;
+        }
         self.flush()
     }
 
@@ -128,13 +131,14 @@ impl<D: Disk> Store for Wal<D> {
     fn repaired(&mut self) -> Result<(), WalError> {
         self.usable()?;
         if self.doubt == 0 {
+            self.repairs = false;
             return self.flush().map(drop);
         }
         // What is damaged goes, so that nobody finds it again. It lies before this life's segment.
         self.flush()?;
         let (segment, start) = self.at;
         let records = self.needed(segment)?;
-        self.doubt = 0;
+        (self.doubt, self.repairs) = (0, false);
         self.open_segment(segment + 1, Some((segment, start)));
         self.carry(records, segment);
         self.end_step(0);

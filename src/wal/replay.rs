@@ -23,6 +23,8 @@ pub(super) struct Replay {
     pub(super) oldest: u64,
     /// What was in doubt when the newest segment was begun.
     pub(super) inherited: u8,
+    /// The greatest incarnation that any segment names.
+    pub(super) incarnation: u64,
     pub(super) flaws: Vec<Flaw>,
     /// For each flaw, how many ends of steps had been read before it.
     seen: Vec<usize>,
@@ -96,6 +98,7 @@ impl Replay {
 
     fn segment(&mut self, number: u64, segment: &mut Segment) {
         self.inherited = segment.head.map_or(self.inherited, |head| head.doubt);
+        self.incarnation = segment.head.map_or(0, |h| h.incarnation).max(self.incarnation);
         self.opened = false;
         let (proven, limit) = (segment.proven(), segment.limit.unwrap_or(u32::MAX));
         let (all, end) = (segment.runs().collect::<Vec<Run>>(), segment.scan.end());

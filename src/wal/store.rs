@@ -4,7 +4,7 @@ use super::recover::{Action, Finding, Row, decide};
 use super::{MARK, MARK_SEGMENT, segment_name};
 use crate::base::{Lsn, Record};
 use crate::disk::SECTOR;
-use crate::replica::{Durable, Write};
+use crate::replica::{self, Durable, Write};
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ pub trait Store {
     /// Why it did not do what was asked.
     type Error: std::error::Error;
 
-    /// Takes a step. Steps take effect in order, each as one. Nothing is durable yet. A snapshot
+    /// Takes a step. Steps take effect in order, each as one. Nothing is durable yet. With a step
+    /// that says so, a doubt ends, as by [`repaired`](Self::repaired). A snapshot
     /// that comes with it is not kept here: whoever owns both puts that in its place before the
     /// step is reported durable.
     fn append(&mut self, write: &Write) -> Result<(), Self::Error>;
@@ -73,6 +74,13 @@ pub struct Doubt {
     /// Records that are held and do not belong to the lineage known here. The lineage that they
     /// belong to may be the one that was lost.
     pub strays: Vec<Arc<Record>>,
+}
+
+impl Doubt {
+    /// What the replica has to know of it.
+    pub fn kind(&self) -> replica::Doubt {
+        if self.promise { replica::Doubt::Promise } else { replica::Doubt::Records }
+    }
 }
 
 /// Where something was found that is not as it should be.

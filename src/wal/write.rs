@@ -33,6 +33,7 @@ impl<D: Disk> Wal<D> {
             let place = self.put(&Frame::Record(record.clone()));
             self.index.put(record.lsn, record.author, place);
         }
+        self.repairs |= write.repaired;
         self.end_step(write.number);
         Ok(())
     }
@@ -90,7 +91,8 @@ impl<D: Disk> Wal<D> {
     pub(super) fn open_segment(&mut self, number: u64, previous: Option<(u64, u32)>) {
         let oldest = self.segments.keys().next().copied().unwrap_or(number);
         let oldest = oldest.max(self.oldest);
-        let head = Head { identity: self.identity, number, previous, oldest, doubt: self.doubt };
+        let Wal { identity, doubt, incarnation, .. } = *self;
+        let head = Head { identity, number, previous, oldest, doubt, incarnation };
         let group = Group { opens: Some(head), ..Group::new(number, 0, self.sequence) };
         self.queue.push_back(group);
         self.put(&Frame::Head(head));

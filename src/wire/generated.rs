@@ -13,7 +13,7 @@ pub struct Envelope {
     pub to: u64,
     #[prost(
         oneof = "envelope::Message",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23"
     )]
     pub message: ::core::option::Option<envelope::Message>,
 }
@@ -47,6 +47,8 @@ pub mod envelope {
         SnapshotRequest(super::SnapshotRequest),
         #[prost(message, tag = "22")]
         TakeOver(super::TakeOver),
+        #[prost(message, tag = "23")]
+        Anew(super::Anew),
     }
 }
 /// Leader to follower.
@@ -65,6 +67,8 @@ pub struct Replicate {
     pub committed_membership: ::core::option::Option<CommittedMembership>,
     #[prost(uint64, tag = "6")]
     pub round: u64,
+    #[prost(uint64, optional, tag = "7")]
+    pub repaired: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplicateReply {
@@ -78,6 +82,10 @@ pub struct ReplicateReply {
     pub window: u64,
     #[prost(uint64, optional, tag = "5")]
     pub committed_membership: ::core::option::Option<u64>,
+    #[prost(uint64, tag = "6")]
+    pub incarnation: u64,
+    #[prost(bool, tag = "7")]
+    pub doubtful: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Refuse {
@@ -112,6 +120,13 @@ pub struct SnapshotRequest {
 pub struct TakeOver {
     #[prost(message, optional, tag = "1")]
     pub leader: ::core::option::Option<LeaderId>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Anew {
+    #[prost(message, optional, tag = "1")]
+    pub leader: ::core::option::Option<LeaderId>,
+    #[prost(uint64, tag = "2")]
+    pub incarnation: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Placed {

@@ -8,7 +8,7 @@ use crate::base::{
     Tail, TailBitmap,
 };
 use crate::message::{
-    Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
+    Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
     Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, TakeOver,
     Vote, VoteReply,
 };
@@ -133,6 +133,7 @@ impl Put for Envelope {
             Message::FetchReply(m) => to.message(20, m),
             Message::SnapshotRequest(m) => to.message(21, m),
             Message::TakeOver(m) => to.message(22, m),
+            Message::Anew(m) => to.message(23, m),
         }
     }
 }
@@ -145,6 +146,7 @@ impl Put for Replicate {
         to.message(4, &self.settled);
         self.committed_membership.iter().for_each(|committed| to.message(5, committed));
         to.uint(6, self.round);
+        self.repaired.iter().for_each(|incarnation| to.some_uint(7, *incarnation));
     }
 }
 
@@ -155,6 +157,8 @@ impl Put for ReplicateReply {
         to.uint(3, self.round);
         to.uint(4, self.window);
         self.committed_membership.iter().for_each(|lsn| to.some_uint(5, lsn.0));
+        to.uint(6, self.incarnation);
+        to.uint(7, u64::from(self.doubtful));
     }
 }
 
@@ -190,6 +194,13 @@ impl Put for SnapshotRequest {
 impl Put for TakeOver {
     fn put<S: Sink>(&self, to: &mut S) {
         to.message(1, &self.leader);
+    }
+}
+
+impl Put for Anew {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.message(1, &self.leader);
+        to.uint(2, self.incarnation);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::base::{
     ReplicaId, Run, Tail, TailBitmap,
 };
 use crate::message::{
-    Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
+    Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
     Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, TakeOver,
     Vote, VoteReply,
 };
@@ -83,6 +83,8 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
             round: m.round,
             window: m.window,
             committed_membership: m.committed_membership.map(lsn).transpose()?,
+            incarnation: m.incarnation,
+            doubtful: m.doubtful,
         }),
         Kind::Forward(m) => Message::Forward(Forward {
             proposal: m.proposal,
@@ -99,6 +101,9 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
             Message::SnapshotRequest(SnapshotRequest { below: lsn(m.below)? })
         }
         Kind::TakeOver(m) => Message::TakeOver(TakeOver { leader: leader(m.leader)? }),
+        Kind::Anew(m) => {
+            Message::Anew(Anew { leader: leader(m.leader)?, incarnation: m.incarnation })
+        }
         Kind::Refuse(m) => {
             Message::Refuse(Refuse { leader: leader(m.leader)?, voted: leader(m.voted)? })
         }
@@ -141,6 +146,7 @@ fn replicate(m: proto::Replicate, budget: &mut Budget) -> Taken<Replicate> {
         settled: positions(m.settled, budget)?,
         committed_membership: m.committed_membership.map(committed).transpose()?,
         round: m.round,
+        repaired: m.repaired,
     })
 }
 

@@ -4,7 +4,7 @@ use crate::world::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use traft::base::*;
-use traft::replica::{Input, Replica};
+use traft::replica::{Durable, Input, Replica};
 
 /// The state of the machine: by key, the position that wrote it last, and the value.
 #[derive(Default, Clone, PartialEq, Debug)]
@@ -54,6 +54,7 @@ pub(crate) struct Checks {
     served: usize,
     elections: usize,
     restored: usize,
+    losses: usize,
     trace: Vec<String>,
 }
 
@@ -74,6 +75,7 @@ impl Checks {
             served: 0,
             elections: 0,
             restored: 0,
+            losses: 0,
             trace: Vec::new(),
         }
     }
@@ -88,6 +90,10 @@ impl Checks {
 
     pub(crate) fn snapshots_restored(&self) -> usize {
         self.restored
+    }
+
+    pub(crate) fn losses(&self) -> usize {
+        self.losses
     }
 
     pub(crate) fn reads_served(&self) -> usize {
@@ -182,6 +188,14 @@ impl Checks {
     /// What survives is the state of the durable snapshot.
     pub(crate) fn crashed(&mut self, at: usize, state: &State) {
         self.seen[at] = Seen { state: state.clone(), ..Seen::default() };
+    }
+
+    /// Its disk has lost something; it was given back since if the run ends well.
+    pub(crate) fn lost(&mut self, at: usize, durable: &Durable) {
+        self.losses += 1;
+        if std::env::var_os("EXPLORER_TRACE").is_some() {
+            self.trace.push(format!("n{} lost something: {durable:?}", at + 1));
+        }
     }
 
     /// The state is replaced by that of a snapshot; commands that it lacks run again.

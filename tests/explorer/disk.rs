@@ -17,10 +17,18 @@ pub(crate) struct Disk {
     pub(crate) state: State,
     /// Snapshots of others, whole.
     pub(crate) aside: Vec<Snapshot>,
+    /// Promises and lineages of old.
+    old: Vec<(LeaderId, Lineage)>,
 }
 
 impl Disk {
     pub(crate) fn write(&mut self, write: Write) {
+        if write.voted.is_some() || write.lineage.is_some() {
+            self.old.push((self.durable.voted, self.durable.lineage.clone()));
+        }
+        if write.repaired {
+            self.durable.doubt = None;
+        }
         if let Some(voted) = write.voted {
             self.durable.voted = voted;
         }
@@ -41,6 +49,33 @@ impl Disk {
                 self.keep(*meta, state);
             }
         }
+    }
+
+    /// Loses records, and by the bits of `what` the lineage, the snapshot, the promise.
+    pub(crate) fn lose(&mut self, mut keep: impl FnMut(&Lsn) -> bool, what: u64) {
+        let mut doubt = Doubt::Records;
+        self.records.retain(|lsn, _| keep(lsn));
+        let older = self.old.len().checked_sub(1 + (what / 4) as usize);
+        if let Some((voted, lineage)) = older.map(|at| self.old[at].clone()) {
+            if what & 1 != 0 {
+                self.records.retain(|lsn, record| lineage.author(*lsn) == record.author);
+                self.durable.lineage = lineage;
+            }
+            if what & 2 != 0 {
+                doubt = Doubt::Promise;
+                self.durable.voted = voted.max(self.durable.lineage.leader());
+            }
+        }
+        if what & 8 != 0 {
+            (self.durable.snapshot, self.state) = (None, State::default());
+            self.durable.membership = None;
+        }
+        self.durable.doubt = self.durable.doubt.max(Some(doubt));
+    }
+
+    /// A life begins.
+    pub(crate) fn wake(&mut self) {
+        self.durable.incarnation += u64::from(self.durable.doubt.is_some());
     }
 
     /// The snapshot stands in its place. What it has done without a gap may be dropped.

@@ -6,10 +6,11 @@
 //! must be done everywhere (I-12), equal to running the settled records one by one, with the very
 //! results that clients were given. Reads must see every write acknowledged before they came, and
 //! what earlier reads have seen. Snapshots are taken, purged behind, sent, doubled and installed at
-//! any time.
+//! any time. Disks lose what they had, and peers give it back (I-13).
 
 mod checks;
 mod disk;
+mod losses;
 mod world;
 
 use world::{Plan, World};
@@ -22,7 +23,7 @@ fn seeds(default: u64) -> std::ops::Range<u64> {
 }
 
 fn explore(plan: Plan, default: u64) {
-    let (mut settled, mut elections, mut reads, mut restored) = (0, 0, 0, 0);
+    let (mut settled, mut elections, mut reads, mut restored, mut lost) = (0, 0, 0, 0, 0);
     for seed in seeds(default) {
         let mut world = World::new(plan, seed);
         world.run();
@@ -30,18 +31,29 @@ fn explore(plan: Plan, default: u64) {
         elections += world.elections();
         reads += world.reads_served();
         restored += world.snapshots_restored();
+        lost += world.losses();
     }
     println!(
-        "{plan:?}: settled {settled}, elections {elections}, reads {reads}, restored {restored}"
+        "{plan:?}: settled {settled}, elections {elections}, reads {reads}, restored {restored}, \
+         lost {lost}"
     );
     assert!(settled > 0 && elections > 0, "the explorer did nothing");
     assert!(!plan.snapshots || restored > 0, "no snapshot was ever installed");
+    assert!(!plan.losses || lost > 0, "nothing was ever lost");
 }
 
 #[test]
 fn quiet_three() {
     explore(
-        Plan { replicas: 3, faults: 0, keys: 3, steps: 400, membership: false, snapshots: false },
+        Plan {
+            replicas: 3,
+            faults: 0,
+            keys: 3,
+            steps: 400,
+            membership: false,
+            snapshots: false,
+            losses: false,
+        },
         200,
     );
 }
@@ -49,7 +61,15 @@ fn quiet_three() {
 #[test]
 fn faults_three() {
     explore(
-        Plan { replicas: 3, faults: 3, keys: 3, steps: 600, membership: false, snapshots: false },
+        Plan {
+            replicas: 3,
+            faults: 3,
+            keys: 3,
+            steps: 600,
+            membership: false,
+            snapshots: false,
+            losses: false,
+        },
         1500,
     );
 }
@@ -57,7 +77,15 @@ fn faults_three() {
 #[test]
 fn faults_five_one_key() {
     explore(
-        Plan { replicas: 5, faults: 2, keys: 1, steps: 800, membership: false, snapshots: false },
+        Plan {
+            replicas: 5,
+            faults: 2,
+            keys: 1,
+            steps: 800,
+            membership: false,
+            snapshots: false,
+            losses: false,
+        },
         300,
     );
 }
@@ -65,7 +93,15 @@ fn faults_five_one_key() {
 #[test]
 fn membership_changes() {
     explore(
-        Plan { replicas: 4, faults: 2, keys: 2, steps: 700, membership: true, snapshots: false },
+        Plan {
+            replicas: 4,
+            faults: 2,
+            keys: 2,
+            steps: 700,
+            membership: true,
+            snapshots: false,
+            losses: false,
+        },
         1500,
     );
 }
@@ -73,7 +109,15 @@ fn membership_changes() {
 #[test]
 fn snapshots_three() {
     explore(
-        Plan { replicas: 3, faults: 3, keys: 3, steps: 700, membership: false, snapshots: true },
+        Plan {
+            replicas: 3,
+            faults: 3,
+            keys: 3,
+            steps: 700,
+            membership: false,
+            snapshots: true,
+            losses: false,
+        },
         1500,
     );
 }
@@ -81,7 +125,47 @@ fn snapshots_three() {
 #[test]
 fn snapshots_and_membership() {
     explore(
-        Plan { replicas: 4, faults: 2, keys: 2, steps: 700, membership: true, snapshots: true },
+        Plan {
+            replicas: 4,
+            faults: 2,
+            keys: 2,
+            steps: 700,
+            membership: true,
+            snapshots: true,
+            losses: false,
+        },
+        1500,
+    );
+}
+
+#[test]
+fn losses_three() {
+    explore(
+        Plan {
+            replicas: 3,
+            faults: 3,
+            keys: 3,
+            steps: 900,
+            membership: false,
+            snapshots: false,
+            losses: true,
+        },
+        1500,
+    );
+}
+
+#[test]
+fn losses_and_snapshots() {
+    explore(
+        Plan {
+            replicas: 3,
+            faults: 3,
+            keys: 2,
+            steps: 900,
+            membership: false,
+            snapshots: true,
+            losses: true,
+        },
         1500,
     );
 }

@@ -19,30 +19,32 @@ pub(crate) struct Plan {
     pub(crate) membership: bool,
     /// Whether replicas take snapshots, purge, and send their snapshots to each other.
     pub(crate) snapshots: bool,
+    /// Whether disks lose what they had, one at a time.
+    pub(crate) losses: bool,
 }
 
-struct Node {
+pub(crate) struct Node {
     replica: Replica,
-    disk: Disk,
+    pub(crate) disk: Disk,
     writes: Vec<Write>,
     applying: Vec<(Arc<Record>, Option<u64>)>,
 }
 
 /// One run.
 pub(crate) struct World {
-    plan: Plan,
+    pub(crate) plan: Plan,
     random: u64,
     initial: Membership,
-    nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     net: Vec<Envelope>,
     /// Snapshots on their way.
     moving: Vec<(usize, Snapshot)>,
     next: u64,
-    checks: Checks,
+    pub(crate) checks: Checks,
     calm: bool,
 }
 
-fn mix(x: u64) -> u64 {
+pub(crate) fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     x ^ (x >> 31)
@@ -85,6 +87,10 @@ impl World {
         self.checks.snapshots_restored()
     }
 
+    pub(crate) fn losses(&self) -> usize {
+        self.checks.losses()
+    }
+
     pub(crate) fn reads_served(&self) -> usize {
         self.checks.reads_served()
     }
@@ -98,7 +104,7 @@ impl World {
         self.checks.finish(&replicas);
     }
 
-    fn draw(&mut self, below: u64) -> u64 {
+    pub(crate) fn draw(&mut self, below: u64) -> u64 {
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.random) % below.max(1)
     }
@@ -303,6 +309,9 @@ impl World {
             node.disk.write(write);
         }
         node.applying.clear();
+        self.lose(at);
+        let node = &mut self.nodes[at];
+        node.disk.wake();
         let durable = node.disk.durable();
         self.checks.crashed(at, &node.disk.state);
         self.nodes[at].replica = self.start(at as u64 + 1, durable);
@@ -416,6 +425,7 @@ impl World {
             leader.replica.memberships().iter().flat_map(Membership::voters).collect();
         voters.push(leader.replica.id());
         leader.replica.memberships().len() == 1
+            && self.nodes.iter().all(|node| node.replica.doubt().is_none())
             && voters.iter().all(|id| {
                 let done = self.nodes[id.0 as usize - 1].replica.done();
                 done.offset() >= next

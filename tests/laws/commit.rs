@@ -155,6 +155,8 @@ fn reply(leader: LeaderId, accepted: TailBitmap) -> Message {
         round: 0,
         window: u64::MAX,
         committed_membership: None,
+        incarnation: 0,
+        doubtful: false,
     })
 }
 

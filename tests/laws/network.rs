@@ -301,6 +301,7 @@ pub(crate) fn hello(lineage: Lineage, records: Vec<Arc<Record>>) -> Message {
         settled: TailBitmap::new(),
         committed_membership: None,
         round: 0,
+        repaired: None,
     })
 }
 

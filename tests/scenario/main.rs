@@ -15,6 +15,7 @@
 //! that is broken fails the scenario whatever its file says.
 
 mod checks;
+mod doubt;
 mod node;
 mod script;
 mod stage;
@@ -25,7 +26,7 @@ mod verbs;
 use std::path::PathBuf;
 
 /// The topics; every file name begins with one of them.
-const TOPICS: [&str; 10] = [
+const TOPICS: [&str; 11] = [
     "author",
     "rebuild",
     "replicate",
@@ -36,6 +37,7 @@ const TOPICS: [&str; 10] = [
     "elect",
     "purge",
     "fault",
+    "doubt",
 ];
 
 fn files(topic: &str) -> Vec<PathBuf> {
@@ -83,6 +85,11 @@ fn author() {
 #[test]
 fn elect() {
     run_topic("elect");
+}
+
+#[test]
+fn doubt() {
+    run_topic("doubt");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use traft::replica::*;
 /// What survives a crash.
 #[derive(Default)]
 pub(crate) struct Disk {
-    durable: Durable,
+    pub(crate) durable: Durable,
     records: BTreeMap<Lsn, Arc<Record>>,
     /// The state of the snapshot in place.
     pub(crate) state: State,
@@ -18,6 +18,9 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(crate) fn write(&mut self, write: Write) {
+        if write.repaired {
+            self.durable.doubt = None;
+        }
         self.durable.voted = write.voted.unwrap_or(self.durable.voted);
         if let Some(lineage) = write.lineage {
             self.records.retain(|lsn, record| lineage.author(*lsn) == record.author);
@@ -29,6 +32,11 @@ impl Disk {
         if let Some((meta, state)) = found.cloned() {
             self.keep(meta, state);
         }
+    }
+
+    /// Records are gone.
+    pub(crate) fn lose(&mut self, positions: &TailBitmap) {
+        self.records.retain(|lsn, _| !positions.contains(*lsn));
     }
 
     /// The snapshot takes the place of the one before, and of the records that it makes needless.

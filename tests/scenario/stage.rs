@@ -82,7 +82,7 @@ impl Stage {
 
     /// Of what was said, keeps who leads what, what clients heard, and the end.
     pub(crate) fn keep_essence(&mut self) {
-        let essential = ["leads; log", "proposal", "all below", "the state"];
+        let essential = ["leads; log", "proposal", "all below", "the state", "in doubt"];
         self.lines.retain(|line| essential.iter().any(|part| line.contains(part)));
         self.said.values_mut().for_each(|said| said.shown = said.settled.clone());
         let nodes = self.nodes.values_mut();
@@ -153,7 +153,12 @@ impl Stage {
     fn take_output(&mut self, id: ReplicaId, output: Output) {
         match output {
             Output::Send(envelope) => self.sent(*envelope),
-            Output::Persist(write) => self.node(id).writes.push(*write),
+            Output::Persist(write) => {
+                if write.repaired {
+                    self.say(format!("{id} is in doubt no longer"));
+                }
+                self.node(id).writes.push(*write);
+            }
             Output::Apply { record, proposal } => {
                 if !self.setup.quick {
                     self.say(format!("{id} may apply {}", record.lsn));

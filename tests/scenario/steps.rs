@@ -119,6 +119,7 @@ impl Stage {
             settled: TailBitmap::new(),
             committed_membership: None,
             round: 0,
+            repaired: None,
         };
         change(&mut message);
         self.receive(leader.node, to, Message::Replicate(message));
@@ -240,7 +241,8 @@ impl Stage {
         voters.sort_unstable();
         voters.dedup();
         let behind = |id: &ReplicaId| {
-            self.nodes.get(id).is_none_or(|node| node.replica.done().offset() < next)
+            let done = |node: &crate::node::Node| node.replica.done().offset() >= next;
+            !self.nodes.get(id).is_some_and(|n| done(n) && n.replica.doubt().is_none())
         };
         let undone = voters.iter().copied().filter(behind).collect();
         Some((next, voters, undone))

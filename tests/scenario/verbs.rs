@@ -161,6 +161,7 @@ fn of_replicas(stage: &mut Stage, words: &[&str], line: &str) -> Result<(), Stri
             let snapshot = stage.snapshots.get(&self::number(number)?).cloned();
             stage.install(id, snapshot.ok_or("there is no such snapshot")?);
         }
+        ["restarts", ..] => return crate::doubt::run(stage, id, &words[count..], line),
         ["holds", "its", "writes"] => stage.node(id).holds = true,
         ["persists"] => {
             while !stage.node(id).writes.is_empty() {

@@ -7,7 +7,7 @@ use traft::base::{
     QuorumSystem, Record, ReplicaId, Tail, TailBitmap,
 };
 use traft::message::{
-    Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
+    Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
     Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, TakeOver,
     Vote, VoteReply,
 };
@@ -70,6 +70,7 @@ fn replication() -> Vec<(&'static str, Message)> {
         settled: positions(),
         committed_membership: Some((Lsn(9), explicit())),
         round: 1 << 40,
+        repaired: Some(0),
     };
     let heartbeat = Replicate {
         leader,
@@ -78,6 +79,7 @@ fn replication() -> Vec<(&'static str, Message)> {
         settled: TailBitmap::below(Lsn(9)),
         committed_membership: None,
         round: 0,
+        repaired: None,
     };
     let reply = ReplicateReply {
         leader,
@@ -85,11 +87,14 @@ fn replication() -> Vec<(&'static str, Message)> {
         round: 7,
         window: 64 << 20,
         committed_membership: Some(Lsn(0)),
+        incarnation: 300,
+        doubtful: true,
     };
     vec![
         ("replicate", Message::Replicate(replicate)),
         ("heartbeat", Message::Replicate(heartbeat)),
         ("replicate-reply", Message::ReplicateReply(reply)),
+        ("anew", Message::Anew(Anew { leader, incarnation: 9 })),
         ("refuse", Message::Refuse(Refuse { leader, voted: LeaderId::new(3, 3) })),
     ]
 }

@@ -75,7 +75,7 @@ impl Model {
             lineage: Some(self.lineage.clone()),
             records: self.records.values().cloned().collect(),
             membership: self.membership.clone(),
-            snapshot: None,
+            ..Write::default()
         }
     }
 }

@@ -80,6 +80,8 @@ mod tests {
                 round: 0,
                 window: 0,
                 committed_membership: None,
+                incarnation: 0,
+                doubtful: false,
             })
         };
         let check = |voted, committer, accepted: &[u64]| {

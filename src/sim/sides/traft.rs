@@ -81,7 +81,7 @@ impl TraftDisk {
             lineage: self.lineage.clone(),
             records: self.records.iter().flatten().cloned().collect(),
             membership: self.membership.clone(),
-            snapshot: None,
+            ..Durable::default()
         }
     }
 }
