@@ -15,6 +15,7 @@ pub mod disk;
 pub mod message;
 pub mod quorum;
 pub mod replica;
+pub mod runtime;
 pub mod sim;
 pub mod snapshot;
 pub mod store;

@@ -1,0 +1,286 @@
+//! Replicas with their directories and machines, without a thread: in a network that loses, doubles
+//! and delays, on disks that crash at any moment, with snapshots taken, sent and installed all the
+//! while. What was acknowledged stays, and in the end all states are equal.
+
+use std::collections::{BTreeMap, VecDeque};
+use traft::apply::kv::{Answer, Op};
+use traft::base::{Membership, ReplicaId};
+use traft::disk::SimDisk;
+use traft::runtime::{Effect, Engine, Event, Node, NodeOptions, Post, SnapshotWork};
+use traft::snapshot::Parcel;
+use traft::wire;
+
+const CLIENTS: u64 = 12;
+
+/// splitmix64
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+}
+
+fn options(id: u64) -> NodeOptions {
+    let members = Membership::majority((1..=3).map(ReplicaId));
+    let mut options = NodeOptions::new(ReplicaId(id), members);
+    options.snapshot_records = 40;
+    options.store.wal.segment_bytes = 8 << 10;
+    options.store.transfer.window_bytes = 2_000;
+    options.replica.election_ticks = 60;
+    options.replica.heartbeat_ticks = 10;
+    options.replica.log_bytes_max = 4_000;
+    // A forward that the network doubles is done twice, which these clients could not tell apart.
+    options.replica.forwarding = false;
+    options
+}
+
+struct Seat {
+    disk: SimDisk,
+    node: Option<Node<SimDisk>>,
+    /// A snapshot that is being written, and when it is.
+    job: Option<(u64, SnapshotWork<SimDisk>)>,
+    back_at: u64,
+}
+
+struct World {
+    seats: Vec<Seat>,
+    /// By when it arrives.
+    network: BTreeMap<(u64, u64), (usize, Post)>,
+    sent: u64,
+    now: u64,
+    chance: Chance,
+    /// How bad the weather is, in percent.
+    weather: u64,
+    answers: VecDeque<(u64, Option<bytes::Bytes>)>,
+    taken: u64,
+    installed: u64,
+    crashes: u64,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let seat = |_| Seat { disk: SimDisk::new(), node: None, job: None, back_at: 0 };
+        World {
+            seats: (0..3).map(seat).collect(),
+            network: BTreeMap::new(),
+            sent: 0,
+            now: 0,
+            chance: Chance(seed),
+            weather: 5,
+            answers: VecDeque::new(),
+            taken: 0,
+            installed: 0,
+            crashes: 0,
+        }
+    }
+
+    fn handle(&mut self, at: usize, event: Event<Post, traft::store::Taken>) {
+        let Some(node) = &mut self.seats[at].node else { return };
+        node.handle(event).expect("a sound disk");
+    }
+
+    /// Carries out what the inputs of this moment led to.
+    fn work(&mut self, at: usize) {
+        let World { seats, network, sent, now, chance, weather, answers, .. } = self;
+        let Seat { node, job, .. } = &mut seats[at];
+        let Some(node) = node else { return };
+        let carried = node.work(&mut |effect| match effect {
+            Effect::Send { to, message } => {
+                let copies = match chance.below(100) {
+                    n if n < *weather => 0,
+                    n if n < 2 * *weather => 2,
+                    _ => 1,
+                };
+                for _ in 0..copies {
+                    *sent += 1;
+                    let late = if chance.below(100) < *weather { chance.below(60) } else { 0 };
+                    let arrives = *now + 1 + chance.below(3) + late;
+                    network
+                        .insert((arrives, *sent), (to.0 as usize - 1, through_the_wire(&message)));
+                }
+            }
+            Effect::Answer { number, result } => answers.push_back((number, Some(result))),
+            Effect::Refused { number } => answers.push_back((number, None)),
+            Effect::Lost { .. } => {}
+            Effect::Do(work) => {
+                assert!(job.is_none(), "one snapshot at a time");
+                *job = Some((*now + chance.below(30), work));
+            }
+        });
+        carried.expect("a sound disk");
+    }
+
+    /// Power fails: of what was not synced, any part is there.
+    fn crash(&mut self, at: usize) {
+        let status = self.seats[at].node.as_ref().map(Engine::status);
+        let Some(status) = status else { return };
+        (self.taken, self.installed) =
+            (self.taken + status.taken, self.installed + status.installed);
+        self.crashes += 1;
+        let odds = 1 + self.chance.below(4);
+        let chance = &mut self.chance;
+        let image = self.seats[at].disk.state().crash(|_| chance.below(odds) == 0);
+        let back_at = self.now + self.chance.below(400);
+        self.seats[at] = Seat { disk: SimDisk::of(image), node: None, job: None, back_at };
+    }
+
+    fn tick(&mut self) {
+        self.now += 1;
+        for at in 0..3 {
+            let seat = &mut self.seats[at];
+            if seat.node.is_none() && seat.back_at <= self.now {
+                let opened = Node::open(seat.disk.clone(), options(at as u64 + 1));
+                let (node, recovered) = opened.expect("it opens after every crash");
+                assert_eq!(recovered.doubt, None, "{recovered}");
+                seat.node = Some(node);
+            }
+            let now = self.now;
+            if let Some((_, work)) = seat.job.take_if(|(due, _)| *due <= now) {
+                self.handle(at, Event::Done(Node::run(work)));
+            }
+            self.handle(at, Event::Tick);
+        }
+        while let Some(first) = self.network.first_entry().filter(|first| first.key().0 <= self.now)
+        {
+            let (to, message) = first.remove();
+            self.handle(to, Event::Message(message));
+        }
+        (0..3).for_each(|at| self.work(at));
+    }
+}
+
+/// Out and back, as on a real network.
+fn through_the_wire(post: &Post) -> Post {
+    match post {
+        Post::Message(envelope) => Post::Message(Box::new(
+            wire::decode(wire::encode(envelope)).expect("it goes out and back"),
+        )),
+        Post::Parcel(parcel) => {
+            Post::Parcel(Box::new(Parcel::decode(parcel.encode()).expect("it goes out and back")))
+        }
+    }
+}
+
+/// One client for each key: sets it to 1, 2, 3 and so on, one after the other.
+#[derive(Clone, Copy, Default)]
+struct Client {
+    acknowledged: u64,
+    tried: u64,
+    waits_since: u64,
+    /// It never heard what became of a write, and so writes no more.
+    gave_up: bool,
+}
+
+fn key(client: u64) -> String {
+    format!("key{client}")
+}
+
+/// Clients write until time is up; what they heard.
+fn write(world: &mut World, until: u64) -> Vec<Client> {
+    let mut clients = vec![Client::default(); CLIENTS as usize];
+    // A number tells its client and its try.
+    let mut number = 0;
+    let mut waiting: BTreeMap<u64, usize> = BTreeMap::new();
+    while world.now < until {
+        for (at, client) in clients.iter_mut().enumerate() {
+            let busy = waiting.values().any(|other| *other == at);
+            if client.gave_up || busy && world.now < client.waits_since + 3_000 {
+                continue;
+            }
+            if busy {
+                client.gave_up = true;
+                continue;
+            }
+            client.tried = client.acknowledged + 1;
+            client.waits_since = world.now;
+            number += 1;
+            waiting.insert(number, at);
+            let (key, value) = (key(at as u64), format!("{:<80}", client.tried));
+            let command = Op::Set { key: key.as_bytes(), value: value.as_bytes() }.command();
+            let to = world.chance.below(3) as usize;
+            world.handle(to, Event::Write { number, command });
+            if world.seats[to].node.is_none() {
+                world.answers.push_back((number, None));
+            }
+        }
+        if world.chance.below(1_500) == 0 {
+            let at = world.chance.below(3) as usize;
+            world.crash(at);
+        }
+        world.tick();
+        while let Some((number, result)) = world.answers.pop_front() {
+            let Some(at) = waiting.remove(&number) else { continue };
+            if result.is_some() {
+                clients[at].acknowledged = clients[at].tried;
+            }
+        }
+    }
+    clients
+}
+
+/// The weather is good and everybody is up; the states in the end, and the values.
+fn settle(world: &mut World) -> Vec<u64> {
+    world.weather = 0;
+    world.seats.iter_mut().for_each(|seat| seat.back_at = 0);
+    let end = world.now + 20_000;
+    let keys: Vec<String> = (0..CLIENTS).map(key).collect();
+    let read = Op::GetMany { keys: keys.iter().map(|key| key.as_bytes()).collect() }.command();
+    let mut values = None;
+    while world.now < end {
+        if world.now.is_multiple_of(100) {
+            for at in 0..3 {
+                let number = 1_000_000_000 + world.now * 3 + at as u64;
+                world.handle(at, Event::Read { number, command: read.clone() });
+            }
+        }
+        world.tick();
+        while let Some((number, result)) = world.answers.pop_front() {
+            if number >= 1_000_000_000 && result.is_some() {
+                values = result;
+            }
+        }
+        let states: Vec<_> =
+            world.seats.iter().flat_map(|seat| &seat.node).map(Node::status).collect();
+        let agreed = states.len() == 3 && states.windows(2).all(|w| w[0].done == w[1].done);
+        if let Some(result) = values
+            .as_ref()
+            .filter(|_| agreed && states[0].leads | states[1].leads | states[2].leads)
+        {
+            assert!(states.windows(2).all(|w| w[0].digest == w[1].digest), "the states differ");
+            let Ok(Answer::Values(values)) = Answer::decode(result) else { panic!("values") };
+            let value = |value: Option<bytes::Bytes>| {
+                value.map_or(0, |value| {
+                    String::from_utf8_lossy(&value).trim().parse().expect("a number")
+                })
+            };
+            world.taken += states.iter().map(|state| state.taken).sum::<u64>();
+            world.installed += states.iter().map(|state| state.installed).sum::<u64>();
+            return values.into_iter().map(value).collect();
+        }
+    }
+    panic!("they do not agree");
+}
+
+#[test]
+fn what_is_acknowledged_stays_through_crashes_and_snapshots() {
+    let (mut taken, mut installed, mut crashes, mut acknowledged) = (0, 0, 0, 0);
+    for seed in 0..6 {
+        let mut world = World::new(seed);
+        let clients = write(&mut world, 12_000);
+        let values = settle(&mut world);
+        for (client, value) in clients.iter().zip(values) {
+            let Client { acknowledged, tried, .. } = *client;
+            assert!((acknowledged..=tried).contains(&value), "seed {seed}: {value} of {tried}");
+        }
+        acknowledged += clients.iter().map(|client| client.acknowledged).sum::<u64>();
+        (taken, installed) = (taken + world.taken, installed + world.installed);
+        crashes += world.crashes;
+    }
+    println!("{acknowledged} writes, {crashes} crashes, {taken} taken, {installed} installed");
+    assert!(acknowledged > 20_000 && crashes > 20 && taken > 500 && installed > 50);
+}
