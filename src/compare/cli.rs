@@ -2,6 +2,8 @@
 
 use super::change;
 use super::inspect;
+#[cfg(unix)]
+use super::kill;
 use super::matrix::{Matrix, MatrixError};
 use super::place::Place;
 use super::scenario::{Plan, Scenario};
@@ -41,6 +43,10 @@ pub(super) enum CheckTask {
     /// Open every image that a crash can leave of the log on disk, and disks that went bad
     #[command(after_help = storage::GUIDE)]
     Storage(storage::StorageArgs),
+    /// Kill a process with three replicas under load, again and again, and look for what is lost
+    #[cfg(unix)]
+    #[command(after_help = kill::GUIDE)]
+    Kill(kill::KillArgs),
 }
 
 #[derive(Args, Debug, Default)]
@@ -72,6 +78,10 @@ pub(super) struct CompareArgs {
     /// How many operations are outstanding in a closed loop: ycsb and trace
     #[arg(long, value_name = "N", default_value_t = 32)]
     depth: usize,
+    /// Instead of all this: real time, three replicas in this process, their logs in this directory
+    #[cfg(unix)]
+    #[arg(long, value_name = "DIR", conflicts_with_all = SIMULATED)]
+    pub(super) durable: Option<PathBuf>,
     /// Decides the weather and the workload: one seed, one result, byte for byte
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -85,6 +95,22 @@ pub(super) struct CompareArgs {
     #[arg(long)]
     pub(super) csv: bool,
 }
+
+/// What makes no sense in real time.
+#[cfg(unix)]
+const SIMULATED: [&str; 11] = [
+    "scenario",
+    "network",
+    "matrix",
+    "trace",
+    "side",
+    "link",
+    "interference",
+    "replicas",
+    "depth",
+    "seed",
+    "all",
+];
 
 /// The most operations that a closed loop may keep outstanding.
 const DEPTH_MAX: usize = 65_536;
@@ -267,6 +293,8 @@ Examples:
       your own places
   traft compare --json --seed 7 > seven.json
       every figure of one seed, for other programs
+  traft compare --durable .
+      real time: commits per second on the disk of this directory, beside what the disk can do
 
 Exit codes:
   0  done

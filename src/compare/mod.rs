@@ -11,7 +11,11 @@
 mod cell;
 mod change;
 mod cli;
+#[cfg(unix)]
+mod durable;
 mod inspect;
+#[cfg(unix)]
+mod kill;
 mod matrix;
 mod place;
 mod report;
@@ -44,6 +48,10 @@ const BAD_INPUT: u8 = 2;
 /// The program `traft` with these arguments, the first being its name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::try_parse_from(args) {
+        #[cfg(unix)]
+        Ok(Cli { command: Task::Compare(CompareArgs { durable: Some(dir), json, csv, .. }) }) => {
+            durable(&dir, json, csv)
+        }
         Ok(Cli { command: Task::Compare(args) }) => compare(&args),
         Ok(Cli { command: Task::Plan(args) }) => match change::run(&args) {
             Ok((text, works)) => {
@@ -56,6 +64,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let (text, complaints) = storage::run(&args);
             finish(&text, &complaints)
         }
+        #[cfg(unix)]
+        Ok(Cli { command: Task::Check(CheckTask::Kill(args)) }) => check_kill(&args),
         Ok(Cli { command: Task::Inspect(task) }) => match inspect::run(&task) {
             Ok((text, complaints)) => finish(&text, &complaints),
             Err(sentence) => bad_input(&sentence),
@@ -94,6 +104,37 @@ fn compare(args: &CompareArgs) -> ExitCode {
     };
     let complaints: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
     finish(&text, &complaints)
+}
+
+/// In real time, on a real disk.
+#[cfg(unix)]
+fn durable(dir: &std::path::Path, json: bool, csv: bool) -> ExitCode {
+    let bar = progress_bar();
+    let report = durable::run(dir, |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    match report {
+        Ok(report) if json => finish(&durable::json(&report), &[]),
+        Ok(report) if csv => finish(&durable::csv(&report), &[]),
+        Ok(report) => finish(&durable::table(&report), &[]),
+        Err(error) => bad_input(&format!("{}: {error}", dir.display())),
+    }
+}
+
+#[cfg(unix)]
+fn check_kill(args: &kill::KillArgs) -> ExitCode {
+    let bar = progress_bar();
+    let checked = kill::run(args, |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    match checked {
+        Ok((text, complaints)) => finish(&text, &complaints),
+        Err(sentence) => bad_input(&sentence),
+    }
 }
 
 /// Prints what came of it.
