@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use traft::apply::kv::{Answer, Op};
 use traft::base::{Membership, ReplicaId};
 use traft::disk::SimDisk;
-use traft::runtime::{Effect, Engine, Event, Node, NodeOptions, Post, SnapshotWork};
+use traft::runtime::{Effect, Engine, Event, Node, NodeOptions, Post, Refusal, SnapshotWork};
 use traft::snapshot::Parcel;
 use traft::wire;
 
@@ -105,7 +105,7 @@ impl World {
                 }
             }
             Effect::Answer { number, result } => answers.push_back((number, Some(result))),
-            Effect::Refused { number } => answers.push_back((number, None)),
+            Effect::Refused { number, .. } => answers.push_back((number, None)),
             Effect::Lost { .. } => {}
             Effect::Do(work) => {
                 assert!(job.is_none(), "one snapshot at a time");
@@ -283,4 +283,112 @@ fn what_is_acknowledged_stays_through_crashes_and_snapshots() {
     }
     println!("{acknowledged} writes, {crashes} crashes, {taken} taken, {installed} installed");
     assert!(acknowledged > 20_000 && crashes > 20 && taken > 500 && installed > 50);
+}
+
+/// A node that is a cluster of its own, and what it says.
+struct Alone {
+    disk: SimDisk,
+    node: Node<SimDisk>,
+    next: u64,
+}
+
+impl Alone {
+    fn ask(&mut self, event: impl FnOnce(u64) -> Event<Post, traft::store::Taken>) -> String {
+        self.next += 1;
+        let number = self.next;
+        self.node.handle(event(number)).expect("it goes on");
+        let said = self.work();
+        said.into_iter().find(|(of, _)| *of == number).map_or("nothing".into(), |(_, what)| what)
+    }
+
+    fn write(&mut self, key: &str, value: &str) -> String {
+        let command = Op::Set { key: key.as_bytes(), value: value.as_bytes() }.command();
+        self.ask(|number| Event::Write { number, command })
+    }
+
+    fn read(&mut self, key: &str) -> String {
+        let command = Op::Get { key: key.as_bytes() }.command();
+        self.ask(|number| Event::Read { number, command })
+    }
+
+    fn work(&mut self) -> Vec<(u64, String)> {
+        let mut said = Vec::new();
+        let worked = self.node.work(&mut |effect| match effect {
+            Effect::Answer { number, result } if result.is_empty() => {
+                said.push((number, "done".into()))
+            }
+            Effect::Answer { number, result } => {
+                let Ok(Answer::Value(Some(value))) = Answer::decode(&result) else {
+                    panic!("a value")
+                };
+                said.push((number, String::from_utf8_lossy(&value[..2]).into()));
+            }
+            Effect::Refused { number, why } => said.push((number, why.to_string())),
+            _ => {}
+        });
+        worked.expect("it goes on");
+        said
+    }
+
+    fn wait(&mut self, ticks: u64) -> Vec<(u64, String)> {
+        (0..ticks)
+            .flat_map(|_| {
+                self.node.handle(Event::Tick).expect("it goes on");
+                self.work()
+            })
+            .collect()
+    }
+}
+
+/// Without room it refuses writes and says why, serves reads, and goes on by itself.
+#[test]
+fn a_full_disk_is_no_end() {
+    let disk = SimDisk::new();
+    let alone = |id| {
+        let mut options = options(id);
+        let members = Membership::majority([ReplicaId(id)]);
+        options.replica.initial = members.clone();
+        options.store.initial = members;
+        options.snapshot_records = u64::MAX;
+        options
+    };
+    let (node, _) = Node::open(disk.clone(), alone(1)).expect("a new one");
+    let mut it = Alone { disk, node, next: 0 };
+    it.node.handle(Event::Campaign).expect("it goes on");
+    it.work();
+    let value = |n: u64| format!("{n:02}{}", "x".repeat(3_000));
+    assert_eq!((it.write("j", &value(1)), it.read("j")), ("done".into(), "01".into()));
+    // What is reserved is used up first.
+    it.disk.set_capacity(Some(it.disk.state().used()));
+    let mut told = Vec::new();
+    for n in 2..20 {
+        told.push(it.write("k", &value(n)));
+        it.wait(1);
+    }
+    let done = told.iter().take_while(|what| *what == "done").count();
+    // The one that finds no room is not answered; those after it are refused.
+    assert_eq!(told[done], "nothing", "{told:?}");
+    let refused = Refusal::DiskFull.to_string();
+    assert!(
+        told.len() > done + 1 && told[done + 1..].iter().all(|what| *what == refused),
+        "{told:?}"
+    );
+    assert!(it.node.status().full);
+    // What waits for the disk is waited for by those who read it, and by nobody else.
+    assert_eq!((it.read("j"), it.read("k")), ("01".into(), "nothing".into()));
+    it.disk.set_capacity(None);
+    let late = it.wait(50);
+    assert_eq!(
+        late.iter().map(|(_, what)| &what[..]).collect::<Vec<_>>(),
+        ["done", &format!("{:02}", done + 2)]
+    );
+    assert_eq!((it.write("k", &value(50)), it.read("k")), ("done".into(), "50".into()));
+    // All of it is there.
+    let (node, recovered) =
+        Node::open(SimDisk::of(it.disk.state().crash(|_| false)), alone(1)).expect("it opens");
+    assert_eq!(recovered.doubt, None);
+    it.node = node;
+    it.node.handle(Event::Campaign).expect("it goes on");
+    it.wait(5);
+    assert_eq!(it.read("k"), "50");
 }

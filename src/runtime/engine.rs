@@ -84,10 +84,12 @@ pub enum Effect<M, J> {
         /// What came of it.
         result: Bytes,
     },
-    /// It was not done and never will be: ask another replica.
+    /// It was not done and never will be.
     Refused {
         /// What.
         number: u64,
+        /// Why, and what to do.
+        why: Refusal,
     },
     /// It may be done or not.
     Lost {
@@ -96,6 +98,17 @@ pub enum Effect<M, J> {
     },
     /// Do this on another thread.
     Do(J),
+}
+
+/// Why something is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// This replica cannot: it does not lead, or too much is in flight. Ask another one, or later.
+    #[error("not here, or not now")]
+    NotHere,
+    /// Its disk is full. It goes on by itself when there is room; reads are served all the while.
+    #[error("the disk is full")]
+    DiskFull,
 }
 
 /// Why a replica stops.

@@ -1,6 +1,6 @@
 //! Replicas in one process: a thread each, channels between them.
 
-use super::engine::{Effect, Engine, Event, NodeError};
+use super::engine::{Effect, Engine, Event, NodeError, Refusal};
 use crate::base::{Command, ReplicaId};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -28,10 +28,12 @@ pub enum Reply {
         /// What came of it; nothing of what returns nothing.
         result: Bytes,
     },
-    /// It was not done and never will be. Ask again, perhaps elsewhere.
+    /// It was not done and never will be.
     Refused {
         /// What.
         number: u64,
+        /// Why, and what to do.
+        why: Refusal,
     },
     /// It may be done or not.
     Lost {
@@ -216,7 +218,9 @@ impl<E: Engine> Thread<E> {
             Effect::Answer { number, result } => {
                 let _ = reply.send(Reply::Answer { number, result });
             }
-            Effect::Refused { number } => drop(reply.send(Reply::Refused { number })),
+            Effect::Refused { number, why } => {
+                let _ = reply.send(Reply::Refused { number, why });
+            }
             Effect::Lost { number } => drop(reply.send(Reply::Lost { number })),
             Effect::Do(job) => {
                 let Some(own) = seats.get(id).cloned() else { return };

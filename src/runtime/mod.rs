@@ -13,6 +13,6 @@ mod engine;
 mod local;
 mod node;
 
-pub use engine::{Effect, Engine, Event, NodeError};
+pub use engine::{Effect, Engine, Event, NodeError, Refusal};
 pub use local::{Local, Reply};
 pub use node::{Node, NodeOptions, Post, SnapshotWork, Status};

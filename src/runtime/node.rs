@@ -1,6 +1,6 @@
 //! One replica with all that it drives: its directory, its machine. Still no thread and no clock.
 
-use super::engine::{Effect, Engine, Event, NodeError};
+use super::engine::{Effect, Engine, Event, NodeError, Refusal};
 use crate::apply::Machine;
 use crate::apply::kv::{Frozen, Kv};
 use crate::base::{KeyRange, Lsn, Membership, ReplicaId, TailBitmap};
@@ -8,7 +8,7 @@ use crate::disk::Disk;
 use crate::message::Envelope;
 use crate::replica::{self, Input, Output, Replica, SnapshotMeta};
 use crate::snapshot::{Parcel, Snapshot, SnapshotError};
-use crate::store::{self, Draft, Heard, Home, Opened, Taken};
+use crate::store::{self, Draft, Heard, Home, Opened, StoreError, Taken};
 use crate::wal::{Identity, Recovered, WalError};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -71,8 +71,12 @@ pub struct Status {
     pub purged: Lsn,
     /// How many snapshots were taken in this life.
     pub taken: u64,
+    /// How many could not be written. The next one is tried as if it had been.
+    pub failed: u64,
     /// How many of others took the place of the own state in this life.
     pub installed: u64,
+    /// Whether writes are refused because the disk is full.
+    pub full: bool,
 }
 
 /// A replica, its directory and a key-value machine.
@@ -90,14 +94,19 @@ pub struct Node<D: Disk> {
     outputs: Vec<Output>,
     inputs: Vec<Input>,
     parcels: Vec<Parcel>,
-    /// The newest write that was taken and is not known durable.
+    /// Something was taken that is not known durable.
     unsynced: bool,
+    /// There was no room for it.
+    full: bool,
+    /// Writes that came meanwhile.
+    refused: Vec<u64>,
     /// Executed since the last snapshot.
     executed: u64,
     /// A snapshot is asked for.
     wanted: bool,
     ticks: u64,
     taken: u64,
+    failed: u64,
     installed: u64,
 }
 
@@ -114,7 +123,7 @@ impl<D: Disk + Clone + Sync> Node<D> {
         let identity = Identity { cluster: options.cluster, replica: options.replica.id };
         let store = || options.store.clone();
         let opened = match Home::open(disk.clone(), identity, store(), kv) {
-            Err(store::StoreError::Log(WalError::Empty)) => Opened {
+            Err(StoreError::Log(WalError::Empty)) => Opened {
                 home: Home::create(disk, identity, store())?,
                 recovered: Recovered::default(),
                 state: None,
@@ -133,13 +142,25 @@ impl<D: Disk + Clone + Sync> Node<D> {
             inputs: Vec::new(),
             parcels: Vec::new(),
             unsynced: false,
+            full: false,
+            refused: Vec::new(),
             executed: 0,
             wanted: false,
             ticks: 0,
             taken: 0,
+            failed: 0,
             installed: 0,
         };
         Ok((node, recovered))
+    }
+}
+
+/// Without room nothing is lost, and nothing has happened.
+fn unless_full<T>(result: Result<T, StoreError>) -> Result<Option<T>, NodeError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_full() => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -161,7 +182,9 @@ where
             Event::Tick => {
                 self.ticks += 1;
                 if self.ticks.is_multiple_of(STORE_TICKS) {
-                    self.home.tick(&mut self.parcels)?;
+                    unless_full(self.home.tick(&mut self.parcels))?;
+                    // Perhaps there is room now.
+                    self.unsynced |= self.full;
                 }
                 self.replica.handle(Input::Tick);
             }
@@ -170,12 +193,15 @@ where
             }
             Event::Message(Post::Parcel(parcel)) => {
                 let done = self.replica.done();
-                match self.home.hear(*parcel, done, &mut self.parcels)? {
-                    Heard::Nothing => {}
-                    Heard::Arrived(snapshot) => self.replica.handle(Input::Install(snapshot)),
-                    Heard::Known => self.wanted = true,
+                match unless_full(self.home.hear(*parcel, done, &mut self.parcels))? {
+                    None | Some(Heard::Nothing) => {}
+                    Some(Heard::Arrived(snapshot)) => {
+                        self.replica.handle(Input::Install(snapshot));
+                    }
+                    Some(Heard::Known) => self.wanted = true,
                 }
             }
+            Event::Write { number, .. } if self.full => self.refused.push(number),
             Event::Write { number, command } => {
                 self.replica.handle(Input::Propose { proposal: number, command });
             }
@@ -190,8 +216,8 @@ where
                     self.replica.handle(Input::Purge(below));
                 }
                 Ok(None) => {}
-                // There will be room again, and another snapshot is due in a while.
-                Err(error) if error.is_full() => {}
+                // The log goes on without it, and another one is due in a while.
+                Err(StoreError::Snapshot(_)) => self.failed += 1,
                 Err(error) => return Err(error.into()),
             },
         }
@@ -221,8 +247,13 @@ where
             if !std::mem::take(&mut self.unsynced) {
                 break;
             }
-            let number = self.home.sync()?;
+            let synced = unless_full(self.home.sync())?;
+            self.full = synced.is_none();
+            let Some(number) = synced else { break };
             self.replica.handle(Input::Persisted(number));
+        }
+        for number in self.refused.drain(..) {
+            emit(Effect::Refused { number, why: Refusal::DiskFull });
         }
         self.take_snapshot(emit)?;
         for parcel in self.parcels.drain(..) {
@@ -241,7 +272,9 @@ where
             keys: self.machine.len(),
             purged: self.replica.purged(),
             taken: self.taken,
+            failed: self.failed,
             installed: self.installed,
+            full: self.full,
         }
     }
 
@@ -282,9 +315,11 @@ impl<D: Disk + Clone> Node<D> {
             }
             Output::ReadFailed { read, .. } => {
                 self.reads.remove(&read);
-                emit(Effect::Refused { number: read });
+                emit(Effect::Refused { number: read, why: Refusal::NotHere });
             }
-            Output::Rejected { proposal, .. } => emit(Effect::Refused { number: proposal }),
+            Output::Rejected { proposal, .. } => {
+                emit(Effect::Refused { number: proposal, why: Refusal::NotHere });
+            }
             Output::Unknown { proposal } => emit(Effect::Lost { number: proposal }),
             Output::Load(positions) => {
                 self.inputs.push(Input::Loaded(self.home.load(&positions)?));
@@ -302,8 +337,8 @@ impl<D: Disk + Clone> Node<D> {
 
     fn restore(&mut self, meta: &SnapshotMeta) -> Result<(), NodeError> {
         let below = meta.done.offset();
-        let snapshot = self.home.state(&meta.done).ok_or(store::StoreError::Absent { below })?;
-        self.machine = kv(snapshot).map_err(store::StoreError::Snapshot)?;
+        let snapshot = self.home.state(&meta.done).ok_or(StoreError::Absent { below })?;
+        self.machine = kv(snapshot).map_err(StoreError::Snapshot)?;
         self.executed = 0;
         self.installed += 1;
         Ok(())
@@ -323,9 +358,13 @@ impl<D: Disk + Clone> Node<D> {
                 (self.executed, self.wanted) = (0, false);
                 emit(Effect::Do(SnapshotWork { draft, state }));
             }
-            // What it would save is saved, or there is no room: a while later again.
+            // What it would save is saved.
             Ok(None) => (self.executed, self.wanted) = (0, false),
-            Err(error) if error.is_full() => (self.executed, self.wanted) = (0, false),
+            // A while later again.
+            Err(StoreError::Snapshot(_)) => {
+                (self.executed, self.wanted) = (0, false);
+                self.failed += 1;
+            }
             Err(error) => return Err(error.into()),
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::apply::kv::Kv;
 use crate::base::{Command, Footprint, LeaderId, Lsn, Payload, Record, ReplicaId};
 use crate::disk::Disk;
 use crate::replica::Write;
-use crate::runtime::{Effect, Engine, Event, NodeError};
+use crate::runtime::{Effect, Engine, Event, NodeError, Refusal};
 use crate::store::StoreError;
 use crate::wal::{Identity, Store as _, Wal, WalOptions};
 use bytes::Bytes;
@@ -192,7 +192,9 @@ impl<D: Disk> Classic<D> {
         message.set_entries(entries.into());
         let leads = self.node.raft.state == StateRole::Leader;
         if !leads || self.node.raft.step(message).is_err() {
-            numbers.into_iter().for_each(|number| emit(Effect::Refused { number }));
+            numbers
+                .into_iter()
+                .for_each(|number| emit(Effect::Refused { number, why: Refusal::NotHere }));
         }
     }
 

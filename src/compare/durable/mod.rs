@@ -231,7 +231,7 @@ impl<E: Engine> Client<E> {
                     return Ok(());
                 }
                 Ok(Reply::Stopped { error, .. }) => return Err(error.into()),
-                Ok(Reply::Refused { number } | Reply::Lost { number }) => {
+                Ok(Reply::Refused { number, .. } | Reply::Lost { number }) => {
                     self.sent.remove(&number);
                     std::thread::sleep(Duration::from_millis(5));
                 }
@@ -258,7 +258,7 @@ impl<E: Engine> Client<E> {
                     let sent = self.sent.remove(&number);
                     times.extend(sent.map(|sent| sent.elapsed()));
                 }
-                Reply::Refused { number } | Reply::Lost { number } => {
+                Reply::Refused { number, .. } | Reply::Lost { number } => {
                     self.sent.remove(&number);
                 }
                 Reply::Stopped { error, .. } => return Err(error.into()),

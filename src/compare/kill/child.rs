@@ -128,7 +128,7 @@ impl Clients {
             while Instant::now() < patience {
                 match self.cluster.replies().recv_timeout(RETRY) {
                     Ok(Reply::Answer { number: of, result }) if of == number => return Ok(result),
-                    Ok(Reply::Refused { number: of } | Reply::Lost { number: of })
+                    Ok(Reply::Refused { number: of, .. } | Reply::Lost { number: of })
                         if of == number =>
                     {
                         std::thread::sleep(RETRY);
@@ -173,7 +173,7 @@ impl Clients {
                         say(&Line::Ack(client, *value))?;
                         waiting.push(client);
                     }
-                    Reply::Refused { number: of } => waiting.extend(client(of)),
+                    Reply::Refused { number: of, .. } => waiting.extend(client(of)),
                     // It may come about at any time: this client has written its last.
                     Reply::Lost { .. } => {}
                     Reply::Stopped { id, error } => return Ok(format!("{id} stops: {error}")),
