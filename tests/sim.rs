@@ -4,5 +4,7 @@
 mod calibration;
 #[path = "sim/chaos.rs"]
 mod chaos;
+#[path = "sim/partial.rs"]
+mod partial;
 #[path = "sim/world.rs"]
 mod world;

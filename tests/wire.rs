@@ -15,8 +15,8 @@ use prost::Message as _;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use traft::base::{
-    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Malformed, Membership, Payload,
-    QuorumSystem, Record, ReplicaId, Tail, TailBitmap,
+    Change, Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Malformed, Membership,
+    Payload, QuorumSystem, Record, ReplicaId, Tail, TailBitmap,
 };
 use traft::message::{Envelope, Fetch, FetchReply, Message, Replicate, ReplicateReply};
 use traft::wire::{FRAME_BYTES_MAX, WireError, decode, encode, encoded_len};
@@ -196,7 +196,8 @@ fn the_gate_refuses_malformed_memberships() {
     };
     let gate = |write, learners: &[u64]| {
         let (read, learners) = (Some(threshold(&[1, 2], 1)), learners.to_vec());
-        let membership = generated::Membership { read, write: Some(write), learners };
+        let (write, change) = (Some(write), None);
+        let membership = generated::Membership { read, write, learners, change };
         let payload = Some(generated::record::Payload::Membership(membership));
         decode(lone(vec![generated::Record { payload, ..void(5) }])).map(|_| ())
     };
@@ -298,11 +299,21 @@ fn system() -> impl Strategy<Value = QuorumSystem> {
 }
 
 fn membership() -> impl Strategy<Value = Membership> {
+    let requests = vec(any::<u64>(), 0..4);
+    let change = proptest::option::of((requests, proptest::option::of(plain_membership())));
+    (plain_membership(), change).prop_map(|(membership, change)| {
+        let change = change.map(|(requests, goal)| Box::new(Change { requests, goal }));
+        Membership { change, ..membership }
+    })
+}
+
+fn plain_membership() -> impl Strategy<Value = Membership> {
     let learners = btree_set(400..500_u64, 0..3);
     (system(), system(), learners).prop_map(|(read, write, learners)| Membership {
         read,
         write,
         learners: learners.into_iter().map(ReplicaId).collect(),
+        change: None,
     })
 }
 

@@ -12,7 +12,7 @@ CONSTANTS r1, r2, r3
 \* Which leaders come, what they propose and who may ever accept it. Nothing else is cut.
 Path ==
   /\ leading \in {{}, {1}, {1, 2}}
-  /\ llog[1][1].key \in {"none", Cfg} /\ llog[1][2].key \in {"none", "x"}
+  /\ llog[1][1].key \in {"none", "cfg2"} /\ llog[1][2].key \in {"none", "x"}
   /\ acks[1][1] \subseteq {r1, r3}    /\ acks[1][2] \subseteq {r3}
   /\ acks[2][1] \subseteq {r1, r3}    /\ acks[2][2] \subseteq {r1, r3}
 =============================================================================

@@ -60,7 +60,26 @@ pub struct Membership {
     pub write: QuorumSystem,
     /// Who is sent everything and counts for nothing. Sorted, distinct, no voters.
     pub learners: Vec<ReplicaId>,
+    /// Which requests led here, and what is to follow. Whoever proposes a membership leaves it
+    /// empty; the leader fills it in. It is no part of the printed form.
+    pub change: Option<Box<Change>>,
 }
+
+/// What a leader notes with a membership that it places, so that any later leader knows a request
+/// when it comes again, and goes on with a change that is half done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Change {
+    /// The numbers of the requests that were carried out, this one first. At most
+    /// [`REQUESTS_MAX`].
+    pub requests: Vec<u64>,
+    /// The membership asked for, if this one only lets its new voters catch up as learners. It has
+    /// no `change` of its own.
+    pub goal: Option<Membership>,
+}
+
+/// How many requests a membership remembers: one that comes again after so many others is taken
+/// for a new one.
+pub const REQUESTS_MAX: usize = 16;
 
 /// Why a value is no quorum system or membership that can be put in force. It is refused at every
 /// gate: the notation, the wire, a proposal.
@@ -92,6 +111,11 @@ pub enum Malformed {
     /// More than [`SYSTEM_NAMES_MAX`] names.
     #[error("a quorum system lists more than {SYSTEM_NAMES_MAX} replicas")]
     Large,
+    /// More than [`REQUESTS_MAX`] requests, or a goal beyond the goal.
+    #[error(
+        "a membership remembers more than {REQUESTS_MAX} requests, or has a goal beyond its goal"
+    )]
+    Change,
     /// A learner that votes.
     #[error("{0} is a voter and a learner")]
     VotingLearner(ReplicaId),
@@ -105,7 +129,7 @@ impl Membership {
 
     /// `read` elects, `write` commits; no learners.
     pub fn of(read: QuorumSystem, write: QuorumSystem) -> Membership {
-        Membership { read, write, learners: Vec::new() }
+        Membership { read, write, learners: Vec::new(), change: None }
     }
 
     /// Majorities of `voters` for both.
@@ -171,6 +195,16 @@ impl Membership {
         sorted(self.read.voters().into_iter().chain(self.write.voters()))
     }
 
+    /// The request that led here, if it is known.
+    pub fn request(&self) -> Option<u64> {
+        self.change.as_ref()?.requests.first().copied()
+    }
+
+    /// What is to follow, once its new voters have caught up.
+    pub fn goal(&self) -> Option<&Membership> {
+        self.change.as_ref()?.goal.as_ref()
+    }
+
     /// Every replica that is sent the log: voters and learners, sorted.
     pub fn members(&self) -> Vec<ReplicaId> {
         sorted(self.voters().into_iter().chain(self.learners.iter().copied()))
@@ -188,6 +222,16 @@ impl Membership {
         distinct(self.learners.iter().copied())?;
         if self.learners.len() > SYSTEM_NAMES_MAX {
             return Err(Malformed::Large);
+        }
+        if let Some(change) = &self.change {
+            if change.requests.len() > REQUESTS_MAX {
+                return Err(Malformed::Change);
+            }
+            let goal = change.goal.as_ref();
+            goal.map_or(Ok(()), |goal| match goal.change {
+                Some(_) => Err(Malformed::Change),
+                None => goal.check(),
+            })?;
         }
         let voters = self.voters();
         let votes = |id: &&ReplicaId| voters.binary_search(id).is_ok();

@@ -17,7 +17,8 @@ pub use footprint::{Footprint, Key, KeyRange, KeySet};
 pub use id::{LeaderId, Lsn, ReplicaId, Term};
 pub use lineage::{Lineage, Run};
 pub use membership::{
-    Malformed, Membership, QuorumSystem, SYSTEM_DEPTH_MAX, SYSTEM_NAMES_MAX, WEIGHT_MAX,
+    Change, Malformed, Membership, QuorumSystem, REQUESTS_MAX, SYSTEM_DEPTH_MAX, SYSTEM_NAMES_MAX,
+    WEIGHT_MAX,
 };
 pub use notation::{Fault, NotationError};
 pub use record::{Command, Payload, Record};

@@ -2,7 +2,7 @@
 
 use super::lead::Leadership;
 use super::{Input, Output, Rejection, Replica, Role};
-use crate::base::{Command, LeaderId, Lsn, Membership, Payload, Record, ReplicaId, TailBitmap};
+use crate::base::{Command, LeaderId, Lsn, Payload, Record, ReplicaId, TailBitmap};
 use crate::message::{Forward, ForwardOutcome, ForwardReply, Message};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -109,33 +109,6 @@ impl Replica {
         }
     }
 
-    /// Proposes a membership. It is joint with those in force until it commits.
-    pub(super) fn on_change(&mut self, proposal: u64, membership: Membership) {
-        if !matches!(self.role, Role::Leader(_)) {
-            let reason = Rejection::NotLeader { hint: self.leader_hint() };
-            return self.outputs.push(Output::Rejected { proposal, reason });
-        }
-        if let Some(reason) = self.transferring() {
-            return self.outputs.push(Output::Rejected { proposal, reason });
-        }
-        let mut counted = self.memberships.members();
-        counted.extend(membership.members());
-        counted.sort_unstable();
-        counted.dedup();
-        if counted.len() > super::lead::REPLICAS_MAX
-            || membership.check().is_err()
-            || crate::quorum::soundness(&membership).is_err()
-        {
-            let reason = Rejection::Unsound;
-            return self.outputs.push(Output::Rejected { proposal, reason });
-        }
-        let lsn = self.place(Payload::Membership(membership));
-        if let Role::Leader(lead) = &mut self.role {
-            lead.handover.await_change(lsn, proposal);
-        }
-        self.refresh_memberships();
-    }
-
     /// Whether a command may be placed now.
     fn admit(&self, command: &Command) -> Result<(), Rejection> {
         let (size, max) = (command.size(), self.options.command_bytes_max);
@@ -167,7 +140,7 @@ impl Replica {
     }
 
     /// Authors the record of `payload` at the next position.
-    fn place(&mut self, payload: Payload) -> Lsn {
+    pub(super) fn place(&mut self, payload: Payload) -> Lsn {
         let Role::Leader(lead) = &self.role else { unreachable!("only a leader places") };
         let floor = self.floor(lead);
         let Role::Leader(lead) = &mut self.role else { unreachable!("only a leader places") };

@@ -1,5 +1,5 @@
-//! Leader care: a change of membership is reported complete, leadership goes to another, a leader
-//! that was removed or whose disk is stuck gives way (algorithm.md, Membership 1 and Electing 3).
+//! Leader care: leadership goes to another; a leader that was removed or whose disk is stuck gives
+//! way (algorithm.md, Electing 3 and 4).
 //!
 //! Handing over is for stability only, like pre-vote. The successor wins an election like any
 //! other, so nothing here has to be right for safety. The one exception is a lease: it supposes
@@ -9,9 +9,8 @@ use super::member::Standing;
 use super::peer::Peer;
 use super::writes::Writes;
 use super::{Output, Rejection, Replica, Role, TransferError};
-use crate::base::{LeaderId, Lsn, ReplicaId};
+use crate::base::{LeaderId, ReplicaId};
 use crate::message::{Message, TakeOver};
-use crate::quorum::Compiled;
 
 /// How many election timeouts a leader's oldest write may be on its way to the disk. Less would
 /// take a slow disk for a dead one; with more, clients wait for a leader that cannot serve them,
@@ -21,12 +20,6 @@ const SICK_TIMEOUTS: u64 = 2;
 /// What a leader has under way besides replicating.
 #[derive(Clone, Debug)]
 pub(crate) struct Handover {
-    /// Changes that were placed for clients: where, and for whom.
-    changes: Vec<(Lsn, u64)>,
-    /// The write that makes the newest committed membership durable here.
-    membership_write: u64,
-    /// The newest membership that a write quorum of its own knows committed.
-    complete: Option<Lsn>,
     transfer: Option<Transfer>,
     /// Somebody was asked to take over under this leader id. The message may be late, so whoever
     /// it was may campaign at any time from then on.
@@ -47,25 +40,7 @@ struct Transfer {
 impl Handover {
     /// Nothing is under way.
     pub(crate) fn new(now: u64) -> Handover {
-        Handover {
-            changes: Vec::new(),
-            membership_write: 0,
-            complete: None,
-            transfer: None,
-            asked: false,
-            durable: 0,
-            durable_at: now,
-        }
-    }
-
-    /// `proposal` is answered when the membership at `lsn` is complete.
-    pub(crate) fn await_change(&mut self, lsn: Lsn, proposal: u64) {
-        self.changes.push((lsn, proposal));
-    }
-
-    /// Takes all who wait for a change.
-    pub(crate) fn take_changes(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.changes).into_iter().map(|(_, proposal)| proposal).collect()
+        Handover { transfer: None, asked: false, durable: 0, durable_at: now }
     }
 
     /// Whether a write has been on its way to the own disk for so long that the disk must be stuck.
@@ -79,54 +54,11 @@ impl Handover {
 }
 
 impl Replica {
-    /// What a leader looks at after every input.
+    /// What a leader looks at before it sends.
     pub(super) fn look_after_leadership(&mut self) {
-        let Role::Leader(lead) = &self.role else { return };
-        if lead.handover.complete < lead.membership_at {
-            self.check_complete();
-        }
-        self.drive_transfer();
-    }
-
-    /// Something is known committed. Whoever is not in it any more stops asking for votes.
-    pub(super) fn after_membership(&mut self) {
-        let newest = self.writes.newest();
-        match &mut self.role {
-            Role::Leader(lead) => lead.handover.membership_write = newest,
-            Role::PreCandidate(_)
-                if self.memberships.standing(self.options.id) != Standing::Voter =>
-            {
-                self.step_down();
-            }
-            _ => {}
-        }
-    }
-
-    /// Membership 1: complete when a write quorum of the new membership has it that it is
-    /// committed; from then on nobody needs those who left. A leader among them hands over.
-    fn check_complete(&mut self) {
-        let Some((at, membership)) = self.memberships.committed() else { return };
-        let Role::Leader(lead) = &mut self.role else { return };
-        let me = self.options.id;
-        let bit = |id: ReplicaId| {
-            let peer = lead.peers.iter().find(|peer| peer.id == id);
-            peer.map_or(if id == me { lead.bit } else { 0 }, |peer| peer.bit)
-        };
-        let own = self.writes.durable() >= lead.handover.membership_write;
-        let own = if own { lead.bit } else { 0 };
-        let knows = |mask, peer: &Peer| {
-            if peer.membership >= Some(at) { mask | peer.bit } else { mask }
-        };
-        if !Compiled::new(&membership.write, &bit).is_quorum(lead.peers.iter().fold(own, knows)) {
-            return;
-        }
-        let handover = &mut lead.handover;
-        handover.complete = Some(at);
-        let done = handover.changes.extract_if(.., |(lsn, _)| *lsn <= at);
-        let answers = done.map(|(_, proposal)| Output::Settled { proposal });
-        self.outputs.extend(answers);
-        if self.memberships.standing(me) != Standing::Voter {
-            self.on_transfer(None);
+        if matches!(self.role, Role::Leader(_)) {
+            self.drive_changes();
+            self.drive_transfer();
         }
     }
 
@@ -137,7 +69,10 @@ impl Replica {
     }
 
     pub(super) fn on_transfer(&mut self, to: Option<ReplicaId>) {
-        if to == Some(self.options.id) && matches!(self.role, Role::Leader(_)) {
+        if let Role::Leader(lead) = &mut self.role
+            && to == Some(lead.id.node)
+        {
+            lead.handover.transfer = None;
             return;
         }
         match self.successor(to) {
@@ -201,7 +136,7 @@ impl Replica {
     fn fail_transfer(&mut self, reason: TransferError) {
         if let Role::Leader(lead) = &mut self.role {
             lead.handover.transfer = None;
-            let complete = lead.handover.complete >= lead.membership_at;
+            let complete = lead.changes.complete >= lead.membership_at;
             let counts = self.memberships.standing(self.options.id) == Standing::Voter;
             if complete && !counts {
                 self.step_down();

@@ -9,9 +9,11 @@
 //! ```
 
 use crate::base::{
-    Command, Footprint, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, Tail, TailBitmap,
+    Command, Footprint, LeaderId, Lineage, Lsn, Malformed, Membership, Record, ReplicaId, Tail,
+    TailBitmap,
 };
 use crate::message::Envelope;
+use crate::quorum::Unsound;
 use std::sync::Arc;
 
 /// What a driver tells its replica. Any order is allowed, and none of them must come: a lost input
@@ -29,12 +31,29 @@ pub enum Input {
         /// What to do.
         command: Command,
     },
-    /// Put a membership in force, jointly with the present ones until it commits.
+    /// Put a membership in force, jointly with the present ones until it commits. New voters first
+    /// learn until they have caught up; any later leader goes on with that. It is answered with
+    /// [`Output::Settled`] when it is complete: those who left may be switched off.
     Change {
         /// The driver's number.
         proposal: u64,
-        /// The membership; refused unless it is known to be sound.
+        /// The operator's number for the change, never used for another one. Asking again with the
+        /// same number, of whatever leader, is asking for the same change.
+        request: u64,
+        /// The membership; refused unless it is known to be sound. Its `change` is ignored.
         membership: Membership,
+        /// Place it at once, though new voters may be dead or lack everything. While a write quorum
+        /// of it is not there, nothing commits.
+        force: bool,
+    },
+    /// Take back a change that has not committed. While its new voters catch up it is dropped, and
+    /// they stay learners. Once it is pending, the membership before it is put on top: that commits
+    /// after it, so it needs a write quorum of it all the same.
+    CancelChange {
+        /// The driver's number.
+        proposal: u64,
+        /// The number that the change was asked for with.
+        request: u64,
     },
     /// A client wants to read `footprint.reads` linearizably. `read` is the driver's number for it.
     Read {
@@ -65,7 +84,7 @@ pub enum Input {
     /// [`Output::TransferFailed`].
     Transfer {
         /// To this voter of the newest membership in force; `None`: to the one that holds most of
-        /// what is placed, of those that were heard of lately.
+        /// what is placed, of those that were heard of lately. This replica itself: it keeps it.
         to: Option<ReplicaId>,
     },
 }
@@ -215,7 +234,7 @@ pub enum Doubt {
 }
 
 /// Why a proposal was not placed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// This replica does not lead. Ask `hint`, if there is one; else try again later.
     #[error("not the leader; {}", ask(*hint))]
@@ -223,10 +242,31 @@ pub enum Rejection {
         /// Who leads, as far as this replica knows.
         hint: Option<ReplicaId>,
     },
-    /// The membership has a read quorum and a write quorum that do not meet, or has too many
-    /// voters to tell. Trying again is of no use.
-    #[error("some read quorum may miss some write quorum of the membership")]
-    Unsound,
+    /// The membership has a read quorum and a write quorum that do not meet, here they are, or has
+    /// too many voters to tell. Trying again is of no use.
+    #[error("the membership is not sound: {0}")]
+    Unsound(Unsound),
+    /// No gate lets such a membership through. Trying again is of no use.
+    #[error("the membership is malformed: {0}")]
+    Malformed(Malformed),
+    /// A leader counts at most 64 replicas at once. Remove some first.
+    #[error("the change would take {replicas} replicas, and a leader counts at most 64")]
+    TooManyReplicas {
+        /// All members of the memberships in force and of this one.
+        replicas: usize,
+    },
+    /// This new voter has not answered for two election timeouts. Start it, or force the change.
+    #[error("{replica} would vote and does not answer; start it, or force the change")]
+    Silent {
+        /// Which one; the least of them.
+        replica: ReplicaId,
+    },
+    /// The change was taken back before its new voters had answered.
+    #[error("the change was taken back")]
+    Cancelled,
+    /// No change of this number is under way: it has committed, or was never asked for.
+    #[error("no change of this number is under way")]
+    NoSuchChange,
     /// The leader is handing over to this replica: ask it a round trip later, or this one after
     /// an election timeout, when it gives up.
     #[error("leadership is on its way to {to}; ask there, or here again later")]
@@ -253,7 +293,7 @@ impl Rejection {
         match self {
             Rejection::NotLeader { hint } => *hint,
             Rejection::Transferring { to } => Some(*to),
-            Rejection::Unsound | Rejection::Busy | Rejection::TooLarge { .. } => None,
+            _ => None,
         }
     }
 }

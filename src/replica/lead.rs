@@ -1,5 +1,6 @@
 //! Leading: from a rebuilt log to messages (algorithm.md, Rebuilding and Replicating).
 
+use super::change::Changes;
 use super::doubt::Loss;
 use super::handover::Handover;
 use super::index::Index;
@@ -70,12 +71,12 @@ pub(crate) struct Leadership {
     pub(crate) gone: Lsn,
     /// What it has not done and some voter has purged.
     pub(crate) lacking: Option<Lacking>,
-    /// Changes that clients wait for, and leadership on its way to another.
+    /// Leadership on its way to another.
     pub(crate) handover: Handover,
+    /// Changes that clients wait for.
+    pub(crate) changes: Changes,
     /// Something may have to be sent.
     pub(crate) stirred: bool,
-    /// Since when a quorum was heard, in ticks.
-    pub(crate) quorum_at: u64,
 }
 
 impl Replica {
@@ -136,8 +137,8 @@ impl Replica {
             gone: survey.purged,
             lacking,
             handover: Handover::new(self.now),
+            changes: Changes::default(),
             stirred: true,
-            quorum_at: self.now,
         };
         let open = floor.min(self.schedule.done().offset());
         for record in self.log.iter_from(open).filter(|record| record.command().is_some()) {
@@ -158,7 +159,8 @@ impl Replica {
     pub(super) fn refresh_memberships(&mut self) {
         let Role::Leader(lead) = &mut self.role else { return };
         let me = self.options.id;
-        let members = self.memberships.members();
+        let mut members = self.memberships.members();
+        members.extend(lead.changes.guests());
         lead.peers.iter_mut().for_each(|peer| peer.member = members.contains(&peer.id));
         for id in members {
             let known = lead.peers.iter().any(|peer| peer.id == id);
@@ -299,9 +301,7 @@ impl Replica {
         let heard =
             |mask, peer: &Peer| if peer.heard_at >= recent { mask | peer.bit } else { mask };
         let heard = lead.peers.iter().fold(lead.bit, heard);
-        if lead.quorums.iter().all(|q| q.is_quorum(heard)) {
-            lead.quorum_at = self.now;
-        } else if lead.quorum_at < recent {
+        if !lead.quorums.iter().all(|q| q.is_quorum(heard)) {
             return self.step_down();
         }
         for peer in &mut lead.peers {
@@ -324,9 +324,8 @@ impl Replica {
     pub(super) fn leave_leadership(&mut self) {
         let Role::Leader(lead) = &mut self.role else { return };
         let (id, reads) = (lead.id, lead.reads.take_all());
-        let changes = lead.handover.take_changes();
-        self.outputs
-            .extend(changes.into_iter().map(|proposal| super::Output::Unknown { proposal }));
+        let changes = std::mem::take(&mut lead.changes);
+        self.outputs.extend(changes.abandon());
         self.fail_reads(reads);
         self.abandon_proposals(id);
     }

@@ -65,6 +65,18 @@ impl InForce {
         self.pending.values().next_back().map_or(&self.committed, |(_, membership)| membership)
     }
 
+    /// Where the newest one in force stands; `None`: the cluster started with it.
+    pub(crate) fn newest_at(&self) -> Option<Lsn> {
+        self.pending.keys().next_back().copied().or(self.committed_at)
+    }
+
+    /// The one that the newest one, while it is pending, takes the place of.
+    pub(crate) fn before_newest(&self) -> Option<&Membership> {
+        let mut older = self.pending.values().rev();
+        older.next()?;
+        Some(older.next().map_or(&self.committed, |(_, membership)| membership))
+    }
+
     /// Every replica that counts in one of them, sorted.
     pub(crate) fn voters(&self) -> Vec<ReplicaId> {
         let mut voters: Vec<ReplicaId> =

@@ -15,7 +15,7 @@
 //! | Purging | `snapshot.rs` |
 //! | Doubt | `doubt.rs` |
 //! | Membership | `member.rs`, and the barrier in `commit.rs` |
-//! | Words: a change is complete; handing leadership over | `handover.rs` |
+//! | Membership 1: a change is complete; Electing 4 | `change.rs`, `handover.rs` |
 //!
 //! | message \ role | follower | pre-candidate | candidate | leader |
 //! | --- | --- | --- | --- | --- |
@@ -33,6 +33,7 @@
 //! | `TakeOver` | campaign | | | |
 
 mod author;
+mod change;
 mod commit;
 mod doubt;
 mod elect;
@@ -179,7 +180,10 @@ impl Replica {
             Input::Tick => self.on_tick(),
             Input::Receive(envelope) => self.on_receive(envelope),
             Input::Propose { proposal, command } => self.on_propose(proposal, command),
-            Input::Change { proposal, membership } => self.on_change(proposal, membership),
+            Input::Change { proposal, request, membership, force } => {
+                self.on_change(proposal, request, membership, force);
+            }
+            Input::CancelChange { proposal, request } => self.on_cancel(proposal, request),
             Input::Read { read, footprint } => self.on_read(read, footprint),
             Input::Persisted(number) => self.on_persisted(number),
             Input::Applied(lsn) => self.schedule.applied(lsn, &self.log),

@@ -40,6 +40,10 @@ pub struct Options {
     /// Records that are done and whose bytes exceed this leave memory, the oldest first; they are
     /// asked back with [`Output::Load`](super::Output::Load). Default 256 MiB.
     pub log_bytes_max: usize,
+    /// How many positions below what is settled a new voter may lack and still count as caught up:
+    /// it makes up for that while the change commits. Default 1,024. At 0 a change may wait for
+    /// ever under load.
+    pub behind_positions_max: u64,
     /// The most reads waiting at once. Default 100,000.
     pub reads_max: usize,
     /// Whether a blind write overrides what it writes again (else it depends on it). Default true.
@@ -69,6 +73,7 @@ impl Options {
             open_positions_max: 16_000_000,
             unpersisted_bytes_max: 64 << 20,
             log_bytes_max: 256 << 20,
+            behind_positions_max: 1_024,
             reads_max: 100_000,
             overriding: true,
             forwarding: true,

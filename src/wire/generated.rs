@@ -335,6 +335,17 @@ pub struct Membership {
     /// None of them votes.
     #[prost(uint64, repeated, tag = "3")]
     pub learners: ::prost::alloc::vec::Vec<u64>,
+    #[prost(message, optional, boxed, tag = "4")]
+    pub change: ::core::option::Option<::prost::alloc::boxed::Box<Change>>,
+}
+/// What led to a membership. `goal` has no change of its own.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Change {
+    /// The newest first; at most 16.
+    #[prost(uint64, repeated, tag = "1")]
+    pub requests: ::prost::alloc::vec::Vec<u64>,
+    #[prost(message, optional, boxed, tag = "2")]
+    pub goal: ::core::option::Option<::prost::alloc::boxed::Box<Membership>>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QuorumSystem {

@@ -5,13 +5,21 @@ use super::generated as proto;
 use super::generated::quorum_system::System;
 use super::put::{Put, Sink};
 use super::take::Taken;
-use crate::base::{Malformed, Membership, QuorumSystem, ReplicaId, SYSTEM_DEPTH_MAX};
+use crate::base::{Change, Malformed, Membership, QuorumSystem, ReplicaId, SYSTEM_DEPTH_MAX};
 
 impl Put for Membership {
     fn put<S: Sink>(&self, to: &mut S) {
         to.message(1, &self.read);
         to.message(2, &self.write);
         ids(to, 3, &self.learners);
+        self.change.iter().for_each(|change| to.message(4, &**change));
+    }
+}
+
+impl Put for Change {
+    fn put<S: Sink>(&self, to: &mut S) {
+        packed(to, 1, self.requests.iter().copied());
+        self.goal.iter().for_each(|goal| to.message(2, goal));
     }
 }
 
@@ -90,13 +98,36 @@ fn packed<S: Sink>(to: &mut S, tag: u32, numbers: impl Iterator<Item = u64> + Cl
 /// A membership, of which nobody behind the gate checks again that it is well-formed.
 pub(super) fn take(m: Option<proto::Membership>) -> Taken<Membership> {
     let m = m.ok_or(WireError::Missing("membership"))?;
-    let membership = Membership {
-        read: system(m.read, SYSTEM_DEPTH_MAX)?,
-        write: system(m.write, SYSTEM_DEPTH_MAX)?,
-        learners: replicas(m.learners),
-    };
+    let change = m.change.map(|change| take_change(*change)).transpose()?;
+    let membership = plain(m.read, m.write, m.learners, change.map(Box::new))?;
     membership.check()?;
     Ok(membership)
+}
+
+/// A goal has no change of its own, so nothing is nested deeper.
+fn take_change(m: proto::Change) -> Taken<Change> {
+    let goal = |m: proto::Membership| {
+        if m.change.is_some() {
+            return Err(WireError::Membership(Malformed::Change));
+        }
+        plain(m.read, m.write, m.learners, None)
+    };
+    let goal = m.goal.map(|m| goal(*m)).transpose()?;
+    Ok(Change { requests: m.requests, goal })
+}
+
+fn plain(
+    read: Option<proto::QuorumSystem>,
+    write: Option<proto::QuorumSystem>,
+    learners: Vec<u64>,
+    change: Option<Box<Change>>,
+) -> Taken<Membership> {
+    Ok(Membership {
+        read: system(read, SYSTEM_DEPTH_MAX)?,
+        write: system(write, SYSTEM_DEPTH_MAX)?,
+        learners: replicas(learners),
+        change,
+    })
 }
 
 fn replicas(ids: Vec<u64>) -> Vec<ReplicaId> {

@@ -123,7 +123,7 @@ fn snapshots_three() {
 }
 
 #[test]
-fn snapshots_and_membership() {
+fn fault_m10_membership_and_everything_else() {
     explore(
         Plan {
             replicas: 4,

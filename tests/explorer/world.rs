@@ -40,6 +40,7 @@ pub(crate) struct World {
     /// Snapshots on their way.
     moving: Vec<(usize, Snapshot)>,
     next: u64,
+    requests: Vec<u64>,
     pub(crate) checks: Checks,
     calm: bool,
 }
@@ -60,6 +61,7 @@ impl World {
             net: Vec::new(),
             moving: Vec::new(),
             next: 0,
+            requests: Vec::new(),
             checks: Checks::new(plan, seed),
             calm: false,
         };
@@ -127,6 +129,7 @@ impl World {
         options.heartbeat_ticks = 2;
         options.election_ticks = 12;
         options.resend_ticks = 3;
+        options.behind_positions_max = self.draw(4);
         options.seed = self.draw(u64::MAX);
         options.forwarding = self.draw(2) == 0;
         options.overriding = self.draw(5) > 0;
@@ -166,8 +169,15 @@ impl World {
             }
             970..980 if self.plan.membership => {
                 let membership = self.draw_membership();
-                let proposal = self.number();
-                self.input(at, Input::Change { proposal, membership });
+                let (proposal, force) = (self.number(), self.draw(2) == 0);
+                let request = self.draw(self.next) + 1;
+                self.requests.push(request);
+                if self.draw(4) == 0 {
+                    let pick = self.draw(self.requests.len() as u64) as usize;
+                    let request = self.requests[pick];
+                    return self.input(at, Input::CancelChange { proposal, request });
+                }
+                self.input(at, Input::Change { proposal, request, membership, force });
             }
             x if x >= 1000 - crash => self.crash(at),
             _ => self.deliver(),

@@ -27,6 +27,8 @@ pub(crate) struct Peer {
 #[derive(Default)]
 pub(crate) struct Network {
     pub(crate) peers: BTreeMap<u64, Peer>,
+    /// The cluster started with `1..=founders`.
+    founders: u64,
     lost: BTreeSet<(u64, u64)>,
     ignored: Vec<fn(&Message) -> bool>,
     pub(crate) mail: Vec<Envelope>,
@@ -34,6 +36,7 @@ pub(crate) struct Network {
     pub(crate) rejected: BTreeMap<u64, Rejection>,
     /// Who is to send a snapshot to whom, and below what it must have done everything.
     pub(crate) wanted: Vec<(u64, u64, Lsn)>,
+    pub(crate) transfers_failed: Vec<TransferError>,
     proposals: u64,
 }
 
@@ -62,7 +65,7 @@ impl Network {
 
     /// Replicas that start from what they have made durable before.
     pub(crate) fn with(n: u64, durable: impl Fn(u64) -> Durable) -> Network {
-        let mut network = Network::default();
+        let mut network = Network { founders: n, ..Network::default() };
         for id in 1..=n {
             let durable = durable(id);
             let replica = Replica::new(options(id, n), durable.clone());
@@ -140,6 +143,7 @@ impl Network {
                     peer.applied.clear();
                     peer.restored.push(*meta);
                 }
+                Output::TransferFailed { reason } => self.transfers_failed.push(reason),
                 _ => {}
             }
         }
@@ -185,7 +189,7 @@ impl Network {
 
     /// Starts again from what is durable.
     pub(crate) fn restart(&mut self, id: u64) {
-        let n = self.peers.len() as u64;
+        let n = self.founders;
         let peer = self.peer_mut(id);
         peer.writes.clear();
         peer.applied.clear();
@@ -262,6 +266,29 @@ impl Network {
         let proposal = self.proposals;
         self.input(id, Input::Propose { proposal, command: command(key) });
         proposal
+    }
+
+    /// An operator wants a membership; `request` is its number for the change.
+    pub(crate) fn change(&mut self, id: u64, request: u64, membership: Membership) -> u64 {
+        self.proposals += 1;
+        let (proposal, force) = (self.proposals, false);
+        self.input(id, Input::Change { proposal, request, membership, force });
+        proposal
+    }
+
+    /// An operator wants leadership to go from `id` to `to`.
+    pub(crate) fn transfer(&mut self, id: u64, to: u64) {
+        self.input(id, Input::Transfer { to: Some(ReplicaId(to)) });
+        self.run();
+    }
+
+    /// A replica that starts with nothing, and knows the membership that the cluster started with.
+    pub(crate) fn join(&mut self, id: u64) {
+        let replica = Replica::new(options(id, self.founders), Durable::default());
+        let (durable, writes) = (Durable::default(), Vec::new());
+        let (applied, restored) = (Vec::new(), Vec::new());
+        let peer = Peer { replica, durable, holds: false, writes, applied, restored };
+        self.peers.insert(id, peer);
     }
 
     /// And everything is delivered.

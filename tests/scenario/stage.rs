@@ -95,6 +95,7 @@ impl Stage {
         options.heartbeat_ticks = 2;
         options.election_ticks = 10;
         options.resend_ticks = 3;
+        options.behind_positions_max = 0;
         options.overriding = !self.setup.no_overriding;
         options.forwarding = !self.setup.no_forwarding;
         if self.setup.bare_votes {

@@ -169,10 +169,25 @@ fn of_replicas(stage: &mut Stage, words: &[&str], line: &str) -> Result<(), Stri
             }
         }
         ["proposes", ref what @ ..] => return propose(stage, id, what, line),
+        ["goes" | "go", "by"] => {
+            for id in ids {
+                let memberships = stage.node(id).replica.memberships();
+                let shown: Vec<String> = memberships.iter().map(name).collect();
+                stage.say(format!("{id} goes by {}", shown.join(" and ")));
+            }
+        }
         ["shows" | "show"] => ids.into_iter().for_each(|id| show(stage, id)),
         _ => return crate::suspect::run(stage, id, &words[count..], line),
     }
     Ok(())
+}
+
+/// A membership, and what is to follow.
+fn name(membership: &Membership) -> String {
+    match membership.goal() {
+        Some(goal) => format!("{membership} on the way to {goal}"),
+        None => membership.to_string(),
+    }
 }
 
 fn show(stage: &mut Stage, id: ReplicaId) {
@@ -189,8 +204,13 @@ fn propose(stage: &mut Stage, id: ReplicaId, words: &[&str], line: &str) -> Resu
     let proposal = stage.proposed;
     let next = stage.node(id).replica.leading().map(|(next, ..)| next);
     if words.first() == Some(&"membership") {
-        let (membership, _) = membership(line)?;
-        stage.input(id, Input::Change { proposal, membership });
+        let (membership, rest) = membership(line)?;
+        let force = !rest.contains("gently");
+        let request = rest.split_once(" as ").map_or(Ok(proposal), |(_, n)| number(n.trim()))?;
+        stage.input(id, Input::Change { proposal, request, membership, force });
+    } else if let ["to", "cancel", request] = words {
+        let request = number(request)?;
+        stage.input(id, Input::CancelChange { proposal, request });
     } else {
         let (mut reads, mut writes, mut into) = (Vec::new(), Vec::new(), 0);
         for word in words {

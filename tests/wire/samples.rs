@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use std::sync::Arc;
 use traft::base::{
-    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload,
+    Change, Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload,
     QuorumSystem, Record, ReplicaId, Tail, TailBitmap,
 };
 use traft::message::{
@@ -149,12 +149,19 @@ fn quorum_systems() -> Message {
         "2 of (2 of (n1 n2 n3); 1 of (n4:2 n5); all (1 of (n6); any (n7 n8|n9)))",
         "grid (n1 n2 n3|n4 n5 n6)",
     ];
+    let goal = "(n1 n2 n4; read 2, write 2)".parse().expect("a sample of the notation");
+    let change = Change { requests: vec![7, 1 << 40], goal: Some(goal) };
     let record = |(lsn, text): (u64, &str)| {
         let membership = text.parse().expect("a sample of the notation");
         Record::bare(Lsn(lsn), LeaderId::new(1, 1), Payload::Membership(membership)).into()
     };
     let candidate = LeaderId::new(4, 1);
-    Message::FetchReply(FetchReply { candidate, records: (0..).zip(texts).map(record).collect() })
+    let mut records: Vec<Arc<Record>> = (0..).zip(texts).map(record).collect();
+    let mut step: Membership = "(n1 n2) learners (n4)".parse().expect("a sample of the notation");
+    step.change = Some(Box::new(change));
+    let step = Record::bare(Lsn(4), LeaderId::new(1, 1), Payload::Membership(step));
+    records.push(step.into());
+    Message::FetchReply(FetchReply { candidate, records })
 }
 
 fn update() -> Footprint {
