@@ -23,6 +23,7 @@ impl<D: Disk + Clone> Home<D> {
             None => None,
         };
         self.wal.append(write)?;
+        self.repaired |= write.repaired;
         if let Some(snapshot) = taken {
             self.adopt(snapshot);
         }
@@ -37,6 +38,13 @@ impl<D: Disk + Clone> Home<D> {
     /// [`StoreError::Log`].
     pub fn sync(&mut self) -> Result<u64, StoreError> {
         let number = self.wal.sync()?;
+        if std::mem::take(&mut self.repaired) {
+            // Found again, it would be missed again.
+            for name in std::mem::take(&mut self.damaged) {
+                self.remove(&name)?;
+            }
+            self.disk.sync_dir()?;
+        }
         self.purge_if_due()?;
         Ok(number)
     }
@@ -66,19 +74,6 @@ impl<D: Disk + Clone> Home<D> {
         }
         self.clean();
         Ok(())
-    }
-
-    /// Peers have given back what may have been lost: there is no doubt any more.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Log`] and [`StoreError::Disk`].
-    pub fn repaired(&mut self) -> Result<(), StoreError> {
-        self.wal.repaired()?;
-        for name in std::mem::take(&mut self.damaged) {
-            self.disk.remove(&name)?;
-        }
-        Ok(self.disk.sync_dir()?)
     }
 
     /// Nothing is to be done for a while: the time is used for what makes a later start surer.

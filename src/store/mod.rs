@@ -121,6 +121,8 @@ pub struct Home<D: Disk> {
     retired: Vec<Arc<Snapshot<D>>>,
     /// Names of damaged ones that were longer than what could be used.
     damaged: Vec<String>,
+    /// A step that was taken says that there is no doubt any more.
+    repaired: bool,
     /// The done prefix of the draft that is out.
     draft: Option<Lsn>,
     incoming: Option<transfer::Incoming<D>>,
@@ -174,9 +176,9 @@ impl<D: Disk + Clone> Home<D> {
         self.retired.extend(self.own.replace(snapshot));
         self.purge_due = Some(below);
         self.forget_arrived(below);
-        // What a damaged one had done and the log may have dropped is here again.
+        // One of the same name is replaced.
         let name = snapshot_name(&TailBitmap::below(below));
-        self.damaged.retain(|damaged| *damaged > name);
+        self.damaged.retain(|damaged| *damaged != name);
     }
 
     /// A snapshot that arrived brings nothing any more once everything below `below` is in another.

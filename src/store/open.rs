@@ -44,7 +44,8 @@ impl<D: Disk + Clone + Sync> Home<D> {
     /// still be of use.
     ///
     /// A snapshot that is gone or damaged takes what was dropped from the log with it. Then the
-    /// replica is in doubt like one that has lost a part of its log.
+    /// replica is in doubt like one that has lost a part of its log, and the log keeps what it is
+    /// given back.
     ///
     /// # Errors
     ///
@@ -76,7 +77,10 @@ impl<D: Disk + Clone + Sync> Home<D> {
         home.damaged = damaged.iter().map(|(name, _)| name.clone()).collect();
         sweep(&home.disk, home.own.as_ref().map_or("", |own| own.name()))?;
         if home.prefix() < recovered.purged || !damaged.is_empty() {
-            recovered.doubt.get_or_insert_with(Doubt::default);
+            recovered.purged = recovered.purged.min(home.prefix());
+            recovered.durable.incarnation = home.wal.lose(recovered.purged)?;
+            let doubt = recovered.doubt.get_or_insert_with(Doubt::default);
+            recovered.durable.doubt = Some(doubt.kind());
         }
         if home.prefix() > recovered.purged {
             home.purge_due = Some(home.prefix());
@@ -115,6 +119,7 @@ impl<D: Disk + Clone + Sync> Home<D> {
             arrived: None,
             retired: Vec::new(),
             damaged: Vec::new(),
+            repaired: false,
             draft: None,
             incoming: None,
             outgoing: None,

@@ -4,7 +4,7 @@ use super::frame::{self, Frame, Next};
 use super::index::Place;
 use super::sector::{self, Class, HEADER, PAYLOAD};
 use super::store::Store;
-use super::{Wal, WalError, segment_name};
+use super::{Wal, WalError, doubtful, segment_name};
 use crate::base::{Lsn, Record};
 use crate::disk::{Disk, SECTOR};
 use crate::replica::Write;
@@ -90,6 +90,31 @@ impl<D: Disk> Wal<D> {
             group.remove.extend(remove);
         }
         count
+    }
+}
+
+impl<D: Disk> Wal<D> {
+    /// A snapshot that was relied on is gone, and what the log has dropped for it may be missing
+    /// now. From now on the log is in doubt, as after a loss of its own, until a step says that it
+    /// is repaired; and what it is given from `purged` on is kept again, if that is below what was
+    /// dropped. Gives the incarnation of this life; to be called before anything is said in it.
+    ///
+    /// # Errors
+    ///
+    /// [`WalError`], and nothing is certain until the log was opened again.
+    pub fn lose(&mut self, purged: Lsn) -> Result<u64, WalError> {
+        self.flush()?;
+        let (segment, start) = self.at;
+        self.hard.purged = self.hard.purged.min(purged);
+        if self.doubt == 0 {
+            // As at a start: the number of a segment that this life begins.
+            self.incarnation = segment + 1;
+        }
+        self.doubt |= doubtful::RECORDS;
+        self.open_segment(segment + 1, Some((segment, start)));
+        self.flush()?;
+        self.renew_marks()?;
+        Ok(self.incarnation)
     }
 }
 

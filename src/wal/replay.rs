@@ -221,7 +221,8 @@ impl Replay {
                 self.index.put(record.lsn, record.author, place);
                 self.records.push((record, place));
             }
-            Frame::Purged(lsn) => self.hard.purged = self.hard.purged.max(lsn),
+            // The newest counts: it falls when a snapshot is lost.
+            Frame::Purged(lsn) => self.hard.purged = lsn,
             Frame::Oldest(oldest) => self.oldest = self.oldest.max(oldest),
             Frame::Head(_) | Frame::End(_) | Frame::Mark(_) => {}
         }

@@ -3,6 +3,7 @@
 use super::{done, first_step, open, pair, state, step, take};
 use traft::base::{Lsn, ReplicaId, TailBitmap};
 use traft::disk::{Disk, SimDisk};
+use traft::replica::{Doubt, Write};
 use traft::store::{Heard, Home};
 
 /// Records up to 100, everything below 60 dropped.
@@ -20,21 +21,34 @@ fn snapshot_of(disk: &SimDisk) -> String {
 /// Opens it in doubt, with nothing in its state, still so after a restart; a snapshot from
 /// elsewhere mends it.
 fn in_doubt(disk: &SimDisk) {
+    let mut incarnation = 0;
     for life in 0..2 {
         let opened = open(disk, 1).expect("it was there");
         assert!(opened.recovered.doubt.is_some(), "life {life}");
-        assert_eq!((opened.recovered.durable.snapshot, opened.state), (None, None));
-        assert_eq!(opened.recovered.durable.records.len(), 40);
+        assert_eq!((&opened.recovered.durable.snapshot, &opened.state), (&None, &None));
+        let durable = &opened.recovered.durable;
+        assert!(durable.records.len() >= 40 && durable.doubt == Some(Doubt::Records));
+        assert!(durable.incarnation > incarnation, "each life in doubt has its own");
+        incarnation = durable.incarnation;
+        // A record below what was dropped, given back.
+        let mut home = opened.home;
+        home.append(&step(1, [7])).expect("room");
+        home.sync().expect("a sound disk");
     }
+    let opened = open(disk, 1).expect("it was there");
+    assert!(opened.recovered.durable.records.iter().any(|record| record.lsn == Lsn(7)));
+    drop(opened);
     let mut home = open(disk, 1).expect("it was there").home;
     let (_keep, mut other) = longer();
     let offer = other.offer(ReplicaId(1), Lsn(60)).expect("it is longer");
     let heard = super::carry(&mut other, &mut home, offer, &TailBitmap::new());
     let Heard::Arrived(snapshot) = heard else { panic!("{heard:?}") };
-    let write = traft::replica::Write { snapshot: Some(snapshot), ..step(1, []) };
+    let write = Write { snapshot: Some(snapshot), ..step(1, []) };
     home.append(&write).expect("room");
     home.sync().expect("a sound disk");
-    home.repaired().expect("a sound disk");
+    // What was dropped for the lost one and is given back is kept, even below where that ended.
+    home.append(&Write { repaired: true, ..step(2, []) }).expect("room");
+    home.sync().expect("a sound disk");
     drop(home);
     let opened = open(disk, 1).expect("it was there");
     assert_eq!((opened.recovered.doubt, opened.damaged.len()), (None, 0));
@@ -93,7 +107,13 @@ fn an_older_snapshot_stands_in() {
     assert!(opened.recovered.doubt.is_some());
     assert_eq!(opened.state, Some(state(&done(20))));
     assert_eq!(opened.recovered.durable.records.len(), 80);
-    // A longer one of its own ends it.
+    // The damaged one is not found again when the doubt is over.
+    let mut home = opened.home;
+    home.append(&Write { repaired: true, ..step(9, []) }).expect("room");
+    home.sync().expect("a sound disk");
+    drop(home);
+    let opened = open(&disk, 1).expect("it was there");
+    assert_eq!((opened.recovered.doubt, opened.state), (None, Some(state(&done(20)))));
     let mut home = opened.home;
     take(&mut home, 60);
     drop(home);
