@@ -23,7 +23,7 @@ mod unix {
     use std::io::Read;
     use std::os::unix::fs::FileExt;
     use std::path::{Path, PathBuf};
-    use std::sync::Arc;
+    use std::sync::{Arc, Condvar, Mutex};
     use std::time::{Duration, Instant};
     use traft::base::{
         Command, Footprint, KeySet, LeaderId, Lineage, Lsn, Payload, Record, ReplicaId,
@@ -53,6 +53,7 @@ mod unix {
         let only = number("--group");
         for (group, turns) in GROUPS.into_iter().filter(|(g, _)| only.is_none_or(|o| o == *g)) {
             append(&root, group, if test { 1 } else { turns });
+            append_ahead(&root, group, if test { 1 } else { turns });
         }
         let mib = number("--mib").unwrap_or(1_024);
         start(&root, if test { 4 } else { mib }, if test { 1 } else { 3 });
@@ -106,26 +107,30 @@ mod unix {
                 })
                 .collect();
             lsn += steps.len() as u64;
-            let begin = Instant::now();
-            steps.iter().try_for_each(|step| wal.append(step)).expect("room in memory");
-            let appended = begin.elapsed();
-            wal.sync().expect("a sound disk");
-            let ours = begin.elapsed();
-            let [growing, within] = [&grown, &reserved].map(|file| {
+            // Whoever comes first comes after a pause of the disk: each does in turn.
+            for nth in 0..3 {
+                let kind = (turn + nth) % 3;
                 let begin = Instant::now();
-                file.write_all_at(&bytes, offset).expect("room");
-                file.sync_data().expect("a sound disk");
-                begin.elapsed()
-            });
-            offset += bytes.len() as u64;
-            // The first of each finds nothing in its place.
-            if turn > 0 {
-                let all = times.iter_mut().zip([ours, appended, growing, within]);
-                all.for_each(|(times, time)| times.push(time));
+                let mut appended = None;
+                if kind == 0 {
+                    steps.iter().try_for_each(|step| wal.append(step)).expect("room in memory");
+                    appended = Some(begin.elapsed());
+                    wal.sync().expect("a sound disk");
+                } else {
+                    let file = [&grown, &reserved][kind - 1];
+                    file.write_all_at(&bytes, offset).expect("room");
+                    file.sync_data().expect("a sound disk");
+                }
+                // The first of each finds nothing in its place.
+                if turn > 0 {
+                    times[kind].push(begin.elapsed());
+                    times[3].extend(appended);
+                }
             }
+            offset += bytes.len() as u64;
         }
         drop(wal);
-        let [ours, appended, grown, within] = times.map(median);
+        let [ours, grown, within, appended] = times.map(median);
         println!(
             "append, {group:>5} KiB a sync: {:>8.0} records/s, {:>5.0} us, {:>4.0} of them before \
              the sync; plain {:>5.0} us, ratio {:.2}; plain into reserved space {:>5.0} us, ratio \
@@ -138,6 +143,95 @@ mod unix {
             within * 1e6,
             within / ours
         );
+        fs::remove_dir_all(root).expect("the directory of the bench can be removed");
+    }
+
+    /// The log, and how many steps of the next group are in it.
+    type Shared = (Mutex<(Wal<RealDisk>, usize)>, Condvar);
+
+    /// Composes groups of `group` steps, each as soon as the one before it has departed.
+    fn compose(shared: &Shared, steps: &[Write], group: usize) {
+        for steps in steps.chunks(group) {
+            let log = shared.0.lock().expect("nobody panics");
+            let mut log = shared.1.wait_while(log, |log| log.1 > 0).expect("nobody panics");
+            steps.iter().try_for_each(|step| log.0.append(step)).expect("room in memory");
+            log.1 = steps.len();
+            drop(log);
+            shared.1.notify_one();
+        }
+    }
+
+    /// Writes and syncs so many groups, one after the other; gives how long the disk had nothing to
+    /// do between any two.
+    fn fly(shared: &Shared, groups: usize) -> Vec<Duration> {
+        let mut landed = None;
+        let mut pauses = Vec::new();
+        let mut ended: Option<Instant> = None;
+        for _ in 0..groups {
+            let log = shared.0.lock().expect("nobody panics");
+            let mut log = shared.1.wait_while(log, |log| log.1 == 0).expect("nobody panics");
+            landed.take().map(|landed| log.0.land(landed).expect("a sound disk"));
+            let flight = log.0.depart().expect("a sound disk").expect("a group");
+            log.1 = 0;
+            drop(log);
+            shared.1.notify_one();
+            pauses.extend(ended.map(|ended| ended.elapsed()));
+            landed = Some(flight.fly());
+            ended = Some(Instant::now());
+        }
+        let mut log = shared.0.lock().expect("nobody panics");
+        landed.map(|landed| log.0.land(landed).expect("a sound disk"));
+        pauses
+    }
+
+    /// The same with one thread that composes and one that syncs: while a group is on its way, the
+    /// next one is appended. Some groups in a row, then as many plain writes and syncs.
+    fn append_ahead(root: &Path, group: usize, turns: usize) {
+        let in_a_row = (256 / group).clamp(8, 32);
+        let turns = turns.div_ceil(in_a_row).max(if turns > 1 { 15 } else { 1 });
+        let shared: Shared = (Mutex::new((new_log(&root.join("wal")), 0)), Condvar::new());
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).truncate(true);
+        let grown = options.open(root.join("grown")).expect("a file");
+        let bytes = vec![0x5a; (group * (RECORD_BYTES + 45)).div_ceil(SECTOR - 20) * SECTOR];
+        let (mut ours, mut plain, mut pauses) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut lsn, mut offset) = (0, 0);
+        for turn in 0..=turns {
+            let steps: Vec<Write> = (lsn..lsn + (in_a_row * group) as u64)
+                .map(|n| Write { number: 2 + n, records: vec![record(n)], ..Write::default() })
+                .collect();
+            lsn += steps.len() as u64;
+            for nth in 0..2 {
+                let begin = Instant::now();
+                let times = if (turn + nth) % 2 == 0 {
+                    std::thread::scope(|scope| {
+                        scope.spawn(|| compose(&shared, &steps, group));
+                        pauses.extend(fly(&shared, in_a_row));
+                    });
+                    &mut ours
+                } else {
+                    for _ in 0..in_a_row {
+                        grown.write_all_at(&bytes, offset).expect("room");
+                        grown.sync_data().expect("a sound disk");
+                        offset += bytes.len() as u64;
+                    }
+                    &mut plain
+                };
+                if turn > 0 {
+                    times.push(begin.elapsed());
+                }
+            }
+        }
+        let (ours, plain, pause) = (median(ours), median(plain), median(pauses));
+        println!(
+            "append, {group:>5} KiB a sync, the next composed meanwhile: {:>8.0} records/s, {:.0} \
+             us between two; plain {:>8.0}, ratio {:.2}",
+            (in_a_row * group) as f64 / ours,
+            pause * 1e6,
+            (in_a_row * group) as f64 / plain,
+            plain / ours
+        );
+        drop(shared);
         fs::remove_dir_all(root).expect("the directory of the bench can be removed");
     }
 
@@ -156,26 +250,41 @@ mod unix {
         wal.sync().expect("a sound disk");
         drop(wal);
         let (mut opens, mut reads, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut opening, mut reading) = (0.0, 0.0);
         for _ in 0..turns {
             forget(&root);
-            let begin = Instant::now();
+            let (begin, cpu) = (Instant::now(), processor());
             bytes = read_once(&root);
             reads.push(begin.elapsed());
+            reading += processor() - cpu;
             forget(&root);
-            let begin = Instant::now();
+            let (begin, cpu) = (Instant::now(), processor());
             let disk = RealDisk::new(&root).expect("a directory");
             let (wal, found) = Wal::open(disk, IDENTITY, WalOptions::default()).expect("a log");
             opens.push(begin.elapsed());
+            opening += processor() - cpu;
             assert_eq!((found.durable.records.len(), found.doubt), (records, None));
             drop((wal, found.durable));
         }
         let (open, read) = (median(opens), median(reads));
         println!(
-            "start, {records} records, {} MiB: {open:.3} s; reading the files once {read:.3} s, \
-             ratio {:.2}",
+            "start, {records} records, {} MiB: {open:.3} s ({:.2} s of processors); reading the \
+             files once {read:.3} s ({:.2} s); ratio {:.2}",
             bytes >> 20,
+            opening / turns as f64,
+            reading / turns as f64,
             open / read
         );
+    }
+
+    /// How many seconds of processors this process has taken, where Linux tells: on a busy machine
+    /// this says more than a clock.
+    fn processor() -> f64 {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: f64 =
+            fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+        ticks / 100.0
     }
 
     fn files(root: &Path) -> impl Iterator<Item = PathBuf> {

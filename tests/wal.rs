@@ -169,3 +169,79 @@ fn damage_is_told_with_its_place() {
     assert_eq!(told, ["checksum: damaged at sector 2 of segment 1"]);
     assert_eq!(found.flaws[0].row, Row::Checksum);
 }
+
+/// Steps that are appended while a group flies are in the next one; what is under way can be read,
+/// and nothing that would have to wait for it is done.
+#[test]
+fn a_group_is_composed_while_the_one_before_is_synced() {
+    let disk = SimDisk::new();
+    let mut wal = Wal::create(disk.clone(), IDENTITY, OPTIONS).unwrap();
+    let author = LeaderId::new(1, 1);
+    let step = |n: u64, records| Write { number: n, records, ..Write::default() };
+    wal.append(&first_step()).unwrap();
+    wal.sync().unwrap();
+    assert!(wal.depart().unwrap().is_none(), "there is nothing to send off");
+    // Groups of several chunks, over the end of a segment.
+    for turn in 0..3 {
+        let lsn = 100 * turn + 10;
+        let large = (0..80).map(|n| record(lsn + n, author, 2_000)).collect();
+        wal.append(&step(10 * turn + 2, large)).unwrap();
+        let flight = wal.depart().unwrap().expect("a group");
+        assert!(wal.depart().unwrap().is_none(), "one at a time");
+        let before = disk.state();
+        // Large enough that some of it is sealed ahead.
+        wal.append(&step(10 * turn + 3, vec![record(lsn + 90, author, 30_000)])).unwrap();
+        assert_eq!(wal.load(Lsn(lsn + 7)).unwrap(), Some(record(lsn + 7, author, 2_000)));
+        assert_eq!(wal.load(Lsn(lsn + 90)).unwrap(), Some(record(lsn + 90, author, 30_000)));
+        assert_eq!(wal.sync(), Err(WalError::InFlight));
+        assert_eq!(wal.purge(Lsn(5)), Err(WalError::InFlight));
+        assert_eq!(wal.repaired(), Err(WalError::InFlight));
+        assert_eq!(disk.state().digest(), before.digest(), "nothing was done");
+        let landed = std::thread::spawn(|| flight.fly()).join().unwrap();
+        assert_eq!(wal.land(landed).unwrap(), 10 * turn + 2);
+        assert_eq!(wal.sync().unwrap(), 10 * turn + 3);
+    }
+    drop(wal);
+    let (_, found) = Wal::open(disk, IDENTITY, OPTIONS).unwrap();
+    assert_eq!((found.doubt, found.durable.records.len()), (None, 2 + 3 * 81));
+}
+
+#[test]
+fn a_flight_that_fails_is_a_sync_that_fails() {
+    let disk = SimDisk::new();
+    let mut wal = Wal::create(disk.clone(), IDENTITY, OPTIONS).unwrap();
+    wal.append(&first_step()).unwrap();
+    wal.sync().unwrap();
+    // Without room it waits, behind it what was appended meanwhile.
+    let author = LeaderId::new(1, 1);
+    let step = |n, lsn| Write {
+        number: n,
+        records: vec![record(lsn, author, 100_000)],
+        ..Write::default()
+    };
+    wal.append(&step(2, 5)).unwrap();
+    let flight = wal.depart().unwrap().expect("a group");
+    wal.append(&step(3, 6)).unwrap();
+    disk.set_capacity(Some(disk.state().used()));
+    assert_eq!(wal.land(flight.fly()), Err(WalError::Full));
+    assert_eq!(wal.load(Lsn(5)).unwrap(), Some(record(5, author, 100_000)));
+    disk.set_capacity(None);
+    assert_eq!(wal.sync(), Ok(3));
+    // The directory is held as long as a flight is out.
+    wal.append(&step(4, 7)).unwrap();
+    let flight = wal.depart().unwrap().expect("a group");
+    drop(wal);
+    assert!(matches!(Wal::open(disk.clone(), IDENTITY, OPTIONS), Err(WalError::Locked)));
+    drop(flight.fly());
+    let (mut wal, found) = Wal::open(disk.clone(), IDENTITY, OPTIONS).unwrap();
+    assert_eq!((found.doubt, found.durable.records.len()), (None, 5));
+    // And after a failed sync nothing is taken any more.
+    wal.append(&step(5, 8)).unwrap();
+    let flight = wal.depart().unwrap().expect("a group");
+    disk.plan(1, traft::disk::Fault::FailSync);
+    disk.plan(2, traft::disk::Fault::FailSync);
+    disk.plan(3, traft::disk::Fault::FailSync);
+    assert!(matches!(wal.land(flight.fly()), Err(WalError::Disk(_))));
+    assert_eq!(wal.append(&step(6, 9)), Err(WalError::Broken));
+    assert!(matches!(wal.depart(), Err(WalError::Broken)));
+}

@@ -30,8 +30,8 @@ pub const SECTOR: usize = 512;
 ///
 /// Calls are made in order by one owner; nobody else touches the directory while it is locked.
 pub trait Disk {
-    /// Holds the directory against others until it is dropped.
-    type Lock;
+    /// Holds the directory against others until it is dropped, by whatever thread.
+    type Lock: Send + Sync;
 
     /// Takes the directory. [`DiskError::Locked`] if another process has it.
     fn lock(&self) -> Result<Self::Lock, DiskError>;

@@ -11,12 +11,16 @@
 //!                `----------- a step --------------------------'    `-- step --'
 //! ```
 //!
+//! Who has threads for it lets one write and sync a group while the next is composed: a
+//! [`Flight`].
+//!
 //! A step is one [`Write`](crate::replica::Write) of the replica: after a crash all of it is there,
 //! or nothing. A group is begun only when the one before it is synced, so one of its sectors proves
 //! everything before it. Recovery is a table of decisions ([`decide`]); the format is in
 //! docs/format-wal.md, the reasons are in design/wal-recovery.md.
 
 mod belief;
+mod flight;
 mod frame;
 mod index;
 mod inspect;
@@ -30,6 +34,7 @@ mod store;
 mod survey;
 mod write;
 
+pub use flight::{Flight, Landed};
 pub use inspect::{Inspection, RecordPlace, SegmentSummary, Standing};
 pub use recover::{Action, Area, Evidence, Finding, Row, What, decide};
 pub use store::{Doubt, Flaw, Recovered, Store};
@@ -41,6 +46,7 @@ use index::Index;
 use sector::Stream;
 pub use sector::reseal;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Whose log it is. Every sector carries it, so that a file of another replica, or of an earlier
 /// cluster of the same name, is never taken for one's own.
@@ -81,6 +87,10 @@ pub enum WalError {
     /// The disk failed earlier. Drop the log and open it again.
     #[error("the disk failed earlier; the log must be opened again")]
     Broken,
+    /// A group is on its way to the disk: [`land`](Wal::land) that one, then ask again. Nothing was
+    /// done.
+    #[error("a group is on its way to the disk")]
+    InFlight,
     /// Another process has the directory. Stop it, or use another directory.
     #[error("another process has the log open")]
     Locked,
@@ -126,8 +136,9 @@ pub enum WalError {
 /// the log takes nothing more.
 #[derive(Debug)]
 pub struct Wal<D: Disk> {
-    disk: D,
-    _lock: D::Lock,
+    disk: Arc<D>,
+    /// A flight has it as well, so that nobody else opens the log while one is out.
+    lock: Arc<D::Lock>,
     identity: Identity,
     options: WalOptions,
     hard: Hard,
@@ -148,8 +159,12 @@ pub struct Wal<D: Disk> {
     /// Records that the next segment starts with.
     carried: Vec<belief::Held>,
     queue: VecDeque<Group>,
-    /// Memory of the last group: its stream, cleared, and its sectors.
-    spare: (Stream, Vec<u8>),
+    /// The group that is being written and synced, if it is not done here and now: where it begins,
+    /// and its stream, which is still read from.
+    flying: Option<(u64, u32, Arc<Stream>)>,
+    /// Memory of the last group: its stream, cleared, some of its sectors, and those that were
+    /// ready.
+    spare: (Stream, Vec<u8>, Vec<u8>),
     durable: u64,
     broken: bool,
     /// How often the mark was written.
@@ -171,7 +186,10 @@ struct Hard {
 struct Group {
     segment: u64,
     start: u32,
-    stream: Stream,
+    /// Shared only while it flies, and not changed any more then.
+    stream: Arc<Stream>,
+    /// Its first sectors, if there was time to seal them.
+    ready: Vec<u8>,
     /// The segment that it opens, with the one before it.
     opens: Option<Head>,
     /// The greatest number of a [`Write`](crate::replica::Write) in it.
@@ -179,9 +197,9 @@ struct Group {
     sequence: u64,
     /// Segments that nobody needs once it is durable.
     remove: Vec<u64>,
-    /// The sectors, once writing them was tried: then nothing can be added any more, because some
-    /// of them may be on the disk.
-    sealed: Option<Vec<u8>>,
+    /// Writing it was tried: then nothing can be added any more, because some of its sectors may be
+    /// on the disk.
+    sealed: bool,
 }
 
 /// The file that says what is synced.

@@ -7,6 +7,7 @@ use super::survey::Survey;
 use super::{Hard, Identity, MARK, Wal, WalError, WalOptions, doubtful};
 use crate::disk::{Disk, DiskError, SECTOR};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 impl<D: Disk + Sync> Wal<D> {
     /// The log of a new replica, in a directory that has none.
@@ -64,8 +65,8 @@ impl<D: Disk + Sync> Wal<D> {
 
     fn new(disk: D, lock: D::Lock, identity: Identity, options: WalOptions) -> Wal<D> {
         Wal {
-            disk,
-            _lock: lock,
+            disk: Arc::new(disk),
+            lock: Arc::new(lock),
             identity,
             options,
             hard: Hard::default(),
@@ -79,6 +80,7 @@ impl<D: Disk + Sync> Wal<D> {
             at: (0, 0),
             carried: Vec::new(),
             queue: VecDeque::new(),
+            flying: None,
             spare: Default::default(),
             durable: 0,
             broken: false,

@@ -17,10 +17,13 @@ impl<D: Disk> Wal<D> {
         let within = |segment: u64, start: u32, sectors: u32| {
             segment == place.segment && (start..start + sectors).contains(&place.sector)
         };
-        let queued = self.queue.iter().find(|g| within(g.segment, g.start, g.stream.sectors()));
-        if let Some(group) = queued {
-            let offset = (place.sector - group.start) as usize * PAYLOAD + usize::from(place.at);
-            let bytes = &group.stream.bytes[offset..offset + place.len as usize];
+        let queued = self.queue.iter().map(|group| (group.segment, group.start, &group.stream));
+        let flying = self.flying.iter().map(|(segment, start, stream)| (*segment, *start, stream));
+        let mut unsynced = queued.chain(flying);
+        let found = unsynced.find(|(segment, start, s)| within(*segment, *start, s.sectors()));
+        if let Some((_, start, stream)) = found {
+            let offset = (place.sector - start) as usize * PAYLOAD + usize::from(place.at);
+            let bytes = &stream.bytes[offset..offset + place.len as usize];
             return Ok(Bytes::copy_from_slice(bytes));
         }
         let damaged = WalError::Damaged { segment: place.segment, sector: place.sector };
@@ -137,7 +140,7 @@ impl<D: Disk> Store for Wal<D> {
     }
 
     fn purge(&mut self, below: Lsn) -> Result<usize, WalError> {
-        self.usable()?;
+        self.grounded()?;
         let below = below.max(self.hard.purged);
         self.index.drop_below(below);
         let through = self.mostly_dead();
@@ -154,7 +157,7 @@ impl<D: Disk> Store for Wal<D> {
     }
 
     fn repaired(&mut self) -> Result<(), WalError> {
-        self.usable()?;
+        self.grounded()?;
         if self.doubt == 0 {
             self.repairs = false;
             return self.flush().map(drop);

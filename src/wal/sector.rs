@@ -13,6 +13,7 @@
 
 use super::Identity;
 use crate::disk::SECTOR;
+use std::ops::Range;
 
 /// The bytes of a sector that say which one it is.
 pub(super) const HEADER: usize = 20;
@@ -59,15 +60,20 @@ impl Stream {
         }
     }
 
-    /// The sectors, the first of which is number `start` of its file, in `sealed`, whose memory is
-    /// used again.
-    pub(super) fn seal(&self, tag: u32, start: u32, mut sealed: Vec<u8>) -> Vec<u8> {
-        sealed.resize(self.sectors() as usize * SECTOR, 0);
-        for (nth, (sector, payload)) in
-            sealed.chunks_exact_mut(SECTOR).zip(self.bytes.chunks(PAYLOAD)).enumerate()
-        {
-            let back = nth as u32;
-            let first = self.firsts.get(nth).copied().unwrap_or(NO_FRAME);
+    /// How many sectors it fills to the last byte: those do not change any more.
+    pub(super) fn full_sectors(&self) -> u32 {
+        (self.bytes.len() / PAYLOAD) as u32
+    }
+
+    /// Adds the `wanted` of its sectors to `sealed`. The first sector of all is number `start` of
+    /// its file.
+    pub(super) fn seal(&self, tag: u32, start: u32, wanted: Range<u32>, sealed: &mut Vec<u8>) {
+        let before = sealed.len();
+        sealed.resize(before + wanted.len() * SECTOR, 0);
+        let sectors = sealed[before..].chunks_exact_mut(SECTOR);
+        let payloads = self.bytes.chunks(PAYLOAD).skip(wanted.start as usize);
+        for ((sector, payload), back) in sectors.zip(payloads).zip(wanted) {
+            let first = self.firsts.get(back as usize).copied().unwrap_or(NO_FRAME);
             sector[HEADER..HEADER + payload.len()].copy_from_slice(payload);
             sector[HEADER + payload.len()..].fill(0);
             sector[4..8].copy_from_slice(&tag.to_le_bytes());
@@ -77,7 +83,6 @@ impl Stream {
             sector[18..20].copy_from_slice(&VERSION.to_le_bytes());
             reseal(sector);
         }
-        sealed
     }
 
     /// Forgets everything but its memory.
@@ -147,7 +152,9 @@ mod tests {
             stream.frame_starts();
             stream.bytes.extend((0..length).map(|n| n as u8 | 1));
         }
-        stream.seal(tag(HERE, 3), 5, vec![9; 4_000])
+        let mut sealed = Vec::new();
+        stream.seal(tag(HERE, 3), 5, 0..3, &mut sealed);
+        sealed
     }
 
     fn sector(sealed: &[u8], nth: usize) -> [u8; SECTOR] {
@@ -163,6 +170,22 @@ mod tests {
             let class = classify(&sector(&sealed, nth), tag, 5 + nth as u32);
             assert_eq!(class, Class::Valid { group: 5, first });
         }
+    }
+
+    #[test]
+    fn a_part_of_a_stream_is_sealed_as_it_is_in_the_whole() {
+        let mut stream = Stream::default();
+        stream.frame_starts();
+        stream.bytes.extend([7; 5 * PAYLOAD + 9]);
+        assert_eq!((stream.full_sectors(), stream.sectors()), (5, 6));
+        let sealed = |parts: [Range<u32>; 2]| {
+            let mut sealed = Vec::new();
+            parts.into_iter().for_each(|part| stream.seal(3, 100, part, &mut sealed));
+            sealed
+        };
+        let whole = sealed([0..0, 0..6]);
+        assert_eq!(whole.len(), 6 * SECTOR);
+        assert!((0..=6).all(|cut| sealed([0..cut, cut..6]) == whole));
     }
 
     #[test]

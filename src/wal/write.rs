@@ -6,6 +6,7 @@ use super::sector::{self, Stream};
 use super::{Group, MARK, MARK_SEGMENT, Wal, WalError, segment_name};
 use crate::disk::{Disk, DiskError, SECTOR};
 use crate::replica::Write;
+use std::sync::Arc;
 
 /// So much memory of a group is kept for the next one, in bytes.
 const SPARE_BYTES_MAX: usize = 8 << 20;
@@ -45,7 +46,8 @@ impl<D: Disk> Wal<D> {
     /// Appends a frame to the newest group.
     pub(super) fn put(&mut self, frame: &Frame) -> Place {
         let group = self.group();
-        let (offset, len) = frame.put(&mut group.stream);
+        // Nobody shares it before it flies.
+        let (offset, len) = frame.put(Arc::make_mut(&mut group.stream));
         Place::new(group.segment, group.start, offset, len)
     }
 
@@ -57,6 +59,7 @@ impl<D: Disk> Wal<D> {
         let group = self.group();
         group.number = group.number.max(number);
         group.sequence = sequence;
+        self.seal_ahead();
     }
 
     fn put_end(&mut self) {
@@ -66,13 +69,13 @@ impl<D: Disk> Wal<D> {
 
     /// The group that can be added to; a new one if there is none, in a new segment if it is time.
     fn group(&mut self) -> &mut Group {
-        let opened = matches!(self.queue.back(), Some(group) if group.sealed.is_none());
+        let opened = self.queue.back().is_some_and(|group| !group.sealed);
         if !opened {
             let (segment, start) = self.next_group();
             if u64::from(start) * SECTOR as u64 >= self.options.segment_bytes {
                 self.open_segment(segment + 1, Some((segment, start)));
             } else {
-                let stream = std::mem::take(&mut self.spare.0);
+                let stream = Arc::new(std::mem::take(&mut self.spare.0));
                 let group = Group::new(segment, start, self.sequence);
                 self.queue.push_back(Group { stream, ..group });
             }
@@ -83,8 +86,11 @@ impl<D: Disk> Wal<D> {
 
     /// Where the next group begins.
     pub(super) fn next_group(&self) -> (u64, u32) {
-        let queued = self.queue.back();
-        queued.map_or(self.at, |group| (group.segment, group.start + group.stream.sectors()))
+        let queued = self.queue.back().map(|group| (group.segment, group.start, &group.stream));
+        let flying = self.flying.as_ref();
+        let flying = flying.map(|(segment, start, stream)| (*segment, *start, stream));
+        let last = queued.or(flying);
+        last.map_or(self.at, |(segment, start, stream)| (segment, start + stream.sectors()))
     }
 
     /// Begins a group that begins a segment. It starts with everything but the records.
@@ -112,16 +118,9 @@ impl<D: Disk> Wal<D> {
 
     /// Writes and syncs what is queued, group after group.
     pub(super) fn flush(&mut self) -> Result<u64, WalError> {
-        self.usable()?;
-        while let Some(mut group) = self.queue.pop_front() {
-            match self.write_group(&mut group) {
-                Ok(()) => self.after(group)?,
-                Err(DiskError::Full { .. }) => {
-                    self.queue.push_front(group);
-                    return Err(WalError::Full);
-                }
-                Err(error) => return Err(self.broke(error)),
-            }
+        self.grounded()?;
+        while let Some(flight) = self.depart()? {
+            self.land(flight.fly())?;
         }
         Ok(self.durable)
     }
@@ -132,35 +131,8 @@ impl<D: Disk> Wal<D> {
         WalError::Disk(error)
     }
 
-    fn write_group(&mut self, group: &mut Group) -> Result<(), DiskError> {
-        let name = segment_name(group.segment);
-        let tag = sector::tag(self.identity, group.segment);
-        let (stream, start) = (&group.stream, group.start);
-        let memory = std::mem::take(&mut self.spare.1);
-        let sealed = group.sealed.get_or_insert_with(|| stream.seal(tag, start, memory));
-        if group.opens.is_some() {
-            match self.disk.create(&name) {
-                // By an earlier attempt: numbers are not used twice.
-                Ok(()) | Err(DiskError::Exists { .. }) => {}
-                Err(error) => return Err(error),
-            }
-            let wanted = self.options.segment_bytes.max(sealed.len() as u64);
-            match self.disk.preallocate(&name, wanted.next_multiple_of(SECTOR as u64)) {
-                // There may be room for this group all the same.
-                Ok(()) | Err(DiskError::Full { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.disk.write(&name, u64::from(start) * SECTOR as u64, sealed)?;
-        self.disk.sync(&name).map_err(certain)?;
-        if group.opens.is_some() {
-            self.disk.sync_dir().map_err(certain)?;
-        }
-        Ok(())
-    }
-
     /// A group is durable.
-    fn after(&mut self, group: Group) -> Result<(), WalError> {
+    pub(super) fn after(&mut self, group: Group) -> Result<(), WalError> {
         let end = group.start + group.stream.sectors();
         self.at = (group.segment, end);
         self.segments.insert(group.segment, end);
@@ -182,10 +154,16 @@ impl<D: Disk> Wal<D> {
             }
             self.disk.sync_dir().map_err(|error| self.broke(error))?;
         }
-        let Group { mut stream, sealed, .. } = group;
-        if stream.bytes.capacity() <= SPARE_BYTES_MAX {
+        let mut ready = group.ready;
+        if ready.capacity() <= SPARE_BYTES_MAX {
+            ready.clear();
+            self.spare.2 = ready;
+        }
+        if let Ok(mut stream) = Arc::try_unwrap(group.stream)
+            && stream.bytes.capacity() <= SPARE_BYTES_MAX
+        {
             stream.clear();
-            self.spare = (stream, sealed.unwrap_or_default());
+            self.spare.0 = stream;
         }
         Ok(())
     }
@@ -205,7 +183,9 @@ impl<D: Disk> Wal<D> {
         let (segment, sectors) = self.at;
         let mut stream = Stream::default();
         Frame::Mark(Mark { segment, sectors, sequence }).put(&mut stream);
-        stream.seal(sector::tag(self.identity, MARK_SEGMENT), slot, Vec::new())
+        let mut sealed = Vec::new();
+        stream.seal(sector::tag(self.identity, MARK_SEGMENT), slot, 0..1, &mut sealed);
+        sealed
     }
 
     /// Makes both marks good.
@@ -226,27 +206,18 @@ impl<D: Disk> Wal<D> {
     }
 }
 
-/// A sync that finds the disk full has failed like any other: it cannot be tried again.
-fn certain(error: DiskError) -> DiskError {
-    match error {
-        DiskError::Full { name } => {
-            DiskError::Failed { what: "sync", name, why: "no space left".into() }
-        }
-        error => error,
-    }
-}
-
 impl Group {
     fn new(segment: u64, start: u32, sequence: u64) -> Group {
         Group {
             segment,
             start,
-            stream: Stream::default(),
+            stream: Arc::default(),
+            ready: Vec::new(),
             opens: None,
             number: 0,
             sequence,
             remove: Vec::new(),
-            sealed: None,
+            sealed: false,
         }
     }
 }
