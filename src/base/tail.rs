@@ -14,10 +14,26 @@ const BITS: u64 = u64::BITS as u64;
 /// zero. So equality is set equality, and memory follows what is between the least and the
 /// greatest member, one bit a position: two members far apart cost the distance. Operations work
 /// word by word. Positions are at most [`Lsn::MAX`]; a greater one is a bug of the caller.
+///
+/// A set that lies within one word takes no memory of its own: most sets of records do, and what
+/// is accepted or settled above an offset.
 #[derive(Default)]
 pub struct Tail {
     base: u64,
-    bits: BitVec<u64, Lsb0>,
+    words: Words,
+}
+
+enum Words {
+    /// One word; zero for the empty set.
+    One(u64),
+    /// Any number of words but none.
+    Many(BitVec<u64, Lsb0>),
+}
+
+impl Default for Words {
+    fn default() -> Words {
+        Words::One(0)
+    }
 }
 
 impl Tail {
@@ -44,8 +60,11 @@ impl Tail {
         if end > Lsn::MAX.0 / BITS + 1 {
             return None;
         }
-        let mut tail = Tail { base: first_word * BITS, bits: packed(words) };
+        let mut tail = Tail { base: first_word * BITS, words: Words::Many(packed(words)) };
         tail.trim();
+        if let [] | [_] = tail.raw() {
+            tail.words = Words::One(tail.raw().first().copied().unwrap_or(0));
+        }
         Some(tail)
     }
 
@@ -62,12 +81,18 @@ impl Tail {
 
     /// The bytes of memory that it keeps: at most 128, or four times what its words need.
     pub fn memory(&self) -> usize {
-        self.bits.capacity() / 8
+        match &self.words {
+            Words::One(_) => 0,
+            Words::Many(bits) => bits.capacity() / 8,
+        }
     }
 
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
-        self.bits.is_empty()
+        match &self.words {
+            Words::One(word) => *word == 0,
+            Words::Many(_) => false,
+        }
     }
 
     /// How many positions are in it. Linear in the words.
@@ -148,6 +173,9 @@ impl Tail {
         if lsn.0 <= self.base || self.is_empty() {
             return;
         }
+        if lsn.0 >= self.limit() {
+            return self.clear();
+        }
         let whole = ((lsn.0 / BITS).min(self.limit() / BITS) - self.base / BITS) as usize;
         if whole > 0 {
             self.edit(|words| drop(words.drain(..whole)));
@@ -215,11 +243,12 @@ impl Tail {
 
     /// The word for positions `64 * index ..`; zero outside.
     pub fn word(&self, index: u64) -> u64 {
-        let first = self.base / BITS;
-        if index < first {
-            return 0;
+        let Some(at) = index.checked_sub(self.base / BITS) else { return 0 };
+        match &self.words {
+            Words::One(word) if at == 0 => *word,
+            Words::One(_) => 0,
+            Words::Many(bits) => bits.as_raw_slice().get(at as usize).copied().unwrap_or(0),
         }
-        self.raw().get((index - first) as usize).copied().unwrap_or(0)
     }
 
     /// One past the last position that a stored word stands for.
@@ -228,11 +257,19 @@ impl Tail {
     }
 
     fn raw(&self) -> &[u64] {
-        self.bits.as_raw_slice()
+        match &self.words {
+            Words::One(0) => &[],
+            Words::One(word) => std::slice::from_ref(word),
+            Words::Many(bits) => bits.as_raw_slice(),
+        }
     }
 
+    /// The stored words; a single word also when it is zero, so that a bit may be set in it.
     fn raw_mut(&mut self) -> &mut [u64] {
-        self.bits.as_raw_mut_slice()
+        match &mut self.words {
+            Words::One(word) => std::slice::from_mut(word),
+            Words::Many(bits) => bits.as_raw_mut_slice(),
+        }
     }
 
     /// The words `first .. end` that both store; empty if `first >= end`.
@@ -252,17 +289,30 @@ impl Tail {
         &mut self.raw_mut()[(first - start) as usize..(end - start) as usize]
     }
 
-    /// Works on the words as a plain vector. Both conversions keep the buffer and cost nothing.
+    /// Works on the words as a plain vector. The conversions of many keep the buffer and cost
+    /// nothing.
     fn edit(&mut self, f: impl FnOnce(&mut Vec<u64>)) {
-        let mut words = std::mem::take(&mut self.bits).into_vec();
+        let mut words = match std::mem::take(&mut self.words) {
+            Words::One(0) => Vec::new(),
+            Words::One(word) => vec![word],
+            Words::Many(bits) => bits.into_vec(),
+        };
         f(&mut words);
-        self.bits = packed(words);
+        self.words = Words::Many(packed(words));
+    }
+
+    /// Back to the empty set.
+    fn clear(&mut self) {
+        *self = Tail::new();
     }
 
     /// Makes room for words `first .. end`; the caller then sets a bit in the outermost ones.
     fn cover(&mut self, first: u64, end: u64) {
         if self.is_empty() {
             self.base = first * BITS;
+            if end - first == 1 {
+                return;
+            }
         }
         let start = self.base / BITS;
         if first < start {
@@ -277,16 +327,15 @@ impl Tail {
 
     /// Back to canonical form: no zero word at either end.
     fn trim(&mut self) {
+        if let Words::One(word) = self.words {
+            self.base = if word == 0 { 0 } else { self.base };
+            return;
+        }
         let words = self.raw();
         let kept = words.len() - words.iter().rev().take_while(|w| **w == 0).count();
         let lead = words[..kept].iter().take_while(|w| **w == 0).count();
         if kept == 0 {
-            // A small buffer stays: sets of what is in flight empty and fill all the time.
-            self.base = 0;
-            if self.bits.capacity() > 16 * u64::BITS as usize {
-                self.bits = BitVec::new();
-            }
-            self.bits.clear();
+            self.clear();
         } else if lead > 0 || kept < words.len() {
             self.edit(|words| {
                 words.truncate(kept);
@@ -300,10 +349,12 @@ impl Tail {
 /// By words: the bit vector's own copies and compares pass through bit addresses.
 impl Clone for Tail {
     fn clone(&self) -> Tail {
-        if self.is_empty() {
-            return Tail::new();
-        }
-        Tail { base: self.base, bits: BitVec::from_vec(self.raw().to_vec()) }
+        let words = match self.raw() {
+            [] => Words::One(0),
+            [word] => Words::One(*word),
+            words => Words::Many(BitVec::from_vec(words.to_vec())),
+        };
+        Tail { base: self.base, words }
     }
 }
 

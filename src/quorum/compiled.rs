@@ -2,6 +2,7 @@
 
 use super::EXACT_VOTERS_MAX;
 use crate::base::{QuorumSystem, ReplicaId};
+use smallvec::{SmallVec, smallvec};
 
 /// A [`QuorumSystem`] whose voters are bits of a mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,17 +111,19 @@ impl Compiled {
         match self {
             Compiled::Threshold { mask, need } => {
                 // at_least[n]: what more than n of the voters looked at so far have.
-                let mut at_least = [0; u64::BITS as usize];
-                let Some(last) = need.checked_sub(1) else { return !0 };
-                let Some(levels) = at_least.get_mut(..=last as usize) else { return 0 };
+                if *need > u64::BITS {
+                    return 0;
+                }
+                let mut at_least: SmallVec<[u64; 4]> = smallvec![0; *need as usize];
                 for voter in bits(*mask) {
-                    levels.iter_mut().fold(of(voter), |carry, level| {
+                    at_least.iter_mut().fold(of(voter), |carry, level| {
                         let both = *level & carry;
                         *level |= carry;
                         both
                     });
                 }
-                levels.last().copied().unwrap_or(0)
+                // Nobody is needed: everything is held.
+                at_least.last().copied().unwrap_or(!0)
             }
             Compiled::Weighted { voters, need } => {
                 let mut sums = Sums::new();

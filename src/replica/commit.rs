@@ -16,7 +16,11 @@ impl Leadership {
             for lsn in ones(64 * index, fresh & special & self.settled.word(index)) {
                 self.cover_peer(bit, lsn, log);
             }
-            let held = fresh & self.held_by_quorum(index) & !self.held.word(index);
+            let fresh = fresh & !self.held.word(index);
+            if fresh == 0 {
+                continue;
+            }
+            let held = fresh & self.held_by_quorum(index);
             self.held.insert_word(index, held);
             let plain = held & !special & !self.settled.word(index);
             if self.parked.is_empty() && plain != 0 {

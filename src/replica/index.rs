@@ -163,6 +163,9 @@ impl Index {
     /// Forgets the records below `below`, for good: no later floor may be less. The log still has
     /// them. Constant time amortized for each key of a record.
     pub fn trim<'l>(&mut self, below: Lsn, log: impl Fn(Lsn) -> Option<&'l Record>) {
+        if below <= self.positions.start() {
+            return;
+        }
         let mut ranges = 0;
         while let Some((lsn, slot)) = self.positions.pop_below(below) {
             if self.barrier.is_some_and(|barrier| barrier >= lsn) {

@@ -119,9 +119,15 @@ impl PointAt {
     /// What `record`, which has `key` among its points, calls it.
     pub(super) fn of(record: &Record, key: &[u8]) -> PointAt {
         let Footprint { reads, writes } = footprint(record);
-        let (written, at) = match writes.points().binary_search_by(|point| point[..].cmp(key)) {
+        let search = || match writes.points().binary_search_by(|point| point[..].cmp(key)) {
             Ok(at) => (true, at),
             Err(_) => (false, reads.points().partition_point(|point| point[..] < *key)),
+        };
+        // Mostly it has no other.
+        let (written, at) = match (writes.points(), reads.points()) {
+            ([_], []) => (true, 0),
+            ([], [_]) => (false, 0),
+            _ => search(),
         };
         PointAt { written, at: at as u32 }
     }
