@@ -7,6 +7,7 @@ use traft::base::{Lsn, Record};
 use traft::check::storage::{CLAUSES, IDENTITY, Plan, Report, check, check_log};
 use traft::disk::{Disk, DiskError, SimDisk, SimLock};
 use traft::replica::Write;
+use traft::sim::repair;
 use traft::wal::{Identity, Recovered, Row, Store, Wal, WalError, WalOptions};
 
 /// Small segments, so that a short script fills several.
@@ -327,4 +328,40 @@ fn the_page_has_every_clause_and_this_code() {
     for block in blocks {
         assert!(code.contains(block), "not in tests/storage.rs:\n{block}");
     }
+}
+
+#[test]
+fn every_bad_sector_is_noticed_and_repaired_by_peers() {
+    let report = repair::check(1, 1);
+    assert_eq!(report.violations, []);
+    assert!(report.runs > 400, "{}", report.runs);
+    for way in repair::Way::ALL {
+        for kind in [
+            "head",
+            "promise",
+            "lineage",
+            "membership",
+            "record",
+            "purged",
+            "oldest",
+            "end",
+            "mark",
+            "snapshot header",
+            "snapshot values",
+            "snapshot keys",
+            "snapshot directory",
+        ] {
+            let cell = report.cells.get(&(kind, way)).copied().unwrap_or_default();
+            // A lost write of the mark says nothing and loses nothing.
+            let harmless = (kind, way) == ("mark", repair::Way::Lose);
+            assert!(cell.runs > 0, "{kind}, {}", way.name());
+            assert!(harmless || cell.repaired > 0, "{kind}, {}: {cell:?}", way.name());
+        }
+    }
+}
+
+#[test]
+fn replicas_that_vote_in_doubt_are_found() {
+    let report = repair::check_careless(1, 1);
+    assert!(report.violations.iter().any(|found| found.clause == 4), "{:?}", report.violations);
 }

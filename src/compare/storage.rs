@@ -1,6 +1,7 @@
 //! `traft check storage`: the log on disk against its contract.
 
 use crate::check::storage::{CLAUSES, Report, Row, check_log};
+use crate::sim::repair;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -19,6 +20,9 @@ pub(super) struct StorageArgs {
     /// Decides the histories, the crashes and the damage: one seed, one result, byte for byte
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// How many histories of three replicas have each sector of each disk spoilt
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    repairs: usize,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -29,7 +33,9 @@ pub(super) const GUIDE: &str = "\
 Runs random histories of a replica on a simulated disk. After every call of every history, each
 image that a crash can leave is opened: nothing, everything, every torn write at every 512 bytes,
 and subsets where there are too many to try all. Then disks go bad in every way, syncs fail, disks
-are full. The clauses are those of `check::storage`, the rows those of design/wal-recovery.md.
+are full. Then three replicas, with the production core, log and snapshots: each sector of each disk
+goes bad in each way, and the others have to give everything back. The clauses are those of
+`check::storage` and `sim::repair`, the rows those of design/wal-recovery.md.
 
 Examples:
   traft check storage
@@ -60,7 +66,15 @@ pub(super) fn run(args: &StorageArgs) -> (String, Vec<String>) {
             ));
         }
     }
-    (if args.json { document(args.seed, &report) } else { table(args.seed, &report) }, complaints)
+    let repaired = repair::check(args.seed, args.repairs);
+    for found in &repaired.violations {
+        complaints.push(format!("FAIL R-{}, {}", found.clause, found.what));
+    }
+    let text = match args.json {
+        true => document(args.seed, &report, &repaired),
+        false => table(args.seed, &report) + &repairs(&repaired),
+    };
+    (text, complaints)
 }
 
 fn met(report: &Report, row: Row) -> usize {
@@ -99,7 +113,55 @@ fn table(seed: u64, report: &Report) -> String {
     text
 }
 
-fn document(seed: u64, report: &Report) -> String {
+/// By contents: in how many runs a bad sector was harmless, doubted (the promise too), repaired.
+fn repairs(report: &repair::Report) -> String {
+    let mut text = format!(
+        "\nrepair by peers: {} starts of three replicas with one bad sector, at most {} ticks\n",
+        report.runs, report.ticks_max
+    );
+    let mut line = |line: String| {
+        let _ = writeln!(text, "{line}");
+    };
+    let heads = ["bad", "harmless", "in doubt", "promise", "repaired"];
+    let heads: String = heads.iter().map(|head| format!(" {head:>8}")).collect();
+    line(format!("\n  {:<34}{heads}", "contents of the sector, and fault"));
+    for ((kind, way), cell) in &report.cells {
+        let numbers =
+            [cell.runs, cell.harmless, cell.doubted + cell.promises, cell.promises, cell.repaired];
+        let numbers: String = numbers.iter().map(|number| format!(" {number:>8}")).collect();
+        line(format!("  {:<34}{numbers}", format!("{kind}, {}", way.name())));
+    }
+    for (clause, about) in repair::CLAUSES {
+        let broken = report.violations.iter().filter(|found| found.clause == clause).count();
+        line(format!("  {:<52} {broken:>8} broken", format!("R-{clause} {about}")));
+    }
+    text
+}
+
+fn repairs_document(report: &repair::Report) -> Value {
+    let cells: Vec<Value> = report
+        .cells
+        .iter()
+        .map(|((kind, way), cell)| {
+            json!({
+                "contents": kind, "way": way.name(), "runs": cell.runs,
+                "harmless": cell.harmless, "doubted": cell.doubted + cell.promises,
+                "promises": cell.promises, "repaired": cell.repaired,
+            })
+        })
+        .collect();
+    let violations: Vec<Value> = report
+        .violations
+        .iter()
+        .map(|found| json!({ "clause": found.clause, "what": found.what }))
+        .collect();
+    json!({
+        "runs": report.runs, "ticks_max": report.ticks_max, "cells": cells,
+        "violations": violations,
+    })
+}
+
+fn document(seed: u64, report: &Report, repaired: &repair::Report) -> String {
     let clauses: Vec<Value> = CLAUSES
         .iter()
         .map(|(clause, about)| {
@@ -129,6 +191,7 @@ fn document(seed: u64, report: &Report) -> String {
         "rows": rows,
         "damaged": damaged,
         "violations": violations,
+        "repairs": repairs_document(repaired),
     });
     format!("{document:#}\n")
 }

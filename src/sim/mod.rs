@@ -15,6 +15,7 @@ mod network;
 mod outcome;
 mod preload;
 mod queue;
+pub mod repair;
 mod sides;
 mod spec;
 mod time;

@@ -162,11 +162,14 @@ impl Prologue {
         if bytes[..8] != MAGIC {
             return Err(NoPrologue::Magic);
         }
-        let crc_fits = u32_at(bytes, 20) == crc32c::crc32c(&bytes[..20]);
-        match u32_at(bytes, 8) {
-            VERSION if !crc_fits => return Err(NoPrologue::Checksum),
-            VERSION => {}
-            found => return Err(NoPrologue::Version(found)),
+        // The prologue of every version is as long and ends like this: a bit that changed in the
+        // version is damage, which peers can repair, and not a file of another version.
+        if u32_at(bytes, 20) != crc32c::crc32c(&bytes[..20]) {
+            return Err(NoPrologue::Checksum);
+        }
+        let found = u32_at(bytes, 8);
+        if found != VERSION {
+            return Err(NoPrologue::Version(found));
         }
         let header_bytes = u32_at(bytes, 12);
         if header_bytes as usize > HEADER_BYTES_MAX {

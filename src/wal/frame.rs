@@ -95,6 +95,21 @@ impl Frame {
         }
     }
 
+    /// What it is, as docs/format-wal.md calls it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Frame::Head(_) => "head",
+            Frame::Promise(_) => "promise",
+            Frame::Lineage(_) => "lineage",
+            Frame::Membership(..) => "membership",
+            Frame::Record(_) => "record",
+            Frame::Purged(_) => "purged",
+            Frame::Oldest(_) => "oldest",
+            Frame::End(_) => "end",
+            Frame::Mark(_) => "mark",
+        }
+    }
+
     /// Appends the frame; gives where it starts and how long it is.
     pub(super) fn put(&self, stream: &mut Stream) -> (usize, usize) {
         stream.frame_starts();

@@ -102,6 +102,36 @@ impl Inspection {
     }
 }
 
+/// What begins or goes on in each sector that is written, by file: for whoever wants to spoil it.
+///
+/// # Errors
+///
+/// As of [`Wal::open`](super::Wal::open).
+pub fn sectors<D: Disk + Sync>(
+    disk: &D,
+    identity: Identity,
+) -> Result<BTreeMap<(String, u32), Vec<&'static str>>, WalError> {
+    let mut sectors: BTreeMap<(String, u32), Vec<&'static str>> = BTreeMap::new();
+    for (number, segment) in Survey::read(disk, identity)?.segments {
+        for piece in &segment.scan.pieces {
+            for (start, len, frame) in &piece.frames {
+                let span = start / sector::PAYLOAD..(start + len).div_ceil(sector::PAYLOAD);
+                for at in span {
+                    let place = (segment_name(number), piece.start + at as u32);
+                    let kinds = sectors.entry(place).or_default();
+                    if !kinds.contains(&frame.name()) {
+                        kinds.push(frame.name());
+                    }
+                }
+            }
+        }
+    }
+    for slot in 0..2 {
+        sectors.insert((super::MARK.into(), slot), vec!["mark"]);
+    }
+    Ok(sectors)
+}
+
 /// Whose log it is, as most of its segments say.
 fn whose<D: Disk>(disk: &D) -> Result<Identity, WalError> {
     let mut votes: BTreeMap<Identity, usize> = BTreeMap::new();

@@ -35,7 +35,7 @@ mod survey;
 mod write;
 
 pub use flight::{Flight, Landed};
-pub use inspect::{Inspection, RecordPlace, SegmentSummary, Standing};
+pub use inspect::{Inspection, RecordPlace, SegmentSummary, Standing, sectors};
 pub use recover::{Action, Area, Evidence, Finding, Row, What, decide};
 pub use store::{Doubt, Flaw, Recovered, Store};
 

@@ -13,7 +13,13 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("wal", &["base", "message", "replica", "wire", "disk"]),
     ("store", &["base", "replica", "disk", "snapshot", "wal"]),
     ("check", &["base", "quorum", "message", "replica", "apply", "disk", "wal"]),
-    ("sim", &["base", "quorum", "message", "replica", "apply", "wire", "check", "disk", "store"]),
+    (
+        "sim",
+        &[
+            "base", "quorum", "message", "replica", "apply", "wire", "check", "disk", "wal",
+            "snapshot", "store",
+        ],
+    ),
     ("runtime", &["base", "message", "replica", "apply", "disk", "snapshot", "wal", "store"]),
     (
         "compare",

@@ -24,8 +24,8 @@ struct Shared {
     recording: bool,
     calls: u64,
     faults: BTreeMap<u64, Fault>,
-    /// Sectors that cannot be read.
-    bad: BTreeSet<(String, u64)>,
+    /// Sectors that cannot be read, by file: another file of the same name is elsewhere.
+    bad: BTreeSet<(u64, u64)>,
     capacity: Option<u64>,
     locked: bool,
 }
@@ -100,7 +100,10 @@ impl SimDisk {
 
     /// From now on the sector of the file that holds `offset` cannot be read.
     pub fn fail_reads(&self, name: &str, offset: u64) {
-        self.shared().bad.insert((name.into(), offset / SECTOR as u64));
+        let mut shared = self.shared();
+        if let Some(file) = shared.state.file(name) {
+            shared.bad.insert((file, offset / SECTOR as u64));
+        }
     }
 
     /// Sets how many bytes fit; `None` for as many as there is memory.
@@ -178,11 +181,11 @@ impl Disk for SimDisk {
 
     fn read(&self, name: &str, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
         let shared = self.shared();
-        shared.file(name)?;
+        let file = shared.file(name)?;
         let contents = shared.state.contents(name).unwrap_or_default();
         let from = contents.len().min(offset as usize);
         let to = contents.len().min(offset as usize + buffer.len());
-        let bad = |sector| shared.bad.contains(&(name.into(), sector as u64));
+        let bad = |sector| shared.bad.contains(&(file, sector as u64));
         if !shared.bad.is_empty() && (from / SECTOR..to.div_ceil(SECTOR)).any(bad) {
             return Err(failed("read", name));
         }
@@ -205,7 +208,7 @@ impl Disk for SimDisk {
         }
         // A disk gives a sector that it could not read another place when it is written.
         let whole = offset.div_ceil(SECTOR as u64)..(offset + fits as u64) / SECTOR as u64;
-        shared.bad.retain(|(file, sector)| file != name || !whole.contains(sector));
+        shared.bad.retain(|(bad, sector)| *bad != file || !whole.contains(sector));
         if fits > 0 {
             shared.apply(Op::Write { file, offset, bytes: bytes[..fits].into() });
         }
