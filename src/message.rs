@@ -3,7 +3,9 @@
 //! Any message may be lost, doubled, late or out of order. What a message *promises* is durable at
 //! the sender before the message leaves it; the core withholds it until then.
 
-use crate::base::{LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, Tail, TailBitmap};
+use crate::base::{
+    Footprint, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, Tail, TailBitmap,
+};
 use std::sync::Arc;
 
 /// Candidate to voter: would you grant `candidate`? Promises nothing and changes nothing; it keeps
@@ -42,6 +44,9 @@ pub struct Vote {
     pub lineage: Lineage,
     /// What the candidate holds under that lineage.
     pub accepted: TailBitmap,
+    /// The leader that told the candidate to take over. Whoever has granted that leader a lease is
+    /// not bound by it: the leader has given it up.
+    pub hands_over: Option<LeaderId>,
 }
 
 /// Voter to candidate: the answer to [`Vote`], granted or refused. A grant states that the promise
@@ -170,6 +175,28 @@ pub struct Anew {
     pub incarnation: u64,
 }
 
+/// A replica that does not lead to the leader: a client wants to read here; what does the read have
+/// to see? Promises nothing and changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadRequest {
+    /// The number that the asking replica gave the read.
+    pub read: u64,
+    /// What is going to be read.
+    pub footprint: Footprint,
+}
+
+/// The leader's answer to [`ReadRequest`], once its leadership was confirmed after that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadPoint {
+    /// The number in the request.
+    pub read: u64,
+    /// The leader. The point is of use only while its lineage is the one taken last.
+    pub leader: LeaderId,
+    /// Everything below the first that interferes with the read, and all of the second, is to be
+    /// done. `None`: the receiver does not lead, or as many reads wait as it allows.
+    pub point: Option<(Lsn, Tail)>,
+}
+
 /// A proposal passed on to the leader by a replica that does not lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
@@ -223,6 +250,8 @@ pub enum Message {
     ForwardReply(ForwardReply),
     SnapshotRequest(SnapshotRequest),
     TakeOver(TakeOver),
+    ReadRequest(ReadRequest),
+    ReadPoint(ReadPoint),
     Anew(Anew),
 }
 

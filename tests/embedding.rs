@@ -8,7 +8,7 @@ use traft::apply::Machine;
 use traft::apply::kv::{Answer, Kv, Op};
 use traft::base::{Command, Membership, Record, ReplicaId};
 use traft::message::Envelope;
-use traft::replica::{Durable, Input, Options, Output, Replica, Write};
+use traft::replica::{Durable, Input, Options, Output, ReadLevel, Replica, Write};
 
 /// A replica with the disk and the state that it drives.
 struct Node {
@@ -89,7 +89,7 @@ impl Cluster {
         self.requests.push(command.clone());
         let footprint = command.footprint.clone();
         let input = match read {
-            true => Input::Read { read: number, footprint },
+            true => Input::Read { read: number, footprint, level: ReadLevel::Confirmed },
             false => Input::Propose { proposal: number, command },
         };
         self.handle(at, input);

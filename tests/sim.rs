@@ -6,5 +6,7 @@ mod calibration;
 mod chaos;
 #[path = "sim/partial.rs"]
 mod partial;
+#[path = "sim/reads.rs"]
+mod reads;
 #[path = "sim/world.rs"]
 mod world;

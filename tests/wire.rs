@@ -157,7 +157,12 @@ fn the_gate_refuses_what_is_not_well_formed() {
     let vote = |runs| {
         let lineage = Some(generated::Lineage { leader: id(3), runs, end: 9 });
         let accepted = Some(generated::PositionSet::default());
-        framed(Kind::Vote(generated::Vote { candidate: id(4), lineage, accepted }))
+        framed(Kind::Vote(generated::Vote {
+            candidate: id(4),
+            lineage,
+            accepted,
+            hands_over: None,
+        }))
     };
     assert!(decode(vote(vec![run(0, 1), run(4, 2)])).is_ok());
     for runs in [vec![], vec![run(1, 1)], vec![run(0, 1), run(4, 1)], vec![run(0, 1), run(9, 2)]] {

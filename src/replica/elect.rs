@@ -28,6 +28,8 @@ pub(crate) struct Candidacy {
     /// The leader id. Its promise to it is the write of this number.
     pub(crate) id: LeaderId,
     own_promise: u64,
+    /// The leader that told it to take over.
+    hands_over: Option<LeaderId>,
     asked: BTreeSet<ReplicaId>,
     asked_at: u64,
     tally: Tally,
@@ -67,6 +69,10 @@ impl Replica {
     /// that was not told of its promotion may be the only one that can reach a quorum. A learner
     /// never does.
     pub(super) fn on_campaign(&mut self) {
+        // A lease binds whoever granted it, also to itself.
+        if self.now < self.bound_until {
+            return;
+        }
         if self.memberships.standing(self.options.id) != Standing::Learner {
             self.pre_campaign();
         }
@@ -133,19 +139,20 @@ impl Replica {
             return self.change_role(Role::Follower { leader });
         }
         match pre.tally.elects(&self.memberships.in_force()) {
-            Verdict::Won => self.campaign(pre.candidate),
+            Verdict::Won => self.campaign(pre.candidate, None),
             Verdict::Lost => self.change_role(Role::Follower { leader: self.voted }),
             Verdict::Pending => {}
         }
     }
 
     /// Makes the own promise durable, then asks (Electing 1).
-    pub(super) fn campaign(&mut self, id: LeaderId) {
+    pub(super) fn campaign(&mut self, id: LeaderId, hands_over: Option<LeaderId>) {
         self.reset_election_timer();
         self.raise_promise(id);
         let candidacy = Candidacy {
             id,
             own_promise: self.writes.newest(),
+            hands_over,
             asked: BTreeSet::new(),
             asked_at: self.now,
             tally: Tally::new(),
@@ -166,6 +173,7 @@ impl Replica {
             candidate: c.id,
             lineage: self.lineage.clone(),
             accepted: self.accepted.clone(),
+            hands_over: c.hands_over,
         };
         for to in voters {
             if to != self.options.id && !c.grants.contains_key(&to) {
@@ -203,7 +211,8 @@ impl Replica {
     /// (Electing 2): refusing stale logs deadlocks when the only well-connected node is behind.
     pub(super) fn on_vote(&mut self, from: ReplicaId, message: Vote) {
         let candidate = message.candidate;
-        if candidate < self.voted || candidate.node != from || self.doubt.is_some() {
+        let refuses = self.doubt.is_some() || self.is_bound(&message);
+        if candidate < self.voted || candidate.node != from || refuses {
             let reply = VoteReply { candidate, voted: self.voted, grant: None };
             return self.send(from, Message::VoteReply(reply));
         }

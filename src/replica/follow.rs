@@ -26,6 +26,7 @@ impl Replica {
         }
         self.change_role(Role::Follower { leader });
         self.heard_leader_at = self.now;
+        self.grant_lease();
         self.reset_election_timer();
         if let Some((lsn, membership)) = message.committed_membership {
             self.commit_membership(lsn, membership);
@@ -69,6 +70,7 @@ impl Replica {
         self.outputs.extend(lost.into_iter().map(|proposal| Output::Unknown { proposal }));
         self.lineage = lineage;
         self.round = 0;
+        self.fail_reads_here();
     }
 
     /// Accepts a record by itself, in any order (Replicating 2). What does not belong in this

@@ -155,7 +155,7 @@ impl Replica {
         let votes = self.memberships.standing(self.options.id) == Standing::Voter;
         if follows && newest && votes && self.doubt.is_none() && leader.node == from {
             let id = LeaderId::next_above(self.voted.max(self.seen), self.options.id);
-            self.campaign(id);
+            self.campaign(id, Some(leader));
         }
     }
 }

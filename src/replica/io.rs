@@ -55,12 +55,14 @@ pub enum Input {
         /// The number that the change was asked for with.
         request: u64,
     },
-    /// A client wants to read `footprint.reads` linearizably. `read` is the driver's number for it.
+    /// A client wants to read `footprint.reads`. `read` is the driver's number for it.
     Read {
         /// The driver's number.
         read: u64,
         /// What is going to be read.
         footprint: Footprint,
+        /// What the client may rely on.
+        level: ReadLevel,
     },
     /// Every [`Write`] up to and with the one of this number is durable. What rests on it is
     /// released now, not before.
@@ -87,6 +89,25 @@ pub enum Input {
         /// what is placed, of those that were heard of lately. This replica itself: it keeps it.
         to: Option<ReplicaId>,
     },
+}
+
+/// What a read may rely on, and so what it costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReadLevel {
+    /// Linearizable: the leader asks a quorum whether it still leads, once for all reads that wait.
+    /// One round trip; no clock has to be right.
+    #[default]
+    Confirmed,
+    /// Linearizable as long as clocks keep to [`Lease::drift_permille`](super::Lease): the leader
+    /// answers at once while its lease lasts, else as `Confirmed`. No message.
+    Lease,
+    /// Linearizable, at any replica: it asks the leader what the read has to see, and waits until
+    /// that is done here: only for what interferes. A round trip to the leader, during which the
+    /// leader asks a quorum.
+    Here,
+    /// What is done here, however old: at once, at any replica, and neither linearizable nor
+    /// monotonic from one replica to another.
+    Stale,
 }
 
 /// What a replica asks of its driver. Outputs may be carried out in any order, except that writes

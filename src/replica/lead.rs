@@ -311,6 +311,9 @@ impl Replica {
             return self.step_down();
         }
         lead.reads.again(self.now, self.options.resend_ticks);
+        if self.options.lease.is_some() {
+            lead.reads.renew(self.now, self.options.heartbeat_ticks);
+        }
         lead.stirred = true;
     }
 

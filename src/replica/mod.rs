@@ -11,7 +11,7 @@
 //! | Replicating | `lead.rs` and `peer.rs` at the leader, `follow.rs` at the follower |
 //! | Words: committed, settled | `commit.rs` |
 //! | Applying | `schedule.rs` |
-//! | Reading | `read.rs` |
+//! | Reading | `read.rs` at the leader, `read_here.rs` elsewhere, `lease.rs` |
 //! | Purging | `snapshot.rs` |
 //! | Doubt | `doubt.rs` |
 //! | Membership | `member.rs`, and the barrier in `commit.rs` |
@@ -31,6 +31,8 @@
 //! | `Forward` | reject | reject | reject | place |
 //! | `SnapshotRequest` | send | send | send | send |
 //! | `TakeOver` | campaign | | | |
+//! | `ReadRequest` | refuse | refuse | refuse | confirm, answer |
+//! | `ReadPoint` | read when done | | | |
 
 mod author;
 mod change;
@@ -42,11 +44,13 @@ mod handover;
 mod index;
 mod io;
 mod lead;
+mod lease;
 mod log;
 mod member;
 mod options;
 mod peer;
 mod read;
+mod read_here;
 mod rebuild;
 mod schedule;
 mod snapshot;
@@ -54,10 +58,10 @@ mod writes;
 
 pub use index::{Index, Placement};
 pub use io::{
-    Doubt, Durable, Input, Output, ReadError, Rejection, RoleName, SnapshotMeta, TransferError,
-    Write,
+    Doubt, Durable, Input, Output, ReadError, ReadLevel, Rejection, RoleName, SnapshotMeta,
+    TransferError, Write,
 };
-pub use options::Options;
+pub use options::{Lease, Options};
 
 use crate::base::{LeaderId, Lineage, Lsn, Record, ReplicaId, TailBitmap};
 use crate::message::{Envelope, FetchReply, Message};
@@ -101,6 +105,10 @@ pub struct Replica {
     /// Ticks since the start; begins at one election timeout, so that "never" is long ago.
     now: u64,
     heard_leader_at: u64,
+    /// With leases: it votes for no other leader before this tick.
+    bound_until: u64,
+    /// Reads that are served here by what the leader says.
+    reads_here: read_here::ReadsHere,
     campaign_at: u64,
     random: u64,
 }
@@ -151,11 +159,17 @@ impl Replica {
             scratch: Vec::new(),
             now: options.election_ticks,
             heard_leader_at: 0,
+            bound_until: 0,
+            reads_here: read_here::ReadsHere::default(),
             campaign_at: 0,
             random: options.seed,
             options,
         };
         replica.reset_election_timer();
+        // It may have granted a lease right before it stopped.
+        if replica.voted != LeaderId::NOBODY {
+            replica.grant_lease();
+        }
         let mut floor = Lsn::ZERO;
         for record in durable.records.into_iter().filter(|record| record.lsn >= purged) {
             floor = floor.max(record.floor);
@@ -184,7 +198,7 @@ impl Replica {
                 self.on_change(proposal, request, membership, force);
             }
             Input::CancelChange { proposal, request } => self.on_cancel(proposal, request),
-            Input::Read { read, footprint } => self.on_read(read, footprint),
+            Input::Read { read, footprint, level } => self.on_read(read, footprint, level),
             Input::Persisted(number) => self.on_persisted(number),
             Input::Applied(lsn) => self.schedule.applied(lsn, &self.log),
             Input::Loaded(records) => self.on_loaded(records),
@@ -211,6 +225,7 @@ impl Replica {
     fn on_tick(&mut self) {
         self.now += 1;
         self.tick_proposals();
+        self.tick_reads_here();
         match self.role {
             Role::Leader(_) => self.tick_leader(),
             _ if self.now >= self.campaign_at => self.on_election_timeout(),
@@ -238,6 +253,8 @@ impl Replica {
             Message::ForwardReply(m) => self.on_forward_reply(m),
             Message::SnapshotRequest(m) => self.on_snapshot_request(from, m),
             Message::TakeOver(m) => self.on_take_over(from, m),
+            Message::ReadRequest(m) => self.on_read_request(from, m),
+            Message::ReadPoint(m) => self.on_read_point(m),
             Message::Anew(m) => self.on_anew(from, m),
         }
     }
@@ -279,6 +296,7 @@ impl Replica {
             }
         }
         self.serve_reads();
+        self.serve_reads_here();
         self.trim();
     }
 

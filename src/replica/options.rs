@@ -44,6 +44,9 @@ pub struct Options {
     /// it makes up for that while the change commits. Default 1,024. At 0 a change may wait for
     /// ever under load.
     pub behind_positions_max: u64,
+    /// Whether leaders hold a lease, and for how long. Default none. Must be the same at every
+    /// replica: a lease is what *others* promise.
+    pub lease: Option<Lease>,
     /// The most reads waiting at once. Default 100,000.
     pub reads_max: usize,
     /// Whether a blind write overrides what it writes again (else it depends on it). Default true.
@@ -53,6 +56,36 @@ pub struct Options {
     pub forwarding: bool,
     /// Where the random part of election timeouts comes from. Different at each replica.
     pub seed: u64,
+}
+
+/// A lease: replicas that hear from their leader vote for nobody else for a while, so that the
+/// leader may answer reads meanwhile without asking anybody.
+///
+/// Reads under a lease are linearizable only as long as clocks keep to `drift_permille`, and ticks
+/// that pass while a process is paused count like all others. Everything else here is safe whatever
+/// clocks do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// How long a replica that has heard from its leader votes for nobody else. More than
+    /// `election_ticks` counts as that.
+    pub ticks: u64,
+    /// While the clock of one replica counts 1,000 ticks, that of any other counts at most this
+    /// many more. 10 stands for one in a hundred, far beyond what quartz does.
+    pub drift_permille: u64,
+}
+
+impl Lease {
+    /// How long after it began a round of asking may the leader rely on those who answered: less by
+    /// the drift, and by a tick because clocks are read in whole ones.
+    pub(crate) fn usable(&self, election_ticks: u64) -> u64 {
+        let granted = self.granted(election_ticks);
+        (granted * 1_000 / (1_000 + self.drift_permille)).saturating_sub(1)
+    }
+
+    /// How long a follower is bound.
+    pub(crate) fn granted(&self, election_ticks: u64) -> u64 {
+        self.ticks.min(election_ticks)
+    }
 }
 
 impl Options {
@@ -74,6 +107,7 @@ impl Options {
             unpersisted_bytes_max: 64 << 20,
             log_bytes_max: 256 << 20,
             behind_positions_max: 1_024,
+            lease: None,
             reads_max: 100_000,
             overriding: true,
             forwarding: true,

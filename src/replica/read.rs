@@ -1,13 +1,25 @@
-//! Linearizable reads at the leader (algorithm.md, Reading).
+//! Linearizable reads at the leader (algorithm.md, Reading), and what reads elsewhere have to see.
 
-use super::{Output, ReadError, Replica, Role};
-use crate::base::{Footprint, Lsn, Tail};
+use super::peer::Peer;
+use super::{Output, ReadError, ReadLevel, Replica, Role};
+use crate::base::{Footprint, Lsn, ReplicaId, Tail};
+use crate::message::{Message, ReadPoint, ReadRequest};
 use crate::quorum::Compiled;
 use std::collections::VecDeque;
+
+/// Who reads.
+#[derive(Clone, Debug)]
+enum Reader {
+    /// A client of this replica.
+    Own,
+    /// Another replica, which waits for everything below this that interferes, too.
+    Other(ReplicaId, Lsn),
+}
 
 /// A read that waits.
 #[derive(Clone, Debug)]
 struct Waiting {
+    reader: Reader,
     read: u64,
     footprint: Footprint,
     /// Leadership must be confirmed by an answer to this round or a later one.
@@ -26,6 +38,8 @@ pub(crate) struct Reads {
     round: u64,
     confirmed: u64,
     round_at: u64,
+    /// With leases: the rounds that may still be counted on, and when each began.
+    starts: VecDeque<(u64, u64)>,
     /// Read and write system of each membership in force: either kind of quorum confirms.
     quorums: Vec<(Compiled, Compiled)>,
 }
@@ -60,9 +74,35 @@ impl Reads {
         }
     }
 
-    /// Takes the numbers of all reads, oldest first.
+    /// With leases: begins a round with each heartbeat, whether anybody reads or not.
+    pub(crate) fn renew(&mut self, now: u64, heartbeat: u64) {
+        if now >= self.round_at + heartbeat {
+            self.round += 1;
+            self.round_at = now;
+        }
+        if self.starts.back().is_none_or(|(round, _)| *round < self.round) {
+            self.starts.push_back((self.round, self.round_at));
+        }
+    }
+
+    /// Whether those who answered a round that began less than `usable` ago are, with this replica,
+    /// a write quorum of each membership in force: later leaders need the vote of one of them.
+    pub(crate) fn has_lease(&mut self, now: u64, usable: u64, own: u64, peers: &[Peer]) -> bool {
+        while self.starts.front().is_some_and(|(_, began)| began + usable <= now) {
+            self.starts.pop_front();
+        }
+        let Some(&(oldest, _)) = self.starts.front() else { return false };
+        let bound = |mask, peer: &Peer| {
+            if peer.round >= oldest { mask | peer.bit } else { mask }
+        };
+        let have = peers.iter().fold(own, bound);
+        self.quorums.iter().all(|(_, write)| write.is_quorum(have))
+    }
+
+    /// Takes the numbers of all reads of clients of this replica, oldest first.
     pub(crate) fn take_all(&mut self) -> Vec<u64> {
-        self.blocked.drain(..).chain(self.unconfirmed.drain(..)).map(|w| w.read).collect()
+        let all = self.blocked.drain(..).chain(self.unconfirmed.drain(..));
+        all.filter(|w| matches!(w.reader, Reader::Own)).map(|w| w.read).collect()
     }
 
     fn len(&self) -> usize {
@@ -84,8 +124,15 @@ impl Replica {
     /// need not be noted. The latest writer of each key is enough: when it is done, everything
     /// before it that interferes is done too, by the order of applying; or it is covered by a
     /// record that would itself be the latest writer.
-    pub(super) fn on_read(&mut self, read: u64, footprint: Footprint) {
+    pub(super) fn on_read(&mut self, read: u64, footprint: Footprint, level: ReadLevel) {
+        if level == ReadLevel::Stale {
+            return self.outputs.push(Output::ReadReady { read });
+        }
+        let lease = level == ReadLevel::Lease && self.has_lease();
         let Role::Leader(lead) = &mut self.role else {
+            if level == ReadLevel::Here {
+                return self.read_here(read, footprint);
+            }
             let reason = ReadError::NotLeader { hint: self.leader_hint() };
             return self.outputs.push(Output::ReadFailed { read, reason });
         };
@@ -108,7 +155,35 @@ impl Replica {
             });
         }
         let round = lead.reads.round + 1;
-        lead.reads.unconfirmed.push_back(Waiting { read, footprint, round, noted });
+        let waiting = Waiting { reader: Reader::Own, read, footprint, round, noted };
+        if lease {
+            return lead.reads.blocked.push(waiting);
+        }
+        lead.reads.unconfirmed.push_back(waiting);
+        lead.stirred = true;
+    }
+
+    /// A replica elsewhere wants to know what a read there has to see: the same as here, and what
+    /// is done here already.
+    pub(super) fn on_read_request(&mut self, from: ReplicaId, message: ReadRequest) {
+        let ReadRequest { read, footprint } = message;
+        let leader = self.role.leader();
+        let Role::Leader(lead) = &mut self.role else {
+            let refusal = ReadPoint { read, leader: self.voted, point: None };
+            return self.send(from, Message::ReadPoint(refusal));
+        };
+        if lead.reads.len() >= self.options.reads_max {
+            return self.send(from, Message::ReadPoint(ReadPoint { read, leader, point: None }));
+        }
+        let below = self.schedule.done().offset().min(self.settled.offset());
+        let below = below.min(lead.settled.offset());
+        let log = |lsn| self.log.get(lsn).map(|record| &**record);
+        let writers = lead.index.latest_writers(&footprint.reads, below, log);
+        let empties = lead.empties.iter().filter(|lsn| *lsn >= below);
+        let noted = writers.into_iter().chain(empties).collect();
+        let round = lead.reads.round + 1;
+        let reader = Reader::Other(from, below);
+        lead.reads.unconfirmed.push_back(Waiting { reader, read, footprint, round, noted });
         lead.stirred = true;
     }
 
@@ -122,7 +197,7 @@ impl Replica {
         }
         let rounds = lead.peers.iter().map(|peer| peer.round).chain([lead.reads.round]);
         let reached = rounds.filter(|round| {
-            let have = |mask, peer: &super::peer::Peer| {
+            let have = |mask, peer: &Peer| {
                 if peer.round >= *round { mask | peer.bit } else { mask }
             };
             lead.reads.is_quorum(lead.peers.iter().fold(lead.bit, have))
@@ -130,9 +205,18 @@ impl Replica {
         let reached = reached.max().unwrap_or(0);
         lead.reads.confirmed = lead.reads.confirmed.max(reached);
         let confirmed = lead.reads.confirmed;
-        while lead.reads.unconfirmed.front().is_some_and(|w| w.round <= confirmed) {
-            lead.reads.blocked.extend(lead.reads.unconfirmed.pop_front());
+        let leader = lead.id;
+        let mut points = Vec::new();
+        while let Some(waiting) = lead.reads.unconfirmed.pop_front_if(|w| w.round <= confirmed) {
+            match waiting.reader {
+                Reader::Own => lead.reads.blocked.push(waiting),
+                Reader::Other(to, below) => {
+                    let (read, point) = (waiting.read, Some((below, waiting.noted)));
+                    points.push((to, ReadPoint { read, leader, point }));
+                }
+            }
         }
+        points.into_iter().for_each(|(to, point)| self.send(to, Message::ReadPoint(point)));
     }
 
     /// Reading 3: the noted records are done, and every interfering record that the leader knows

@@ -88,6 +88,8 @@ impl Replica {
         // The results are in no state that this replica ever had.
         let unknown = self.proposals.take_below(below);
         self.outputs.extend(unknown.into_iter().map(|proposal| Output::Unknown { proposal }));
+        // The state may show what the leader answered after it said what these have to see.
+        self.fail_reads_here();
         self.schedule.restore(&snapshot.done);
         self.purge_below(below);
         // What was done here and is not done there runs again.

@@ -6,7 +6,7 @@ use crate::apply::kv::{Frozen, Kv};
 use crate::base::{KeyRange, Lsn, Membership, ReplicaId, TailBitmap};
 use crate::disk::Disk;
 use crate::message::Envelope;
-use crate::replica::{self, Input, Output, Replica, SnapshotMeta};
+use crate::replica::{self, Input, Output, ReadLevel, Replica, SnapshotMeta};
 use crate::snapshot::{Parcel, Snapshot, SnapshotError};
 use crate::store::{self, Draft, Heard, Home, Opened, StoreError, Taken};
 use crate::wal::{Identity, Recovered, WalError};
@@ -207,7 +207,9 @@ where
             }
             Event::Read { number, command } => {
                 self.reads.insert(number, command.body);
-                self.replica.handle(Input::Read { read: number, footprint: command.footprint });
+                let (read, footprint) = (number, command.footprint);
+                let level = ReadLevel::Confirmed;
+                self.replica.handle(Input::Read { read, footprint, level });
             }
             Event::Campaign => self.replica.handle(Input::Campaign),
             Event::Done(taken) => match self.home.taken(taken) {

@@ -3,6 +3,7 @@
 use super::{Network, Preload, Time};
 use crate::apply::Machine;
 use crate::base::Command;
+use crate::replica::ReadLevel;
 
 /// Which protocol runs in the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -184,6 +185,10 @@ pub struct Spec {
     pub finish: Finish,
     /// What becomes of an operation that is handed in where no leader is.
     pub routing: Routing,
+    /// What reads may rely on, where the protocol has a choice.
+    pub read_level: ReadLevel,
+    /// Whether leaders hold a lease, for an election timeout.
+    pub lease: bool,
     /// Elected, in good weather, before the load starts. `None`: nobody is, a cold start.
     pub leader: Option<usize>,
     /// These are isolated from before that election until a script says `Rejoin`.
@@ -232,6 +237,8 @@ impl Spec {
             load,
             finish: Finish::Answered,
             routing: Routing::Travel,
+            read_level: ReadLevel::Confirmed,
+            lease: false,
             leader: Some(0),
             away: Vec::new(),
             successor: None,

@@ -13,7 +13,7 @@ pub struct Envelope {
     pub to: u64,
     #[prost(
         oneof = "envelope::Message",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25"
     )]
     pub message: ::core::option::Option<envelope::Message>,
 }
@@ -49,6 +49,10 @@ pub mod envelope {
         TakeOver(super::TakeOver),
         #[prost(message, tag = "23")]
         Anew(super::Anew),
+        #[prost(message, tag = "24")]
+        ReadRequest(super::ReadRequest),
+        #[prost(message, tag = "25")]
+        ReadPoint(super::ReadPoint),
     }
 }
 /// Leader to follower.
@@ -128,6 +132,23 @@ pub struct Anew {
     #[prost(uint64, tag = "2")]
     pub incarnation: u64,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReadRequest {
+    #[prost(uint64, tag = "1")]
+    pub read: u64,
+    #[prost(message, optional, tag = "2")]
+    pub footprint: ::core::option::Option<Footprint>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadPoint {
+    #[prost(uint64, tag = "1")]
+    pub read: u64,
+    #[prost(message, optional, tag = "2")]
+    pub leader: ::core::option::Option<LeaderId>,
+    /// Absent: refused.
+    #[prost(message, optional, tag = "3")]
+    pub point: ::core::option::Option<PositionSet>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Placed {
     #[prost(message, optional, tag = "1")]
@@ -162,6 +183,8 @@ pub struct Vote {
     pub lineage: ::core::option::Option<Lineage>,
     #[prost(message, optional, tag = "3")]
     pub accepted: ::core::option::Option<PositionSet>,
+    #[prost(message, optional, tag = "4")]
+    pub hands_over: ::core::option::Option<LeaderId>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct VoteReply {

@@ -9,8 +9,8 @@ use crate::base::{
 };
 use crate::message::{
     Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
-    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, TakeOver,
-    Vote, VoteReply,
+    Message, PreVote, PreVoteReply, ReadPoint, ReadRequest, Refuse, Replicate, ReplicateReply,
+    SnapshotRequest, TakeOver, Vote, VoteReply,
 };
 use bytes::{BufMut, BytesMut};
 use prost::encoding::{encode_varint, encoded_len_varint};
@@ -133,6 +133,8 @@ impl Put for Envelope {
             Message::FetchReply(m) => to.message(20, m),
             Message::SnapshotRequest(m) => to.message(21, m),
             Message::TakeOver(m) => to.message(22, m),
+            Message::ReadRequest(m) => to.message(24, m),
+            Message::ReadPoint(m) => to.message(25, m),
             Message::Anew(m) => to.message(23, m),
         }
     }
@@ -204,6 +206,29 @@ impl Put for Anew {
     }
 }
 
+impl Put for ReadRequest {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.read);
+        to.message(2, &self.footprint);
+    }
+}
+
+impl Put for ReadPoint {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.read);
+        to.message(2, &self.leader);
+        self.point.iter().for_each(|point| to.message(3, point));
+    }
+}
+
+/// Everything below, and a set above.
+impl Put for (Lsn, Tail) {
+    fn put<S: Sink>(&self, to: &mut S) {
+        to.uint(1, self.0.0);
+        put_set(to, 2, self.0, &self.1);
+    }
+}
+
 struct Placed(LeaderId, Lsn);
 
 impl Put for Placed {
@@ -234,6 +259,7 @@ impl Put for Vote {
         to.message(1, &self.candidate);
         to.message(2, &self.lineage);
         to.message(3, &self.accepted);
+        self.hands_over.iter().for_each(|leader| to.message(4, leader));
     }
 }
 

@@ -11,8 +11,8 @@ use crate::base::{
 };
 use crate::message::{
     Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
-    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, TakeOver,
-    Vote, VoteReply,
+    Message, PreVote, PreVoteReply, ReadPoint, ReadRequest, Refuse, Replicate, ReplicateReply,
+    SnapshotRequest, TakeOver, Vote, VoteReply,
 };
 use bytes::Bytes;
 use prost::Message as _;
@@ -104,6 +104,15 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
         Kind::Anew(m) => {
             Message::Anew(Anew { leader: leader(m.leader)?, incarnation: m.incarnation })
         }
+        Kind::ReadRequest(m) => Message::ReadRequest(ReadRequest {
+            read: m.read,
+            footprint: footprint(m.footprint.unwrap_or_default()),
+        }),
+        Kind::ReadPoint(m) => Message::ReadPoint(ReadPoint {
+            read: m.read,
+            leader: leader(m.leader)?,
+            point: m.point.map(|m| point(m, budget)).transpose()?,
+        }),
         Kind::Refuse(m) => {
             Message::Refuse(Refuse { leader: leader(m.leader)?, voted: leader(m.voted)? })
         }
@@ -121,6 +130,7 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
             candidate: leader(m.candidate)?,
             lineage: lineage(m.lineage)?,
             accepted: positions(m.accepted, budget)?,
+            hands_over: m.hands_over.map(|m| leader(Some(m))).transpose()?,
         }),
         Kind::VoteReply(m) => Message::VoteReply(VoteReply {
             candidate: leader(m.candidate)?,
@@ -148,6 +158,12 @@ fn replicate(m: proto::Replicate, budget: &mut Budget) -> Taken<Replicate> {
         round: m.round,
         repaired: m.repaired,
     })
+}
+
+/// The set is kept apart from what lies below: it may begin right there.
+fn point(m: proto::PositionSet, budget: &mut Budget) -> Taken<(Lsn, Tail)> {
+    let below = lsn(m.offset)?;
+    Ok((below, runs::take(&m.runs, below, &mut budget.0)?))
 }
 
 fn committed(m: proto::CommittedMembership) -> Taken<(Lsn, Membership)> {

@@ -217,7 +217,12 @@ impl World {
         let read = self.number();
         self.checks.asked(read, &keys);
         let footprint = Footprint::read(KeySet::from_parts(keys, []));
-        self.input(at, Input::Read { read, footprint });
+        // A lease is of no use here: no time is kept.
+        let level = match self.draw(2) {
+            0 => ReadLevel::Confirmed,
+            _ => ReadLevel::Here,
+        };
+        self.input(at, Input::Read { read, footprint, level });
     }
 
     fn deliver(&mut self) {

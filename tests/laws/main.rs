@@ -5,9 +5,11 @@
 mod change;
 mod commit;
 mod elect;
+mod lease;
 mod network;
 mod raw;
 mod replicate;
 mod roles;
 mod snapshot;
 mod transfer;
+mod walk;

@@ -36,6 +36,9 @@ pub(crate) struct Network {
     pub(crate) rejected: BTreeMap<u64, Rejection>,
     /// Who is to send a snapshot to whom, and below what it must have done everything.
     pub(crate) wanted: Vec<(u64, u64, Lsn)>,
+    /// Reads that were to be served at once when they came out.
+    pub(crate) read_now: BTreeSet<u64>,
+    set: Option<fn(&mut Options)>,
     pub(crate) transfers_failed: Vec<TransferError>,
     proposals: u64,
 }
@@ -74,6 +77,23 @@ impl Network {
             network.peers.insert(id, peer);
         }
         network
+    }
+
+    /// Replicas with other settings.
+    pub(crate) fn set(n: u64, set: fn(&mut Options)) -> Network {
+        let mut network = Network::new(n);
+        network.set = Some(set);
+        (1..=n).for_each(|id| network.restart(id));
+        network
+    }
+
+    /// A client at `id` wants to read `key`; what is sent waits in the mail.
+    pub(crate) fn read(&mut self, id: u64, key: &str, level: ReadLevel) -> u64 {
+        self.proposals += 1;
+        let read = self.proposals;
+        let footprint = Footprint::read(KeySet::point(key.to_string()));
+        self.input(id, Input::Read { read, footprint, level });
+        read
     }
 
     /// Neither hears the other.
@@ -143,6 +163,9 @@ impl Network {
                     peer.applied.clear();
                     peer.restored.push(*meta);
                 }
+                Output::ReadReady { read } => {
+                    self.read_now.insert(read);
+                }
                 Output::TransferFailed { reason } => self.transfers_failed.push(reason),
                 _ => {}
             }
@@ -189,11 +212,12 @@ impl Network {
 
     /// Starts again from what is durable.
     pub(crate) fn restart(&mut self, id: u64) {
-        let n = self.founders;
+        let mut options = options(id, self.founders);
+        self.set.into_iter().for_each(|set| set(&mut options));
         let peer = self.peer_mut(id);
         peer.writes.clear();
         peer.applied.clear();
-        peer.replica = Replica::new(options(id, n), peer.durable.clone());
+        peer.replica = Replica::new(options, peer.durable.clone());
     }
 
     /// Hands a message over and gives what is sent because of it.
@@ -341,7 +365,7 @@ pub(crate) fn pre_vote_reply(candidate: LeaderId) -> PreVoteReply {
 /// What a candidate that holds nothing asks.
 pub(crate) fn vote(candidate: LeaderId) -> Message {
     let (lineage, accepted) = (Lineage::default(), TailBitmap::new());
-    Message::Vote(Vote { candidate, lineage, accepted })
+    Message::Vote(Vote { candidate, lineage, accepted, hands_over: None })
 }
 
 fn keep(durable: &mut Durable, write: Write) {

@@ -176,6 +176,7 @@ fn law_voter_2ab() {
             candidate: LeaderId::new(9, 1),
             lineage: figure_7(mine).lineage,
             accepted: TailBitmap::below(Lsn(mine.len() as u64)),
+            hands_over: None,
         };
         let sent = network.step(1, 2, Message::Vote(vote));
         let lacking = voters.len().saturating_sub(mine.len());

@@ -28,6 +28,7 @@ impl Stage {
             candidate: id,
             lineage: replica.lineage().clone(),
             accepted: replica.accepted().clone(),
+            hands_over: None,
         };
         self.votes.insert(id, vote);
         self.input(me, Input::Campaign);

@@ -4,7 +4,7 @@ use crate::stage::{Setup, Stage, set};
 use bytes::Bytes;
 use traft::base::*;
 use traft::message::Message;
-use traft::replica::Input;
+use traft::replica::{Input, ReadLevel};
 
 /// Runs one command. An error is a command that makes no sense here.
 pub(crate) fn run(stage: &mut Stage, line: &str) -> Result<(), String> {
@@ -17,16 +17,7 @@ pub(crate) fn run(stage: &mut Stage, line: &str) -> Result<(), String> {
         return of_leader(stage, id, &words[1..], line);
     }
     match words[..] {
-        ["read", read, "of", ref keys @ .., "arrives", "at", id] => {
-            let id = leader(id)?;
-            leads(stage, id)?;
-            let keys: Vec<Key> = keys.iter().map(|key| self::key(key)).collect();
-            let read = number(read)?;
-            stage.checks.asked(read, &keys);
-            stage.reads.insert(read, (keys.clone(), 0));
-            let footprint = Footprint::read(KeySet::from_parts(keys, []));
-            stage.input(id.node, Input::Read { read, footprint });
-        }
+        ["read", ..] => return reads_at(stage, &words),
         ["snapshot", number, "taken", "from", id] => {
             let snapshot = stage.snapshot(replica(id)?);
             stage.snapshots.insert(self::number(number)?, snapshot);
@@ -80,6 +71,33 @@ pub(crate) fn run(stage: &mut Stage, line: &str) -> Result<(), String> {
         ["mend", "everything"] => stage.cut.clear(),
         ["heal", "by", id] => stage.heal(replica(id)?),
         _ => return of_replicas(stage, &words, line),
+    }
+    Ok(())
+}
+
+/// `read 0 of a b arrives at 1#0`, `read 0 of a b here at n1`.
+fn reads_at(stage: &mut Stage, words: &[&str]) -> Result<(), String> {
+    match words {
+        ["read", read, "of", keys @ .., "arrives", "at", id] => {
+            let id = leader(id)?;
+            leads(stage, id)?;
+            let keys: Vec<Key> = keys.iter().map(|key| self::key(key)).collect();
+            let read = number(read)?;
+            stage.checks.asked(read, &keys);
+            stage.reads.insert(read, (keys.clone(), 0));
+            let footprint = Footprint::read(KeySet::from_parts(keys, []));
+            let level = ReadLevel::Confirmed;
+            stage.input(id.node, Input::Read { read, footprint, level });
+        }
+        ["read", read, "of", keys @ .., "here", "at", id] => {
+            let keys: Vec<Key> = keys.iter().map(|key| self::key(key)).collect();
+            let (read, id) = (number(read)?, replica(id)?);
+            stage.checks.asked(read, &keys);
+            stage.reads.insert(read, (keys.clone(), u64::MAX));
+            let footprint = Footprint::read(KeySet::from_parts(keys, []));
+            stage.input(id, Input::Read { read, footprint, level: ReadLevel::Here });
+        }
+        _ => return Err("unknown".to_string()),
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use traft::base::{
 };
 use traft::message::{
     Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
-    Message, PreVote, PreVoteReply, Refuse, Replicate, ReplicateReply, SnapshotRequest, TakeOver,
-    Vote, VoteReply,
+    Message, PreVote, PreVoteReply, ReadPoint, ReadRequest, Refuse, Replicate, ReplicateReply,
+    SnapshotRequest, TakeOver, Vote, VoteReply,
 };
 
 /// The samples by name.
@@ -34,6 +34,10 @@ fn votes() -> Vec<(&'static str, Message)> {
         let granted = true;
         Message::PreVoteReply(PreVoteReply { candidate, granted, voted, committed_membership })
     };
+    let vote = |hands_over| {
+        let (lineage, accepted) = (lineage(), positions());
+        Message::Vote(Vote { candidate, lineage, accepted, hands_over })
+    };
     let grant = Grant {
         lineage: lineage(),
         accepted: positions(),
@@ -50,7 +54,8 @@ fn votes() -> Vec<(&'static str, Message)> {
         ("pre-vote-of-a-member", pre_vote(Some(Lsn(0)))),
         ("pre-vote-reply", pre_vote_reply(None)),
         ("pre-vote-reply-with-news", pre_vote_reply(Some((Lsn(9), explicit())))),
-        ("vote", Message::Vote(Vote { candidate, lineage: lineage(), accepted: positions() })),
+        ("vote", vote(None)),
+        ("vote-of-a-successor", vote(Some(LeaderId::new(3, 2)))),
         ("vote-reply", Message::VoteReply(VoteReply { candidate, voted, grant: Some(grant) })),
         ("vote-refusal", Message::VoteReply(VoteReply { candidate, voted, grant: None })),
         (
@@ -101,11 +106,16 @@ fn replication() -> Vec<(&'static str, Message)> {
 
 fn forwards() -> Vec<(&'static str, Message)> {
     let placed = ForwardOutcome::Placed(LeaderId::new(3, 2), Lsn(77));
+    let leader = LeaderId::new(3, 2);
+    let read_point = |point| Message::ReadPoint(ReadPoint { read: 5, leader, point });
     let reply = |outcome| Message::ForwardReply(ForwardReply { proposal: 17, outcome });
     vec![
         ("forward", Message::Forward(Forward { proposal: 17, command: command(update()) })),
         ("forward-placed", reply(placed)),
         ("forward-rejected", reply(ForwardOutcome::Rejected)),
+        ("read-request", Message::ReadRequest(ReadRequest { read: 5, footprint: update() })),
+        ("read-point", read_point(Some((Lsn(90), set(&[90, 91, 200]))))),
+        ("read-refused", read_point(None)),
         ("take-over", Message::TakeOver(TakeOver { leader: LeaderId::new(3, 2) })),
         ("snapshot-request", Message::SnapshotRequest(SnapshotRequest { below: Lsn(300) })),
     ]

@@ -5,7 +5,7 @@ use crate::base::{
     Footprint, KeySet, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, TailBitmap,
 };
 use crate::message::{Envelope, Message};
-use crate::replica::{self, Durable, Options, Output, ReadError, RoleName, Write};
+use crate::replica::{self, Durable, Lease, Options, Output, ReadError, RoleName, Write};
 use crate::sim::invariants::{Auditor, Shadow, Stored};
 use crate::sim::{Preload, Routing, Side, Spec};
 use crate::wire;
@@ -160,7 +160,7 @@ impl Replica for TraftReplica {
                     Side::TraftSerial => Footprint::everything(),
                     _ => spec.load.op(op).command.footprint.clone(),
                 };
-                replica::Input::Read { read: self.number(op), footprint }
+                replica::Input::Read { read: self.number(op), footprint, level: spec.read_level }
             }
             Input::Persisted(number) => {
                 while let Some(write) = self.pending.pop_front_if(|w| w.number <= number) {
@@ -328,6 +328,8 @@ fn options(spec: &Spec, id: usize, election_ticks: u64) -> Options {
     options.election_ticks = election_ticks;
     options.heartbeat_ticks = options.heartbeat_ticks.min(election_ticks / 4).max(1);
     options.resend_ticks = spec.resend.0.div_ceil(spec.tick.0).max(1);
+    let lease = Lease { ticks: election_ticks, drift_permille: 10 };
+    options.lease = spec.lease.then_some(lease);
     options.forwarding = spec.routing == Routing::Forward;
     options.seed = crate::sim::weather::mix(spec.seed ^ me.0 << 32);
     options

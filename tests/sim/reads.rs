@@ -1,0 +1,54 @@
+//! What each level of reading costs: time, and messages beyond those of an idle cluster.
+
+use traft::apply::kv::Op as KvOp;
+use traft::replica::ReadLevel;
+use traft::sim::{Kind, LinkKind, Load, Network, Op, Outcome, Side, Spec, Time, run};
+
+const READS: u64 = 200;
+
+/// 200 reads, one a millisecond, of a client beside replica `site`; the leader is replica 0, and
+/// 5 ms lie between any two.
+fn reads(level: ReadLevel, site: usize, reads: u64) -> Outcome {
+    let op = |i: u64| {
+        let command = KvOp::Get { key: b"k" }.command();
+        (Time::ms(i), Op { command, kind: Kind::Read, cost: Time::ZERO, class: 0, site })
+    };
+    let load = Load::Open { ops: (0..reads).map(op).collect() };
+    let network = Network::uniform("reads", 3, Time::ms(5));
+    let mut spec = Spec::new(Side::Traft, LinkKind::Unordered, 3, network, load);
+    (spec.read_level, spec.lease) = (level, level == ReadLevel::Lease);
+    // Both with and without reads, so that messages can be compared.
+    (spec.until, spec.linger) = (Time::ms(400), Time::ms(400));
+    let outcome = run(&spec).expect("the spec can be run");
+    assert_eq!(outcome.violations, Vec::<String>::new());
+    outcome
+}
+
+/// The median in milliseconds, and messages for each read.
+fn cost(level: ReadLevel, site: usize) -> (f64, f64) {
+    let (idle, busy) = (reads(level, site, 1), reads(level, site, READS));
+    let mut took: Vec<Time> = busy.ops.iter().map(|op| op.latency(busy.ended)).collect();
+    took.sort_unstable();
+    let length = |outcome: &Outcome| outcome.ended.as_ms();
+    let idle = idle.messages as f64 * length(&busy) / length(&idle);
+    (took[took.len() / 2].as_ms(), (busy.messages as f64 - idle) / READS as f64)
+}
+
+#[test]
+fn each_level_costs_what_its_page_says() {
+    let shown = |level, site| {
+        let (ms, messages) = cost(level, site);
+        println!("{level:?} at replica {site}: {ms:.1} ms, {messages:.2} messages a read");
+        (ms, messages)
+    };
+    // One round serves all reads that have come since the last: at most one a millisecond here, two
+    // requests and two answers each.
+    let (ms, messages) = shown(ReadLevel::Confirmed, 0);
+    assert!((10.0..11.0).contains(&ms) && messages <= 4.0, "{ms} ms, {messages}");
+    let (ms, messages) = shown(ReadLevel::Lease, 0);
+    assert!(ms == 0.0 && messages.abs() < 0.5, "{ms} ms, {messages}");
+    // To the leader, its round, and back: that takes longer than the resend timeout of 15 ms, so
+    // each is asked for twice here.
+    let (ms, messages) = shown(ReadLevel::Here, 1);
+    assert!((20.0..21.0).contains(&ms) && messages <= 12.0, "{ms} ms, {messages}");
+}
