@@ -11,6 +11,7 @@ pub struct Preload {
     count: u64,
     command: fn(u64) -> Command,
     missing: Vec<(usize, u64)>,
+    purged: bool,
     records: Arc<OnceLock<Vec<Option<Arc<Record>>>>>,
 }
 
@@ -22,7 +23,25 @@ impl Preload {
     /// other. `(replica, n)` in `missing`: this replica misses the last `n` of them; a majority
     /// must miss none.
     pub fn new(count: u64, command: fn(u64) -> Command, missing: Vec<(usize, u64)>) -> Preload {
-        Preload { count, command, missing, records: Arc::default() }
+        Preload { count, command, missing, purged: false, records: Arc::default() }
+    }
+
+    /// The same history, its records dropped by whoever holds all of it: a snapshot has them.
+    pub fn purged(self) -> Preload {
+        Preload { purged: true, ..self }
+    }
+
+    /// Whether `replica` has it as a snapshot and not as records.
+    pub fn is_snapshot(&self, replica: usize) -> bool {
+        self.purged && self.held(replica) == self.count
+    }
+
+    /// How many bytes the snapshot takes on the wire: the bodies of its commands.
+    pub(super) fn snapshot_bytes(&self) -> u64 {
+        let command = |record: &Option<Arc<Record>>| {
+            record.as_ref().and_then(|r| r.command()).map_or(0, |command| command.body.len() as u64)
+        };
+        self.records().iter().map(command).sum()
     }
 
     /// How many commands there are.

@@ -13,20 +13,30 @@ const REPEATS: u64 = 20;
 /// What a lagging replica missed, by default; `--all` adds the last one.
 const GAPS: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
+/// A gap below which everybody else has dropped the records, by default and with `--all`.
+const PURGED: [u64; 1] = [100_000];
+
 /// `lagging`: as many replicas are down for good as the cluster can bear, so that the next commit
 /// needs one that has just come back without the last `gap` commands.
 pub(super) fn lagging(plan: &Plan) -> Vec<Cell> {
     let gaps = if plan.all { &GAPS[..] } else { &GAPS[..3] };
     let places = plan.places(&[Place::Lan]);
-    let on = |place: &Place, gap: u64| {
+    let on = |place: &Place, gap: u64, purged: bool| {
         let setting = plan.calm(place);
         let others: Vec<usize> = (0..setting.replicas).filter(|r| *r != setting.leader).collect();
         let (back, rest) = (others[0], &others[1..]);
         let down: Vec<usize> = rest[setting.replicas / 2 - 1..].to_vec();
-        let about = format!("{}, {} of them down, one just back", setting.about(), down.len());
+        let mut about = format!("{}, {} of them down, one just back", setting.about(), down.len());
         let leader = setting.leader;
         // One copy for all runs of the cell.
         let history = Preload::new(gap + 100, |n| workload::set(n + 1), vec![(back, gap)]);
+        let (history, param) = match purged {
+            true => (history.purged(), format!("gap={gap} purged")),
+            false => (history, format!("gap={gap}")),
+        };
+        if purged {
+            about += ", what it missed only in snapshots";
+        }
         let change = move |spec: &mut Spec, seed| {
             // Backlog may be on its way already when the proposal comes.
             let at = Time::us(Rng::new(seed).below(10_000));
@@ -39,10 +49,12 @@ pub(super) fn lagging(plan: &Plan) -> Vec<Cell> {
         };
         let mut cell = cell(Scenario::Lagging, setting, about, plan, change);
         cell.variants = plan.variants(&EITHER_LINK);
-        cell.views = vec![view(format!("gap={gap}"), Measure::Class(0))];
+        cell.views = vec![view(param, Measure::Class(0))];
         cell
     };
-    places.iter().flat_map(|place| gaps.iter().map(|gap| on(place, *gap))).collect()
+    let gaps = gaps.iter().map(|gap| (*gap, false)).chain(PURGED.map(|gap| (gap, true)));
+    let on_all = |(gap, purged)| places.iter().map(move |place| (place, gap, purged));
+    gaps.flat_map(on_all).map(|(place, gap, purged)| on(place, gap, purged)).collect()
 }
 
 /// Replicas in a duel.

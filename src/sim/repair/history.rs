@@ -21,10 +21,13 @@ pub(super) struct History {
     increments: (i64, i64),
 }
 
+/// A key and its value.
+type Pair = (Vec<u8>, Vec<u8>);
+
 struct Player {
     cluster: Cluster,
     /// Proposals that are not answered yet, with the key and value they set.
-    open: BTreeMap<u64, Option<(Vec<u8>, Vec<u8>)>>,
+    open: BTreeMap<u64, Option<Pair>>,
     sets: BTreeMap<Vec<u8>, Vec<u8>>,
     increments: (i64, i64),
     count: u64,

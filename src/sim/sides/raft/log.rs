@@ -1,7 +1,7 @@
 //! A lean log for the crate: what `raft::Storage` asks for, and nothing copied but what is given.
 
 use crate::sim::{Preload, Spec};
-use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::eraftpb::{ConfState, Entry, HardState, Message, MessageType, Snapshot};
 use raft::{Error, GetEntriesContext, RaftState, Result, Storage, StorageError};
 use std::collections::VecDeque;
 
@@ -11,8 +11,10 @@ use std::collections::VecDeque;
 /// goes back to that.
 #[derive(Clone)]
 pub(crate) struct Log {
-    /// Indices `1 ..= preloaded` are the history.
+    /// Indices `1 ..= preloaded` are the history, or a snapshot of it.
     preloaded: u64,
+    /// The first index that there is an entry for.
+    first: u64,
     history: Option<Preload>,
     /// Indices from `preloaded + 1` on.
     tail: Vec<Entry>,
@@ -32,6 +34,7 @@ impl Log {
         let mut hard_state = HardState::default();
         let mut log = Log {
             preloaded: 0,
+            first: 1,
             history: None,
             tail: Vec::new(),
             hard_state: hard_state.clone(),
@@ -42,6 +45,9 @@ impl Log {
         if let Some(preload) = &spec.preload {
             log.preloaded = preload.held(id);
             log.history = Some(preload.clone());
+            if preload.is_snapshot(id) {
+                log.first = log.preloaded + 1;
+            }
             hard_state.term = 1;
             hard_state.commit = log.preloaded;
             log.hard_state = hard_state.clone();
@@ -50,9 +56,31 @@ impl Log {
         log
     }
 
-    /// How much is applied before the first life.
+    /// How much is applied before the first life, or by a snapshot.
     pub(super) fn preloaded(&self) -> u64 {
         self.preloaded
+    }
+
+    /// A snapshot takes the place of everything, if there is one.
+    pub(super) fn restore(&mut self, snapshot: &Snapshot) {
+        let index = snapshot.get_metadata().index;
+        if snapshot.get_metadata().term == 0 || index <= self.preloaded {
+            return;
+        }
+        (self.preloaded, self.first) = (index, index + 1);
+        self.tail.clear();
+        self.durable.0 = 0;
+        self.hard_state.commit = self.hard_state.commit.max(index);
+    }
+
+    /// How many bytes go with a message besides its own: those of the state, with a snapshot.
+    pub(super) fn beside(&self, message: &Message) -> u64 {
+        match &self.history {
+            Some(history) if message.get_msg_type() == MessageType::MsgSnapshot => {
+                history.snapshot_bytes()
+            }
+            _ => 0,
+        }
     }
 
     /// Writes entries, replacing those from the first of them on.
@@ -117,6 +145,9 @@ impl Storage for Log {
         let max_size = max_size.into().unwrap_or(u64::MAX);
         let mut entries = Vec::new();
         let mut size = 0;
+        if low < self.first {
+            return Err(Error::Store(StorageError::Compacted));
+        }
         for index in low..high {
             let entry = self.entry(index).ok_or(Error::Store(StorageError::Unavailable))?;
             size += u64::from(protobuf::Message::compute_size(&entry));
@@ -131,6 +162,7 @@ impl Storage for Log {
     fn term(&self, index: u64) -> Result<u64> {
         match index {
             0 => Ok(0),
+            _ if index + 1 < self.first => Err(Error::Store(StorageError::Compacted)),
             _ if index <= self.preloaded => Ok(1),
             _ => {
                 let entry = self.tail.get((index - self.preloaded - 1) as usize);
@@ -140,7 +172,7 @@ impl Storage for Log {
     }
 
     fn first_index(&self) -> Result<u64> {
-        Ok(1)
+        Ok(self.first)
     }
 
     fn last_index(&self) -> Result<u64> {
@@ -148,6 +180,13 @@ impl Storage for Log {
     }
 
     fn snapshot(&self, _request_index: u64, _to: u64) -> Result<Snapshot> {
-        Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+        if self.first == 1 {
+            return Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable));
+        }
+        let mut snapshot = Snapshot::default();
+        let about = snapshot.mut_metadata();
+        (about.index, about.term) = (self.preloaded, 1);
+        about.set_conf_state(self.voters.clone());
+        Ok(snapshot)
     }
 }

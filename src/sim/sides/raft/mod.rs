@@ -280,6 +280,7 @@ impl RaftReplica {
         }
         let must_sync = ready.must_sync();
         let store = self.node.mut_store();
+        store.restore(ready.snapshot());
         store.append(ready.entries());
         if let Some(hard_state) = ready.hs() {
             store.hard_state = hard_state.clone();
@@ -306,6 +307,9 @@ impl RaftReplica {
     fn persisted(&mut self, number: u64) {
         self.node.mut_store().persisted(number);
         self.node.on_persist_ready(number);
+        // A snapshot counts as applied once it is durable.
+        self.applied = self.applied.max(self.node.store().preloaded());
+        self.skip();
         while let Some((_, messages)) = self.withheld.pop_front_if(|(n, _)| *n <= number) {
             messages.into_iter().for_each(|message| self.send(message));
         }
@@ -360,7 +364,7 @@ impl RaftReplica {
     }
 
     fn send(&mut self, message: Message) {
-        let bytes = u64::from(message.compute_size());
+        let bytes = u64::from(message.compute_size()) + self.node.store().beside(&message);
         self.egress.send(self.tick, bytes);
         let effect = Effect::Send {
             to: (message.to - 1) as usize,
