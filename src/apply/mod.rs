@@ -2,7 +2,8 @@
 //!
 //! The replica decides which records may run now and hands them out (`replica`); whoever drives it
 //! has a [`Machine`] execute them. [`kv`] is a machine of keys and values, [`block`] one of disk
-//! sectors, and [`laws`] searches a machine for what would make replicas diverge.
+//! sectors, [`session`] makes a command of any take effect exactly once, and [`laws`] searches a
+//! machine for what would make replicas diverge.
 
 pub mod block;
 mod code;
@@ -10,6 +11,7 @@ mod digest;
 pub mod kv;
 pub mod laws;
 mod machine;
+pub mod session;
 
 pub use digest::Digest;
 pub use machine::Machine;

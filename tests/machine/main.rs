@@ -3,4 +3,5 @@
 mod block;
 mod kv;
 mod laws;
+mod session;
 mod shared;
