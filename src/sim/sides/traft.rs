@@ -310,8 +310,8 @@ impl TraftReplica {
                 self.replica.handle(replica::Input::Loaded(records));
                 return;
             }
-            // A snapshot is paced behind new records (see backlog_bytes_max); here it never comes, so
-            // that what is measured does without it.
+            // A snapshot is paced behind new records; here it never comes, so that what is measured
+            // does without it.
             Output::SendSnapshot { .. } | Output::TakeSnapshot { .. } | Output::Restore(_) => {
                 return;
             }
