@@ -36,14 +36,6 @@ impl Preload {
         self.purged && self.held(replica) == self.count
     }
 
-    /// How many bytes the snapshot takes on the wire: the bodies of its commands.
-    pub(super) fn snapshot_bytes(&self) -> u64 {
-        let command = |record: &Option<Arc<Record>>| {
-            record.as_ref().and_then(|r| r.command()).map_or(0, |command| command.body.len() as u64)
-        };
-        self.records().iter().map(command).sum()
-    }
-
     /// How many commands there are.
     pub fn count(&self) -> u64 {
         self.count

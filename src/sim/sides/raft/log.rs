@@ -73,11 +73,13 @@ impl Log {
         self.hard_state.commit = self.hard_state.commit.max(index);
     }
 
-    /// How many bytes go with a message besides its own: those of the state, with a snapshot.
+    /// How many bytes go with a message besides its own: with a snapshot the state, which is the
+    /// bodies of the history's commands.
     pub(super) fn beside(&self, message: &Message) -> u64 {
         match &self.history {
             Some(history) if message.get_msg_type() == MessageType::MsgSnapshot => {
-                history.snapshot_bytes()
+                let commands = history.records().iter().flatten().filter_map(|r| r.command());
+                commands.map(|command| command.body.len() as u64).sum()
             }
             _ => 0,
         }
