@@ -102,7 +102,7 @@ mod unix {
             let steps: Vec<Write> = (0..group as u64)
                 .map(|n| Write {
                     number: 2 + lsn + n,
-                    records: vec![record(lsn + n)],
+                    records: vec![record(lsn + n)].into(),
                     ..Write::default()
                 })
                 .collect();
@@ -198,7 +198,11 @@ mod unix {
         let (mut lsn, mut offset) = (0, 0);
         for turn in 0..=turns {
             let steps: Vec<Write> = (lsn..lsn + (in_a_row * group) as u64)
-                .map(|n| Write { number: 2 + n, records: vec![record(n)], ..Write::default() })
+                .map(|n| Write {
+                    number: 2 + n,
+                    records: vec![record(n)].into(),
+                    ..Write::default()
+                })
                 .collect();
             lsn += steps.len() as u64;
             for nth in 0..2 {
@@ -241,7 +245,7 @@ mod unix {
         let root = root.join("start");
         let mut wal = new_log(&root);
         for lsn in 0..records as u64 {
-            let records = vec![record(lsn)];
+            let records = vec![record(lsn)].into();
             wal.append(&Write { number: 2 + lsn, records, ..Write::default() }).expect("memory");
             if lsn % 256 == 255 {
                 wal.sync().expect("a sound disk");

@@ -4,7 +4,7 @@
 //! the sender before the message leaves it; the core withholds it until then.
 
 use crate::base::{
-    Footprint, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, Tail, TailBitmap,
+    Footprint, LeaderId, Lineage, Lsn, Membership, Record, Records, ReplicaId, Tail, TailBitmap,
 };
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ pub struct Replicate {
     /// has not taken it refuses the records (algorithm.md, Replicating 1).
     pub lineage: Option<Lineage>,
     /// Records, in any order.
-    pub records: Vec<Arc<Record>>,
+    pub records: Records,
     /// What the leader knows settled: a hint, believed only under its lineage.
     pub settled: TailBitmap,
     /// The newest membership that the leader knows committed, if the follower may not know it.

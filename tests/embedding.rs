@@ -46,9 +46,9 @@ impl Cluster {
                     inputs.push(Input::Persisted(write.number));
                     disk.push(*write);
                 }
-                Output::Apply { record, proposal } => {
-                    inputs.push(Input::Applied(record.lsn));
-                    let result = record.command().map(|command| machine.apply(&command.body));
+                Output::Apply { lsn, proposal, .. } => {
+                    inputs.push(Input::Applied(lsn));
+                    let result = replica.command(lsn).map(|command| machine.apply(&command.body));
                     self.answers.extend(proposal.zip(result));
                 }
                 Output::Settled { proposal } => self.answers.push((proposal, Bytes::new())),

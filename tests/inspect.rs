@@ -136,7 +136,7 @@ fn log<D: Disk + Sync>(disk: D, replica: u64) -> Wal<D> {
     let first = Write { number: 1, voted, lineage, membership, ..Write::default() };
     wal.append(&first).unwrap();
     for lsn in (0..20).filter(|lsn| *lsn != 13) {
-        let records = vec![record(lsn, ONE, "k")];
+        let records = vec![record(lsn, ONE, "k")].into();
         wal.append(&Write { number: 2 + lsn, records, ..Write::default() }).unwrap();
         wal.sync().unwrap();
     }
@@ -341,7 +341,7 @@ fn diff_says_what_differs() {
     assert!(out.contains("  records     19 the same, only A {}, only B {}, 0 otherwise\n"));
     assert!(out.contains("  held        A, by a running process"), "{out}");
 
-    let records = vec![record(13, ONE, "k"), record(19, ONE, "other")];
+    let records = vec![record(13, ONE, "k"), record(19, ONE, "other")].into();
     wal.append(&Write { number: 40, records, ..Write::default() }).unwrap();
     wal.sync().unwrap();
     snapshot(&a, name, "key", 999);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use traft::base::{Lsn, Record};
+use traft::base::{Lsn, Record, Records};
 use traft::check::storage::{CLAUSES, IDENTITY, Plan, Report, check, check_log};
 use traft::disk::{Disk, DiskError, SimDisk, SimLock};
 use traft::replica::Write;
@@ -186,9 +186,9 @@ impl Store for Bad {
         if self.wrong != Wrong::SplitsSteps || write.records.is_empty() {
             return self.wal.append(write);
         }
-        self.wal.append(&Write { records: Vec::new(), ..write.clone() })?;
+        self.wal.append(&Write { records: Records::new(), ..write.clone() })?;
         for record in &write.records {
-            let records = vec![record.clone()];
+            let records = vec![record.clone()].into();
             self.wal.append(&Write { number: write.number, records, ..Write::default() })?;
         }
         Ok(())

@@ -34,7 +34,7 @@ fn first_step() -> Write {
         number: 1,
         voted: Some(author),
         lineage: Some(Lineage::new(author)),
-        records: vec![record(2, author, 600), record(0, author, 3)],
+        records: vec![record(2, author, 600), record(0, author, 3)].into(),
         membership: Some((Lsn(1), Membership::majority([1, 2, 3].map(ReplicaId)))),
         ..Write::default()
     }
@@ -49,7 +49,7 @@ fn a_real_directory_gives_back_what_it_was_given() {
     assert!(matches!(Wal::open(disk(), IDENTITY, OPTIONS), Err(WalError::Locked)));
     wal.append(&first_step()).unwrap();
     for n in 4..400_u64 {
-        let records = vec![record(n ^ 1, author, 1_000)];
+        let records = vec![record(n ^ 1, author, 1_000)].into();
         wal.append(&Write { number: n, records, ..Write::default() }).unwrap();
         if n % 10 == 0 {
             assert_eq!(wal.sync().unwrap(), n);
@@ -79,7 +79,7 @@ fn the_format_is_that_of_the_golden_file() {
     let mut wal = Wal::create(disk.clone(), IDENTITY, WalOptions { segment_bytes: 4_096 }).unwrap();
     wal.append(&first_step()).unwrap();
     wal.sync().unwrap();
-    let records = vec![record(1, LeaderId::new(1, 1), 40)];
+    let records = vec![record(1, LeaderId::new(1, 1), 40)].into();
     wal.append(&Write { number: 2, voted: Some(LeaderId::new(2, 3)), records, ..Write::default() })
         .unwrap();
     wal.sync().unwrap();
@@ -190,7 +190,7 @@ fn a_group_is_composed_while_the_one_before_is_synced() {
         assert!(wal.depart().unwrap().is_none(), "one at a time");
         let before = disk.state();
         // Large enough that some of it is sealed ahead.
-        wal.append(&step(10 * turn + 3, vec![record(lsn + 90, author, 30_000)])).unwrap();
+        wal.append(&step(10 * turn + 3, vec![record(lsn + 90, author, 30_000)].into())).unwrap();
         assert_eq!(wal.load(Lsn(lsn + 7)).unwrap(), Some(record(lsn + 7, author, 2_000)));
         assert_eq!(wal.load(Lsn(lsn + 90)).unwrap(), Some(record(lsn + 90, author, 30_000)));
         assert_eq!(wal.sync(), Err(WalError::InFlight));
@@ -216,7 +216,7 @@ fn a_flight_that_fails_is_a_sync_that_fails() {
     let author = LeaderId::new(1, 1);
     let step = |n, lsn| Write {
         number: n,
-        records: vec![record(lsn, author, 100_000)],
+        records: vec![record(lsn, author, 100_000)].into(),
         ..Write::default()
     };
     wal.append(&step(2, 5)).unwrap();

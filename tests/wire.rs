@@ -370,7 +370,7 @@ fn envelope() -> impl Strategy<Value = Envelope> {
                 Message::Replicate(Replicate {
                     leader,
                     lineage,
-                    records,
+                    records: records.into(),
                     settled,
                     committed_membership,
                     round,

@@ -10,6 +10,7 @@ mod kv;
 mod ours;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::time::Instant;
 
 /// How a hot command touches its key.
 #[derive(Clone, Copy, PartialEq)]
@@ -54,15 +55,17 @@ impl Work {
     }
 }
 
+/// How many percent are hot, and how.
+const CASES: [(u64, Hot, &str); 3] =
+    [(2, Hot::Update, "2%"), (100, Hot::Set, "100% set"), (100, Hot::Update, "100% update")];
+
 /// How many commands one measured iteration commits.
 const BATCH: u64 = 8192;
 
 fn throughput(c: &mut Criterion) {
     let mut group = c.benchmark_group("throughput");
     group.throughput(Throughput::Elements(BATCH));
-    for (percent, hot, name) in
-        [(2, Hot::Update, "2%"), (100, Hot::Set, "100% set"), (100, Hot::Update, "100% update")]
-    {
+    for (percent, hot, name) in CASES {
         for in_flight in [1, 64, 1024] {
             let id = |side: &str| BenchmarkId::new(format!("{side} {name}"), in_flight);
             let mut ours = ours::Cluster::new();
@@ -80,6 +83,34 @@ fn throughput(c: &mut Criterion) {
     group.finish();
 }
 
+/// The ratios as one table: both sides in turns, a quarter of a batch each, best of two hundred
+/// rounds, so that whatever else the machine does hits both alike.
+fn ratios(_: &mut Criterion) {
+    const COUNT: u64 = BATCH / 4;
+    if std::env::args().any(|arg| arg == "--test" || arg == "--profile-time") {
+        return;
+    }
+    println!("million/s, traft / raft{:>10}{:>22}{:>22}", 1, 64, 1024);
+    for (percent, hot, name) in CASES {
+        let cell = |in_flight| {
+            let (mut ours, mut classic) = (ours::Cluster::new(), classic::Cluster::new());
+            let (mut work, mut same) = (Work::new(percent, hot), Work::new(percent, hot));
+            let mut best = [f64::INFINITY; 2];
+            for _ in 0..200 {
+                let start = Instant::now();
+                ours.run(&mut work, in_flight, COUNT);
+                let middle = Instant::now();
+                classic.run(&mut same, in_flight, COUNT);
+                let spent = [middle - start, middle.elapsed()].map(|spent| spent.as_secs_f64());
+                best = [best[0].min(spent[0]), best[1].min(spent[1])];
+            }
+            let [ours, classic] = best.map(|spent| COUNT as f64 / spent / 1e6);
+            format!("{:>22}", format!("{ours:.2} / {classic:.2} = {:.2}", ours / classic))
+        };
+        println!("{name:<16}{}", [1, 64, 1024].map(cell).concat());
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
@@ -88,4 +119,5 @@ criterion_group! {
         .warm_up_time(std::time::Duration::from_millis(500));
     targets = throughput
 }
-criterion_main!(benches);
+criterion_group!(table, ratios);
+criterion_main!(benches, table);

@@ -2,7 +2,7 @@
 
 use crate::kv::{BODIES, Kv};
 use crate::{Item, Work};
-use traft::base::{Command, Footprint, KeySet, Membership, ReplicaId};
+use traft::base::{Command, Footprint, KeySet, Membership, ReplicaId, Tail};
 use traft::message::Envelope;
 use traft::replica::{Durable, Input, Options, Output, Replica};
 
@@ -18,6 +18,8 @@ struct Node {
 pub(crate) struct Cluster {
     nodes: Vec<Node>,
     outputs: Vec<Output>,
+    /// Executed and not yet said to be.
+    applied: Tail,
     next: u64,
     answered: u64,
 }
@@ -32,7 +34,8 @@ impl Cluster {
             Node { replica, machine: Kv::default(), inbox: Vec::new(), busy: true }
         };
         let nodes = (1..=3).map(node).collect();
-        let mut cluster = Cluster { nodes, outputs: Vec::new(), next: 0, answered: 0 };
+        let mut cluster =
+            Cluster { nodes, outputs: Vec::new(), applied: Tail::new(), next: 0, answered: 0 };
         cluster.nodes[0].replica.handle(Input::Campaign);
         cluster.settle_down();
         assert!(cluster.nodes[0].replica.leading().is_some());
@@ -83,6 +86,11 @@ impl Cluster {
                 self.carry_out(at, output);
             }
             self.outputs = outputs;
+            if !self.applied.is_empty() {
+                let applied = std::mem::take(&mut self.applied);
+                self.nodes[at].replica.handle(Input::AppliedAll(applied));
+                self.nodes[at].busy = true;
+            }
         }
     }
 
@@ -96,11 +104,10 @@ impl Cluster {
                 node.replica.handle(Input::Persisted(write.number));
                 node.busy = true;
             }
-            Output::Apply { record, proposal } => {
-                let body = &record.command().expect("only commands are given out").body;
+            Output::Apply { lsn, proposal, .. } => {
+                let body = &node.replica.command(lsn).expect("held until it is applied").body;
                 std::hint::black_box(node.machine.apply(body));
-                node.replica.handle(Input::Applied(record.lsn));
-                node.busy = true;
+                self.applied.insert(lsn);
                 self.answered += u64::from(proposal.is_some());
             }
             Output::Settled { .. } => self.answered += 1,

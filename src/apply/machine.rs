@@ -26,7 +26,8 @@ use bytes::Bytes;
 ///
 /// # What may run at the same time
 ///
-/// Records that are given out together do not interfere, so they may run in any order or at once.
+/// Records that are given out together do not interfere, so they may run in any order or at once;
+/// but one that says which it comes `after` runs after that one.
 /// `apply` takes `&mut self` so that a machine driven by one thread needs no lock. A machine that
 /// is shared by several threads implements the trait for its *handle*, as `std` has `Write` for
 /// `&File`: the exclusive borrow is then that of the handle, each thread has one of its own, and

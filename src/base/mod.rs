@@ -10,6 +10,7 @@ mod lineage;
 mod membership;
 pub mod notation;
 mod record;
+mod records;
 mod tail;
 mod tail_bitmap;
 
@@ -22,6 +23,7 @@ pub use membership::{
 };
 pub use notation::{Fault, NotationError};
 pub use record::{Command, Payload, Record};
+pub use records::Records;
 pub use tail::Tail;
 pub(crate) use tail::{mask, ones};
 pub use tail_bitmap::TailBitmap;

@@ -110,8 +110,7 @@ impl Record {
     /// About how many bytes it takes to keep or send: keys, body, the words of its sets, and a
     /// fixed part. Flow control counts in it.
     pub fn size(&self) -> usize {
-        let set = |set: &Tail| if set.is_empty() { 0 } else { 8 * set.words().1.len() };
-        let sets = set(&self.depends) + set(&self.overrides);
+        let sets = 8 * (self.depends.words().1.len() + self.overrides.words().1.len());
         let payload = match &self.payload {
             Payload::Void => 0,
             Payload::Command(command) => command.size(),

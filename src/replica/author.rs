@@ -38,8 +38,12 @@ impl Proposals {
         self.own.is_empty() && self.placed.is_empty()
     }
 
-    /// Who waits for the record that `author` placed at `lsn`; from now on nobody does.
-    pub(crate) fn take(&mut self, lsn: Lsn, author: LeaderId) -> Option<u64> {
+    /// Who waits for the record at `lsn`, placed by `author`; from now on nobody does.
+    pub(crate) fn take(
+        &mut self,
+        lsn: Lsn,
+        author: impl FnOnce() -> Option<LeaderId>,
+    ) -> Option<u64> {
         let own = lsn.0.checked_sub(self.base).and_then(|at| self.own.get_mut(at as usize));
         if let Some(proposal) = own.and_then(Option::take) {
             while let Some(None) = self.own.front() {
@@ -52,7 +56,7 @@ impl Proposals {
             return None;
         }
         let (placed_by, proposal) = self.placed.remove(&lsn)?;
-        (placed_by == author).then_some(proposal)
+        (Some(placed_by) == author()).then_some(proposal)
     }
 
     /// The leadership of `author` ends: takes those whose record is not settled. The others will
@@ -159,12 +163,11 @@ impl Replica {
         }
         debug_assert!(record.is_well_formed(), "I-2 ill-formed {record}");
         let size = record.size();
-        let record = Arc::new(record);
         lead.unsettled_bytes += size;
         if record.command().is_some() {
             lead.index.insert(&record, |lsn| self.log.get(lsn).map(|record| &**record));
         }
-        self.keep_sized(record, size);
+        self.keep_sized(Arc::new(record), size);
         let write = self.writes.newest();
         if let Role::Leader(lead) = &mut self.role {
             match lead.own.back_mut() {

@@ -3,8 +3,9 @@
 use super::log::Brief;
 use super::rebuild::agreement;
 use super::{Output, Replica, Role};
-use crate::base::{Lineage, Lsn, Payload, Record, ReplicaId, TailBitmap, ones};
+use crate::base::{Lineage, Lsn, Payload, Record, Records, ReplicaId, TailBitmap, ones};
 use crate::message::{Message, Refuse, Replicate, ReplicateReply};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 impl Replica {
@@ -24,17 +25,16 @@ impl Replica {
                 _ => return self.ask_anew(leader),
             }
         }
-        self.change_role(Role::Follower { leader });
+        if !matches!(self.role, Role::Follower { leader: followed } if followed == leader) {
+            self.change_role(Role::Follower { leader });
+        }
         self.heard_leader_at = self.now;
         self.grant_lease();
         self.reset_election_timer();
         if let Some((lsn, membership)) = message.committed_membership {
             self.commit_membership(lsn, membership);
         }
-        self.writes.expect(message.records.len());
-        for record in message.records {
-            self.accept(record);
-        }
+        self.accept_all(message.records);
         // Believed because it comes from the leader whose lineage was taken last (Replicating 3).
         self.settle(&message.settled);
         self.round = self.round.max(message.round);
@@ -73,6 +73,51 @@ impl Replica {
         self.fail_reads_here();
     }
 
+    /// Accepts records that came together. Mostly all of them are welcome, and are kept as the one
+    /// list that they are.
+    fn accept_all(&mut self, records: Records) {
+        let Some(sizes) = self.welcome_all(&records) else {
+            return records.into_iter().for_each(|record| self.accept(record));
+        };
+        self.log.put_all(&records, &sizes);
+        self.writes.expect(sizes.iter().sum());
+        let mut floor = Lsn::ZERO;
+        for record in &records {
+            floor = floor.max(record.floor);
+            if matches!(record.payload, Payload::Membership(_)) {
+                self.memberships.note(record);
+            }
+        }
+        let (from, to) = (records[0].lsn, records[records.len() - 1].lsn.next());
+        if from >= self.settled.end() && to.0 - from.0 == records.len() as u64 {
+            // Mostly none of them is known settled yet, and none is missing between them.
+            self.accepted.insert_range(from, to);
+            self.settle_floor(floor);
+        } else {
+            records.iter().for_each(|record| self.note_kept(record.lsn, record.floor));
+        }
+    }
+
+    /// The sizes of these, if there are any and each of them would be accepted, in rising order and
+    /// where memory covers them.
+    fn welcome_all(&self, records: &Records) -> Option<SmallVec<[usize; 8]>> {
+        let offset = self.accepted.offset();
+        let far = offset.0.saturating_add(self.options.open_positions_max);
+        let mut next = offset.max(self.log.first());
+        let welcome = |record: &Arc<Record>| {
+            let lsn = record.lsn;
+            let rises = lsn >= std::mem::replace(&mut next, lsn.next());
+            let may = rises && lsn.0 < far && !self.accepted.contains(lsn);
+            may && self.lineage.author(lsn) == record.author
+        };
+        if records.is_empty() || !records.iter().all(welcome) {
+            return None;
+        }
+        let sizes: SmallVec<_> = records.iter().map(|record| record.size()).collect();
+        let bytes = self.writes.unpersisted() + sizes.iter().sum::<usize>();
+        (bytes <= self.options.unpersisted_bytes_max).then_some(sizes)
+    }
+
     /// Accepts a record by itself, in any order (Replicating 2). What does not belong in this
     /// leader's log, or is more than this replica may hold, is left; the answer says so by not
     /// having it.
@@ -95,22 +140,35 @@ impl Replica {
 
     /// The same, its size known.
     pub(super) fn keep_sized(&mut self, record: Arc<Record>, size: usize) {
-        let lsn = record.lsn;
-        self.accepted.insert(lsn);
+        self.writes.expect(size);
+        let (lsn, floor) = (record.lsn, record.floor);
         if matches!(record.payload, Payload::Membership(_)) {
             self.memberships.note(&record);
         }
-        let floor = record.floor;
-        self.log.put(record.clone(), size);
-        self.writes.record(record, size);
-        // Everything below its floor is settled, and that is a fact for whoever sees the record.
-        if floor > self.settled.offset() {
-            self.settle(&TailBitmap::below(floor));
+        if lsn < self.log.first() {
+            // Done here without having been held: memory does not cover it, the disk does.
+            self.writes.edit().records.push(record);
+        } else {
+            self.log.put(record, size);
         }
+        self.note_kept(lsn, floor);
+    }
+
+    /// A record has come into the log.
+    fn note_kept(&mut self, lsn: Lsn, floor: Lsn) {
+        self.accepted.insert(lsn);
+        self.settle_floor(floor);
         if self.settled.contains(lsn)
             && let Some(brief) = self.log.brief(lsn)
         {
             self.on_settled(lsn, brief);
+        }
+    }
+
+    /// Everything below a floor is settled, and that is a fact for whoever sees the record.
+    fn settle_floor(&mut self, floor: Lsn) {
+        if floor > self.settled.offset() {
+            self.settle(&TailBitmap::below(floor));
         }
     }
 
@@ -124,25 +182,30 @@ impl Replica {
     }
 
     /// Learns that the positions of these words, none of them known settled before, are settled.
-    /// Those that may override come first, the last one before the others: what is covered need
-    /// not run.
+    /// Those that override come first, the last one before the others: what is covered need not
+    /// run. The others come in order: each may run after the one before it.
     pub(super) fn settle_words(&mut self, news: &[(u64, u64)]) {
         news.iter().for_each(|(index, word)| self.settled.insert_word(*index, *word));
         for &(index, word) in news.iter().rev() {
             let mut special = word & self.log.special(index);
             while let Some(bit) = special.checked_ilog2() {
                 special ^= 1 << bit;
-                self.settle_record(Lsn(64 * index + u64::from(bit)));
+                self.settle_record(Lsn(64 * index + u64::from(bit)), true);
             }
         }
+        let answered = self.proposals.is_empty();
         for &(index, word) in news {
-            let plain = word & !self.log.special(index);
-            ones(64 * index, plain).for_each(|lsn| self.settle_record(lsn));
+            if answered && word & self.log.special(index) == 0 {
+                self.schedule.offer_plain(index, word, &self.log);
+            } else {
+                ones(64 * index, word).for_each(|lsn| self.settle_record(lsn, false));
+            }
         }
     }
 
-    pub(super) fn settle_record(&mut self, lsn: Lsn) {
-        if let Some(brief) = self.log.brief(lsn) {
+    /// The one at `lsn` is settled, if it is here and `overrides` something, or does not.
+    fn settle_record(&mut self, lsn: Lsn, overrides: bool) {
+        if let Some(brief) = self.log.brief(lsn).filter(|brief| brief.overrides == overrides) {
             self.on_settled(lsn, brief);
         }
     }
@@ -162,7 +225,7 @@ impl Replica {
     }
 
     fn answer_settled(&mut self, lsn: Lsn) {
-        let Some(author) = self.log.get(lsn).map(|record| record.author) else { return };
+        let author = || self.log.get(lsn).map(|record| record.author);
         if let Some(proposal) = self.proposals.take(lsn, author) {
             self.outputs.push(Output::Settled { proposal });
         }

@@ -9,8 +9,8 @@
 //! ```
 
 use crate::base::{
-    Command, Footprint, LeaderId, Lineage, Lsn, Malformed, Membership, Record, ReplicaId, Tail,
-    TailBitmap,
+    Command, Footprint, LeaderId, Lineage, Lsn, Malformed, Membership, Record, Records, ReplicaId,
+    Tail, TailBitmap,
 };
 use crate::message::Envelope;
 use crate::quorum::Unsound;
@@ -67,8 +67,11 @@ pub enum Input {
     /// Every [`Write`] up to and with the one of this number is durable. What rests on it is
     /// released now, not before.
     Persisted(u64),
-    /// The record of an [`Output::Apply`] has been executed.
+    /// The command of an [`Output::Apply`] has been executed; said before of the one that it came
+    /// after.
     Applied(Lsn),
+    /// The same of several at once.
+    AppliedAll(Tail),
     /// The records asked for by [`Output::Load`], or those that could be read.
     Loaded(Vec<Arc<Record>>),
     /// The durable snapshot of this replica has done everything below this position: the records
@@ -111,22 +114,26 @@ pub enum ReadLevel {
 }
 
 /// What a replica asks of its driver. Outputs may be carried out in any order, except that writes
-/// take effect in the order of their numbers; only messages may be dropped.
+/// take effect in the order of their numbers, and that what comes `after` another one is executed
+/// after it; only messages may be dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send a message. Everything that it promises is durable already.
     Send(Box<Envelope>),
     /// Make this durable, then say [`Input::Persisted`].
     Persist(Box<Write>),
-    /// Execute the record's command, then say [`Input::Applied`]. Records that are out for
-    /// execution at the same time do not interfere: they may run in any order or in parallel. With
-    /// a `proposal`, its client is answered with the result. A record without a command executes
-    /// nothing and is never given out.
+    /// Execute the [`command`](super::Replica::command) at this position, which the replica holds
+    /// until you say [`Input::Applied`]. Records that are out for execution at the same time do not
+    /// interfere, unless one comes `after` the other: whoever executes them in the order in which
+    /// they are given out need not look at that, and all others may run in any order or in
+    /// parallel. A record without a command executes nothing and is never given out.
     Apply {
         /// What to execute.
-        record: Arc<Record>,
+        lsn: Lsn,
         /// Whom to answer with the result.
         proposal: Option<u64>,
+        /// Not before this one, given out earlier, has been executed.
+        after: Option<Lsn>,
     },
     /// The blind command of this proposal will never be undone: answer its client. (Its result is
     /// nothing; it is executed later, or never if it is overridden.)
@@ -202,7 +209,7 @@ pub struct Write {
     /// whose author does not match it is to be dropped.
     pub lineage: Option<Lineage>,
     /// Records accepted; one at the same position is replaced.
-    pub records: Vec<Arc<Record>>,
+    pub records: Records,
     /// The newest membership known committed, if it changed.
     pub membership: Option<(Lsn, Membership)>,
     /// There is no doubt any more: peers have given back what was lost ([`Durable::doubt`]).

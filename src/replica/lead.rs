@@ -9,8 +9,8 @@ use super::read::Reads;
 use super::rebuild::{self, Survey};
 use super::snapshot::{Lacking, most_purged};
 use super::{Replica, Role};
-use crate::base::{LeaderId, Lsn, Record, ReplicaId, Tail, TailBitmap, mask, ones};
-use crate::message::{Message, Refuse, Replicate, ReplicateReply};
+use crate::base::{LeaderId, Lsn, Record, Records, ReplicaId, Tail, TailBitmap, mask, ones};
+use crate::message::{FetchReply, Message, Refuse, Replicate, ReplicateReply};
 use crate::quorum::Compiled;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
@@ -367,7 +367,7 @@ impl Replica {
             let short = peer.is_kept_short();
             let records = match peer.member {
                 true => peer.pick(&source, self.now, &self.options),
-                false => Vec::new(),
+                false => Records::new(),
             };
             more |= short && !peer.is_kept_short() && peer.next < source.end;
             wanted.union_with(&peer.take_wanted());
@@ -398,6 +398,25 @@ impl Replica {
             self.outputs.push(super::envelope(self.options.id, peer.id, message));
         }
         more
+    }
+
+    /// Records are back from disk: for the followers that lack them, or for a candidate.
+    pub(super) fn on_loaded(&mut self, records: Vec<Arc<Record>>) {
+        for (to, candidate) in std::mem::take(&mut self.loans) {
+            if candidate == self.voted {
+                let records = records.clone();
+                self.send(to, Message::FetchReply(FetchReply { candidate, records }));
+            }
+        }
+        if let Role::Leader(lead) = &mut self.role {
+            let known = lead.loaded.len();
+            lead.loaded.extend(records.into_iter().map(|record| (record.lsn, record)));
+            // What could not be read now, as its write is still out, is asked for again in a while.
+            if lead.loaded.len() > known {
+                lead.load_at = None;
+                lead.stirred = true;
+            }
+        }
     }
 
     /// Asks for records that have left memory.

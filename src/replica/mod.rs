@@ -63,8 +63,9 @@ pub use io::{
 };
 pub use options::{Lease, Options};
 
-use crate::base::{LeaderId, Lineage, Lsn, Record, ReplicaId, TailBitmap};
-use crate::message::{Envelope, FetchReply, Message};
+use crate::base::{Command, LeaderId, Lineage, Lsn, Record, ReplicaId, TailBitmap};
+use crate::message::{Envelope, Message};
+use schedule::Ready;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -178,6 +179,7 @@ impl Replica {
             let size = record.size();
             replica.log.put(record, size);
         }
+        replica.log.take_unwritten();
         replica.settle(&TailBitmap::below(floor));
         // A snapshot came into its place, and the step that raised the promise with it did not
         // become durable: so it does now, and does not rest on the snapshot alone.
@@ -201,6 +203,7 @@ impl Replica {
             Input::Read { read, footprint, level } => self.on_read(read, footprint, level),
             Input::Persisted(number) => self.on_persisted(number),
             Input::Applied(lsn) => self.schedule.applied(lsn, &self.log),
+            Input::AppliedAll(lsns) => self.schedule.applied_all(&lsns, &self.log),
             Input::Loaded(records) => self.on_loaded(records),
             Input::Purge(below) => self.on_purge(below),
             Input::Install(snapshot) => self.on_install(snapshot),
@@ -213,12 +216,19 @@ impl Replica {
     pub fn drain(&mut self, outputs: &mut Vec<Output>) {
         self.check_barrier();
         self.look_after_leadership();
+        self.log.seal();
         self.replicate();
         self.reply();
         self.confirm_alone();
         self.pump();
-        self.writes.issue(&mut self.outputs);
-        outputs.append(&mut self.outputs);
+        if self.writes.is_dirty() {
+            self.writes.issue(self.log.take_unwritten(), &mut self.outputs);
+        }
+        if outputs.is_empty() {
+            std::mem::swap(outputs, &mut self.outputs);
+        } else {
+            outputs.append(&mut self.outputs);
+        }
         self.check();
     }
 
@@ -265,21 +275,6 @@ impl Replica {
         self.own_persisted();
     }
 
-    /// Records are back from disk: for the followers that lack them, or for a candidate.
-    fn on_loaded(&mut self, records: Vec<Arc<Record>>) {
-        for (to, candidate) in std::mem::take(&mut self.loans) {
-            if candidate == self.voted {
-                let records = records.clone();
-                self.send(to, Message::FetchReply(FetchReply { candidate, records }));
-            }
-        }
-        if let Role::Leader(lead) = &mut self.role {
-            lead.loaded.extend(records.into_iter().map(|record| (record.lsn, record)));
-            lead.load_at = None;
-            lead.stirred = true;
-        }
-    }
-
     /// Gives out what became ready to run, and lets go of what is not needed any more.
     fn pump(&mut self) {
         if self.installing.is_some() && self.schedule.is_idle() {
@@ -287,12 +282,10 @@ impl Replica {
         }
         if self.schedule.has_ready() && self.installing.is_none() {
             let waited_for = !self.proposals.is_empty();
-            for record in self.schedule.take_ready() {
-                let proposal = match waited_for {
-                    true => self.proposals.take(record.lsn, record.author),
-                    false => None,
-                };
-                self.outputs.push(Output::Apply { record, proposal });
+            for Ready { lsn, after } in self.schedule.take_ready() {
+                let author = || self.log.get(lsn).map(|record| record.author);
+                let proposal = if waited_for { self.proposals.take(lsn, author) } else { None };
+                self.outputs.push(Output::Apply { lsn, proposal, after });
             }
         }
         self.serve_reads();
@@ -308,12 +301,8 @@ impl Replica {
             assert!(needless <= lead.next, "I-11 {} settled, next is {}", needless, lead.next);
             lead.index.trim(needless, |lsn| self.log.get(lsn).map(|record| &**record));
         }
-        let over = |log: &log::Log| log.bytes() > self.options.log_bytes_max;
-        while over(&self.log)
-            && self.log.first() < needless
-            && self.writes.durable() == self.writes.newest()
-        {
-            self.log.pop_first();
+        if self.writes.durable() == self.writes.newest() {
+            self.log.shrink(needless, self.options.log_bytes_max);
         }
     }
 
@@ -397,6 +386,11 @@ impl Replica {
     /// The record at a position, if memory holds one.
     pub fn record(&self, lsn: Lsn) -> Option<&Arc<Record>> {
         self.log.get(lsn)
+    }
+
+    /// The command at a position, if memory holds one: for an [`Output::Apply`].
+    pub fn command(&self, lsn: Lsn) -> Option<&Command> {
+        self.log.get(lsn).and_then(|record| record.command())
     }
 
     /// Below it the records are dropped; their effects are in the durable snapshot.

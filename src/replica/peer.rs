@@ -3,7 +3,7 @@
 use super::doubt::Loss;
 use super::log::Log;
 use super::options::Options;
-use crate::base::{Lsn, Record, ReplicaId, Tail, TailBitmap, ones};
+use crate::base::{Lsn, Record, Records, ReplicaId, Tail, TailBitmap, ones};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -12,9 +12,6 @@ const LOAD_MAX: u64 = 256;
 
 /// How many bytes of records go in the first message to a follower that has not answered yet.
 const GREETING_BYTES_MAX: usize = 1 << 10;
-
-/// For how many records room is made at once.
-const PICKED_MAX: u64 = 1024;
 
 /// A follower as its leader sees it.
 #[derive(Clone, Debug)]
@@ -182,13 +179,7 @@ impl Peer {
 
     /// The records to send now: new ones first, then what is missing, as far as the windows allow
     /// (algorithm.md, Replicating 4 and 5).
-    pub(crate) fn pick(
-        &mut self,
-        source: &Source,
-        now: u64,
-        options: &Options,
-    ) -> Vec<Arc<Record>> {
-        let mut picked = Vec::new();
+    pub(crate) fn pick(&mut self, source: &Source, now: u64, options: &Options) -> Records {
         let window = (options.in_flight_bytes_max as u64).min(self.window) as usize;
         let most =
             if self.is_kept_short() { GREETING_BYTES_MAX } else { options.message_bytes_max };
@@ -196,7 +187,7 @@ impl Peer {
         if self.in_flight_bytes == 0 {
             budget = budget.max(1);
         }
-        self.pick_new(source, now, &mut budget, &mut picked);
+        let mut picked = self.pick_new(source, now, &mut budget);
         if self.known && self.scan < source.end {
             let backlog = options.backlog_bytes_max.saturating_sub(self.backlog_bytes);
             self.pick_missing(source, now, budget.min(backlog), &mut picked);
@@ -211,17 +202,31 @@ impl Peer {
         !self.known && self.in_flight_bytes == 0
     }
 
-    fn pick_new(
-        &mut self,
-        source: &Source,
-        now: u64,
-        budget: &mut usize,
-        picked: &mut Vec<Arc<Record>>,
-    ) {
+    /// Mostly these are what was placed since the last drain: one list for all followers.
+    fn pick_new(&mut self, source: &Source, now: u64, budget: &mut usize) -> Records {
         let from = self.next;
-        if from < source.end {
-            picked.reserve((source.end.0 - from.0).min(PICKED_MAX) as usize);
+        let list = if from < source.end { source.log.list(from, source.end) } else { None };
+        let picked = match list.filter(|(_, bytes)| bytes <= budget) {
+            Some((records, bytes)) => {
+                *budget -= bytes;
+                self.in_flight_bytes += bytes;
+                self.next = source.end;
+                records.clone()
+            }
+            None => self.pick_one_by_one(source, budget),
+        };
+        if from < self.next {
+            self.in_flight.insert_range(from, self.next);
+            self.sent.push_back((now, from, self.next));
+            if self.scan == from {
+                self.scan = self.next;
+            }
         }
+        picked
+    }
+
+    fn pick_one_by_one(&mut self, source: &Source, budget: &mut usize) -> Records {
+        let mut picked = Vec::new();
         while *budget > 0 && self.next < source.end {
             if let Some((record, size)) = source.sized(self.next) {
                 *budget = budget.saturating_sub(size);
@@ -230,23 +235,11 @@ impl Peer {
             }
             self.next = self.next.next();
         }
-        if from < self.next {
-            self.in_flight.insert_range(from, self.next);
-            self.sent.push_back((now, from, self.next));
-            if self.scan == from {
-                self.scan = self.next;
-            }
-        }
+        Records::from(picked)
     }
 
     /// Looks for what is neither accepted, nor on the way, nor needless, from `scan` up.
-    fn pick_missing(
-        &mut self,
-        source: &Source,
-        now: u64,
-        mut budget: usize,
-        picked: &mut Vec<Arc<Record>>,
-    ) {
+    fn pick_missing(&mut self, source: &Source, now: u64, mut budget: usize, picked: &mut Records) {
         let mut found = Vec::new();
         let mut stop = self.next;
         // What is purged comes as a snapshot.
@@ -280,7 +273,7 @@ impl Peer {
                 _ => self.sent.push_back((now, lsn, lsn.next())),
             }
         }
-        picked.append(&mut found);
+        picked.extend(found);
     }
 
     /// Replicating 4: an empty position has nothing to send, a covered one needs nothing, unless

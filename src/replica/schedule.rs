@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// ones of the page, which speak of applying as one step: a covered record never starts (what
 /// overrides it will mark it done), and a record starts only when none of its victims is running.
 /// For the same reason a position that runs counts as passed only when it is done.
+///
+/// A record that waits for nothing but one that runs is given out as well, to be executed after it:
+/// what updates one key again and again costs one drain, not one for each update.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Schedule {
     /// Applied, or marked by what overrides it.
@@ -30,9 +33,16 @@ pub(crate) struct Schedule {
     /// By floor: who is looked at again when everything below is passed.
     below_floor: BinaryHeap<Reverse<(Lsn, Lsn)>>,
     /// May run now, in the order in which they became ready.
-    ready: Vec<Arc<Record>>,
-    /// How many are out for execution.
-    out: usize,
+    ready: Vec<Ready>,
+}
+
+/// A record that may run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    /// Its position.
+    pub(crate) lsn: Lsn,
+    /// Not before this one has been executed, which was given out before it.
+    pub(crate) after: Option<Lsn>,
 }
 
 impl Schedule {
@@ -49,7 +59,11 @@ impl Schedule {
 
     /// Whether nothing is out for execution.
     pub(crate) fn is_idle(&self) -> bool {
-        self.out == 0
+        let mut out = self.started.difference(&self.done);
+        for ready in &self.ready {
+            out.remove(ready.lsn);
+        }
+        out.is_empty()
     }
 
     /// Whether a settled record that is held here overrides the one at `lsn`.
@@ -72,10 +86,13 @@ impl Schedule {
         self.started.contains(lsn)
     }
 
-    /// Takes the records that became ready.
-    pub(crate) fn take_ready(&mut self) -> std::vec::Drain<'_, Arc<Record>> {
-        self.out += self.ready.len();
-        self.ready.drain(..)
+    /// Takes the records that became ready. What one of them comes after may be done by now.
+    pub(crate) fn take_ready(&mut self) -> impl Iterator<Item = Ready> {
+        let done = &self.done;
+        let runs = |lsn: &Lsn| !done.contains(*lsn);
+        self.ready
+            .drain(..)
+            .map(move |Ready { lsn, after }| Ready { lsn, after: after.filter(runs) })
     }
 
     /// Whether a record became ready that has not been taken.
@@ -87,7 +104,7 @@ impl Schedule {
     pub(crate) fn offer(&mut self, lsn: Lsn, brief: Brief, log: &Log) {
         if brief.is_plain() && brief.floor <= self.passed.offset() && self.covered.is_empty() {
             if self.started.insert(lsn) {
-                self.ready.extend(log.get(lsn).cloned());
+                self.ready.push(Ready { lsn, after: None });
             }
             return;
         }
@@ -103,16 +120,48 @@ impl Schedule {
         self.pass_floors(log);
     }
 
+    /// The same of 64 positions at once, those of word `index`, if all records there are plain.
+    pub(crate) fn offer_plain(&mut self, index: u64, settled: u64, log: &Log) {
+        let (passed, mut given) = (self.passed.offset(), 0);
+        for lsn in ones(64 * index, settled & !self.started.word(index)) {
+            match log.brief(lsn) {
+                Some(brief) if brief.floor <= passed && self.covered.is_empty() => {
+                    self.ready.push(Ready { lsn, after: None });
+                    given |= 1 << (lsn.0 % 64);
+                }
+                Some(brief) => self.offer(lsn, brief, log),
+                None => {}
+            }
+        }
+        self.started.insert_word(index, given);
+    }
+
     /// The record at `lsn` has been executed.
     pub(crate) fn applied(&mut self, lsn: Lsn, log: &Log) {
         let Some(brief) = log.brief(lsn).filter(|_| self.started.contains(lsn)) else { return };
-        if !self.done.contains(lsn) {
-            self.out = self.out.saturating_sub(1);
-        }
         if brief.overrides {
             self.finish(lsn, brief, log);
         } else {
             self.mark(lsn, log);
+        }
+        if !self.below_floor.is_empty() {
+            self.pass_floors(log);
+        }
+    }
+
+    /// The records at `lsns` have been executed: word by word those that are plain, as nothing else
+    /// is marked with them, then the others in order.
+    pub(crate) fn applied_all(&mut self, lsns: &Tail, log: &Log) {
+        for (index, word) in lsns.iter_words() {
+            let ran = word & self.running(index);
+            let special = ran & log.special(index);
+            let plain = ran & !special;
+            self.done.insert_word(index, plain);
+            self.passed.insert_word(index, plain);
+            if !self.waiting.is_empty() {
+                ones(64 * index, plain).for_each(|lsn| self.wake(lsn, log));
+            }
+            ones(64 * index, special).for_each(|lsn| self.applied(lsn, log));
         }
         if !self.below_floor.is_empty() {
             self.pass_floors(log);
@@ -145,28 +194,46 @@ impl Schedule {
             self.below_floor.push(Reverse((brief.floor, lsn)));
             return;
         }
-        if let Some(blocker) = self.blocker(lsn, brief, log) {
-            self.waiting.entry(blocker).or_default().push(lsn);
-        } else if brief.command {
+        let after = match self.blocker(lsn, brief, log) {
+            Some((blocker, only)) if !only || !self.started.contains(blocker) => {
+                self.waiting.entry(blocker).or_default().push(lsn);
+                return;
+            }
+            blocker => blocker.map(|(blocker, _)| blocker),
+        };
+        if brief.command {
             self.started.insert(lsn);
-            self.ready.extend(log.get(lsn).cloned());
+            self.ready.push(Ready { lsn, after });
         } else {
             self.finish(lsn, brief, log);
         }
     }
 
-    /// The first bit of `depends` that is not done, or the first victim that is running.
-    fn blocker(&self, lsn: Lsn, brief: Brief, log: &Log) -> Option<Lsn> {
+    /// The first bit of `depends` that is not done, or the first victim that is running; and
+    /// whether it is the only one.
+    fn blocker(&self, lsn: Lsn, brief: Brief, log: &Log) -> Option<(Lsn, bool)> {
         if !brief.depends && !brief.overrides {
             return None;
         }
         let record = log.get(lsn)?;
-        let open = |(index, word): (u64, u64)| (index, word & !self.done.word(index));
-        let runs = |(index, word): (u64, u64)| (index, word & self.running(index));
-        let depends = record.depends.iter_words().map(open);
-        let overrides = record.overrides.iter_words().map(runs);
-        let (index, word) = depends.chain(overrides).find(|(_, word)| *word != 0)?;
-        Some(Lsn(64 * index + u64::from(word.trailing_zeros())))
+        let mut found: Option<(Lsn, bool)> = None;
+        let mut note = |index: u64, open: u64| match &mut found {
+            Some((_, only)) => *only &= open == 0,
+            None if open == 0 => {}
+            None => {
+                let first = Lsn(64 * index + u64::from(open.trailing_zeros()));
+                found = Some((first, open.is_power_of_two()));
+            }
+        };
+        for (index, word) in record.depends.iter_words() {
+            note(index, word & !self.done.word(index));
+        }
+        if brief.overrides {
+            for (index, word) in record.overrides.iter_words() {
+                note(index, word & self.running(index));
+            }
+        }
+        found
     }
 
     /// Marks a record that may not have been started.
@@ -178,7 +245,12 @@ impl Schedule {
     fn pass_over_all(&mut self, victims: &Tail, log: &Log) {
         for (index, word) in victims.iter_words() {
             let news = word & !self.done.word(index);
-            ones(64 * index, news).for_each(|victim| self.pass_over(victim, log));
+            self.started.insert_word(index, news);
+            self.done.insert_word(index, news);
+            self.passed.insert_word(index, news);
+            if !self.waiting.is_empty() {
+                ones(64 * index, news).for_each(|victim| self.wake(victim, log));
+            }
         }
     }
 
@@ -213,12 +285,15 @@ impl Schedule {
             return;
         }
         self.passed.insert(lsn);
-        if !self.waiting.is_empty()
-            && let Some(waiting) = self.waiting.remove(&lsn)
-        {
-            for lsn in waiting {
-                self.consider_at(lsn, log);
-            }
+        if !self.waiting.is_empty() {
+            self.wake(lsn, log);
+        }
+    }
+
+    /// Looks again at those that waited for the one at `lsn`.
+    fn wake(&mut self, lsn: Lsn, log: &Log) {
+        for lsn in self.waiting.remove(&lsn).unwrap_or_default() {
+            self.consider_at(lsn, log);
         }
     }
 

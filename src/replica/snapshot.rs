@@ -93,8 +93,8 @@ impl Replica {
         self.schedule.restore(&snapshot.done);
         self.purge_below(below);
         // What was done here and is not done there runs again.
-        let again: Vec<Lsn> = self.settled.difference_iter(&snapshot.done).collect();
-        again.into_iter().rev().for_each(|lsn| self.settle_record(lsn));
+        let again: Vec<(u64, u64)> = self.settled.difference_words(&snapshot.done).collect();
+        self.settle_words(&again);
         self.outputs.push(Output::Restore(snapshot));
         self.reply_due = true;
     }

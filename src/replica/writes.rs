@@ -1,9 +1,8 @@
 //! Holding promises back until what they rest on is durable.
 
 use super::io::{Output, Write};
-use crate::base::{Lsn, Record};
+use crate::base::{Lsn, Records};
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// The write being composed, the writes that are out, and the outputs that wait for them.
 ///
@@ -29,11 +28,11 @@ impl Writes {
         &mut self.current
     }
 
-    /// Adds a record to the write being composed.
-    pub(crate) fn record(&mut self, record: Arc<Record>, size: usize) {
-        self.bytes += size;
-        self.unpersisted += size;
-        self.edit().records.push(record);
+    /// Records of so many bytes were put into the log, and are to be written.
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.unpersisted += bytes;
+        self.dirty = true;
     }
 
     /// Records below need not be written: they are purged.
@@ -41,9 +40,9 @@ impl Writes {
         self.current.records.retain(|record| record.lsn >= below);
     }
 
-    /// That many records may follow.
-    pub(crate) fn expect(&mut self, records: usize) {
-        self.current.records.reserve(records);
+    /// Whether there is a write being composed.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty
     }
 
     /// The number of the write that everything decided so far rests on.
@@ -71,21 +70,16 @@ impl Writes {
         }
     }
 
-    /// Sends the composed write out, if there is one.
-    pub(crate) fn issue(&mut self, outputs: &mut Vec<Output>) {
-        if !self.dirty {
-            return;
-        }
+    /// Sends the composed write out, with these records of the log.
+    pub(crate) fn issue(&mut self, mut records: Records, outputs: &mut Vec<Output>) {
         self.dirty = false;
         self.issued += 1;
         if self.bytes > 0 {
             self.sizes.push_back((self.issued, std::mem::take(&mut self.bytes)));
         }
-        // The next write is likely to be as wide.
-        let records = Vec::with_capacity(self.current.records.len().min(1024));
-        let next = Write { records, ..Write::default() };
-        let mut write = std::mem::replace(&mut self.current, next);
-        write.number = self.issued;
+        let mut write = std::mem::take(&mut self.current);
+        records.extend(std::mem::take(&mut write.records));
+        let write = Write { number: self.issued, records, ..write };
         outputs.push(Output::Persist(Box::new(write)));
     }
 

@@ -299,10 +299,11 @@ impl<D: Disk + Clone> Node<D> {
                 self.home.append(&write)?;
                 self.unsynced = true;
             }
-            Output::Apply { record, proposal } => {
-                self.inputs.push(Input::Applied(record.lsn));
+            Output::Apply { lsn, proposal, .. } => {
+                self.inputs.push(Input::Applied(lsn));
                 self.executed += 1;
-                let result = record.command().map(|command| self.machine.apply(&command.body));
+                let command = self.replica.command(lsn);
+                let result = command.map(|command| self.machine.apply(&command.body));
                 if let Some((number, result)) = proposal.zip(result) {
                     emit(Effect::Answer { number, result });
                 }

@@ -8,6 +8,7 @@
 //! what earlier reads have seen. Snapshots are taken, purged behind, sent, doubled and installed at
 //! any time. Disks lose what they had, and peers give it back (I-13).
 
+mod apply;
 mod checks;
 mod disk;
 mod losses;

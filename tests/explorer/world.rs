@@ -1,8 +1,8 @@
 //! Replicas, their disks, a bag of messages, and chance.
 
+use crate::apply::Applying;
 use crate::checks::Checks;
 use crate::disk::{Disk, Snapshot};
-use std::sync::Arc;
 use traft::base::*;
 use traft::message::Envelope;
 use traft::replica::*;
@@ -27,7 +27,7 @@ pub(crate) struct Node {
     replica: Replica,
     pub(crate) disk: Disk,
     writes: Vec<Write>,
-    applying: Vec<(Arc<Record>, Option<u64>)>,
+    pub(crate) applying: Vec<Applying>,
 }
 
 /// One run.
@@ -251,17 +251,6 @@ impl World {
         self.input(at, Input::Persisted(number));
     }
 
-    fn apply(&mut self, at: usize) {
-        let open = self.nodes[at].applying.len() as u64;
-        if open == 0 {
-            return;
-        }
-        let pick = self.draw(open) as usize;
-        let (record, proposal) = self.nodes[at].applying.swap_remove(pick);
-        self.checks.applied(at, &record, proposal);
-        self.input(at, Input::Applied(record.lsn));
-    }
-
     /// Snapshots come and go at any time, wanted or not.
     fn move_snapshots(&mut self, at: usize) {
         match self.draw(3) {
@@ -333,7 +322,7 @@ impl World {
         self.outputs(at);
     }
 
-    fn input(&mut self, at: usize, input: Input) {
+    pub(crate) fn input(&mut self, at: usize, input: Input) {
         self.checks.trace(at, &input);
         self.nodes[at].replica.handle(input);
         self.outputs(at);
@@ -349,7 +338,11 @@ impl World {
             match output {
                 Output::Send(envelope) => self.net.push(*envelope),
                 Output::Persist(write) => node.writes.push(*write),
-                Output::Apply { record, proposal } => node.applying.push((record, proposal)),
+                Output::Apply { lsn, proposal, after } => {
+                    let record = node.replica.record(lsn).cloned();
+                    let record = record.expect("held until it is applied");
+                    node.applying.push(Applying { record, proposal, after });
+                }
                 Output::Settled { proposal } => self.checks.acknowledged(proposal),
                 Output::ReadReady { read } => self.checks.read(at, read),
                 Output::Load(positions) => {

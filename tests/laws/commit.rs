@@ -204,7 +204,7 @@ fn law_follower_commit_entry_2ab() {
             let Message::Replicate(mut message) = hello(Lineage::new(leader), Vec::new()) else {
                 panic!("a leader's message");
             };
-            message.records = vec![records[&lsn].clone()];
+            message.records = vec![records[&lsn].clone()].into();
             message.settled = TailBitmap::below(Lsn(3));
             network.step(2, 1, Message::Replicate(message));
         }

@@ -146,10 +146,11 @@ impl Network {
             match output {
                 Output::Send(envelope) => self.mail.push(*envelope),
                 Output::Persist(write) => self.peer_mut(id).writes.push(*write),
-                Output::Apply { record, proposal } => {
+                Output::Apply { lsn, proposal, .. } => {
                     self.answered.extend(proposal);
-                    done.push(record.lsn);
-                    self.peer_mut(id).applied.push(record);
+                    done.push(lsn);
+                    let peer = self.peer_mut(id);
+                    peer.applied.extend(peer.replica.record(lsn).cloned());
                 }
                 Output::Settled { proposal } => {
                     self.answered.insert(proposal);
@@ -348,7 +349,7 @@ pub(crate) fn hello(lineage: Lineage, records: Vec<Arc<Record>>) -> Message {
     Message::Replicate(Replicate {
         leader: lineage.leader(),
         lineage: Some(lineage),
-        records,
+        records: records.into(),
         settled: TailBitmap::new(),
         committed_membership: None,
         round: 0,

@@ -176,7 +176,7 @@ fn law_raw_node_restart_from_snapshot_2c() {
     let applied: Vec<Lsn> = outputs
         .iter()
         .filter_map(|output| match output {
-            Output::Apply { record, .. } => Some(record.lsn),
+            Output::Apply { lsn, .. } => Some(*lsn),
             _ => None,
         })
         .collect();

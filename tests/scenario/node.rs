@@ -106,6 +106,8 @@ pub(crate) struct Node {
     pub(crate) disk: Disk,
     pub(crate) writes: Vec<Write>,
     pub(crate) applying: Vec<(Arc<Record>, Option<u64>)>,
+    /// Given out, to be executed after another one.
+    pub(crate) behind: Vec<(Lsn, Option<u64>, Lsn)>,
     pub(crate) applied: Vec<Arc<Record>>,
     pub(crate) state: State,
     pub(crate) up: bool,
@@ -125,6 +127,7 @@ impl Node {
             disk,
             writes: Vec::new(),
             applying: Vec::new(),
+            behind: Vec::new(),
             applied: Vec::new(),
             up: true,
             holds: false,

@@ -160,11 +160,9 @@ impl Stage {
                 }
                 self.node(id).writes.push(*write);
             }
-            Output::Apply { record, proposal } => {
-                if !self.setup.quick {
-                    self.say(format!("{id} may apply {}", record.lsn));
-                }
-                self.node(id).applying.push((record, proposal));
+            Output::Apply { lsn, proposal, after: None } => self.may_apply(id, lsn, proposal),
+            Output::Apply { lsn, proposal, after: Some(after) } => {
+                self.node(id).behind.push((lsn, proposal, after));
             }
             Output::Settled { proposal } => self.answer(proposal),
             Output::Rejected { proposal, reason } => {
@@ -290,6 +288,15 @@ impl Stage {
         self.input(id, Input::Persisted(number));
     }
 
+    fn may_apply(&mut self, id: ReplicaId, lsn: Lsn, proposal: Option<u64>) {
+        if !self.setup.quick {
+            self.say(format!("{id} may apply {lsn}"));
+        }
+        let node = self.node(id);
+        let record = node.replica.record(lsn).cloned().expect("held until it is applied");
+        node.applying.push((record, proposal));
+    }
+
     /// Executes the record at `lsn`, if it was given out.
     pub(crate) fn apply(&mut self, id: ReplicaId, lsn: Lsn) {
         let node = self.node(id);
@@ -303,6 +310,10 @@ impl Stage {
         if let Some(proposal) = proposal {
             self.proposals.entry(proposal).or_insert(record);
             self.answer(proposal);
+        }
+        let behind = self.node(id).behind.extract_if(.., |(_, _, after)| *after == lsn);
+        for (lsn, proposal, _) in behind.collect::<Vec<_>>() {
+            self.may_apply(id, lsn, proposal);
         }
         self.input(id, Input::Applied(lsn));
     }

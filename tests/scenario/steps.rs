@@ -116,7 +116,7 @@ impl Stage {
         let mut message = Replicate {
             leader,
             lineage: None,
-            records: Vec::new(),
+            records: Records::new(),
             settled: TailBitmap::new(),
             committed_membership: None,
             round: 0,

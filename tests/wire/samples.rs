@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use traft::base::{
     Change, Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload,
-    QuorumSystem, Record, ReplicaId, Tail, TailBitmap,
+    QuorumSystem, Record, Records, ReplicaId, Tail, TailBitmap,
 };
 use traft::message::{
     Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
@@ -71,7 +71,7 @@ fn replication() -> Vec<(&'static str, Message)> {
     let replicate = Replicate {
         leader,
         lineage: Some(lineage()),
-        records: records(),
+        records: records().into(),
         settled: positions(),
         committed_membership: Some((Lsn(9), explicit())),
         round: 1 << 40,
@@ -80,7 +80,7 @@ fn replication() -> Vec<(&'static str, Message)> {
     let heartbeat = Replicate {
         leader,
         lineage: None,
-        records: Vec::new(),
+        records: Records::new(),
         settled: TailBitmap::below(Lsn(9)),
         committed_membership: None,
         round: 0,

@@ -107,11 +107,11 @@ fn space(opener: &impl Opener) -> Option<String> {
     };
     let lineage = Some(Lineage::new(author));
     let record = |lsn| vec![true_record(lsn, author)];
-    let first =
-        Write { number: 1, voted: Some(author), lineage, records: record(FAR), ..Write::default() };
+    let records = record(FAR).into();
+    let first = Write { number: 1, voted: Some(author), lineage, records, ..Write::default() };
     let mut done = store.append(&first);
     for n in 0..300 {
-        let write = Write { number: 2 + n, records: record(Lsn(n)), ..Write::default() };
+        let write = Write { number: 2 + n, records: record(Lsn(n)).into(), ..Write::default() };
         done = done.and_then(|()| store.append(&write)).and_then(|()| store.sync().map(drop));
     }
     let before = disk.state().used();

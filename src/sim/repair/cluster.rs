@@ -277,11 +277,11 @@ impl Cluster {
                     let synced = node.home.append(&write).and_then(|()| node.home.sync());
                     inputs.extend(self.check(at, synced).map(Input::Persisted));
                 }
-                Output::Apply { record, proposal } => {
-                    if let Some(command) = record.command() {
+                Output::Apply { lsn, proposal, .. } => {
+                    if let Some(command) = node.replica.command(lsn) {
                         node.machine.apply(&command.body);
                     }
-                    inputs.push(Input::Applied(record.lsn));
+                    inputs.push(Input::Applied(lsn));
                     self.answered.extend(proposal);
                 }
                 Output::Settled { proposal } => {

@@ -21,6 +21,8 @@ pub(crate) struct TraftReplica {
     disk: TraftDisk,
     pending: VecDeque<Write>,
     outputs: Vec<Output>,
+    /// Given out, to be executed after another one.
+    behind: Vec<Output>,
     /// Distinguishes hand-ins of one operation.
     handed_in: u64,
     /// Ticks without a word from a leader, if this replica is to campaign first.
@@ -128,6 +130,7 @@ impl Replica for TraftReplica {
             disk,
             pending: VecDeque::new(),
             outputs: Vec::new(),
+            behind: Vec::new(),
             handed_in: 0,
             silence: (spec.successor == Some(id)).then_some(0),
             election_ticks,
@@ -185,6 +188,7 @@ impl Replica for TraftReplica {
             }
             Input::Applied(number) => {
                 self.executed(Lsn(number), audit);
+                self.follow(Lsn(number));
                 replica::Input::Applied(Lsn(number))
             }
             Input::Campaign => replica::Input::Campaign,
@@ -241,6 +245,15 @@ impl TraftReplica {
         }
     }
 
+    /// What comes after the record at `done` may be executed now.
+    fn follow(&mut self, done: Lsn) {
+        let comes = |output: &mut Output| match output {
+            Output::Apply { after, .. } => after.take_if(|after| *after == done).is_some(),
+            _ => false,
+        };
+        self.outputs.extend(self.behind.extract_if(.., comes));
+    }
+
     /// Executes a record on the shadow.
     fn executed(&mut self, lsn: Lsn, audit: &mut Auditor) {
         if lsn < self.preloaded {
@@ -266,7 +279,11 @@ impl TraftReplica {
                 Output::Send(envelope) => {
                     audit.says(self.id, &envelope.message, self.disk.stored());
                 }
-                Output::Apply { record, .. } => audit.applies(self.id, record),
+                Output::Apply { lsn, after: None, .. } => {
+                    if let Some(record) = self.replica.record(*lsn) {
+                        audit.applies(self.id, record);
+                    }
+                }
                 _ => {}
             }
         }
@@ -286,10 +303,11 @@ impl TraftReplica {
                 self.pending.push_back(*write);
                 Effect::Persist(number)
             }
-            Output::Apply { record, proposal } => {
-                let body = record.command().map(|command| command.body.clone());
-                let body = body.unwrap_or_default();
-                Effect::Apply { number: record.lsn.0, body, op: proposal.map(op) }
+            Output::Apply { after: Some(_), .. } => return self.behind.push(output),
+            Output::Apply { lsn, proposal, after: None } => {
+                let command = self.replica.command(lsn);
+                let body = command.map(|command| command.body.clone()).unwrap_or_default();
+                Effect::Apply { number: lsn.0, body, op: proposal.map(op) }
             }
             Output::Settled { proposal } => Effect::Committed { op: op(proposal) },
             Output::Rejected { proposal, reason } => {

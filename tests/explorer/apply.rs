@@ -1,0 +1,38 @@
+//! Commands that are out for execution.
+
+use crate::world::World;
+use std::sync::Arc;
+use traft::base::{Lsn, Record, Tail};
+use traft::replica::Input;
+
+/// A record that is out for execution.
+pub(crate) struct Applying {
+    pub(crate) record: Arc<Record>,
+    pub(crate) proposal: Option<u64>,
+    pub(crate) after: Option<Lsn>,
+}
+
+impl World {
+    /// Executes up to three records that are out, each after what it comes after.
+    pub(crate) fn apply(&mut self, at: usize) {
+        let mut applied = Tail::new();
+        for _ in 0..1 + self.draw(3) {
+            let applying = &self.nodes[at].applying;
+            let runs = |lsn: Option<Lsn>| applying.iter().any(|o| Some(o.record.lsn) == lsn);
+            let may: Vec<usize> =
+                (0..applying.len()).filter(|next| !runs(applying[*next].after)).collect();
+            if may.is_empty() {
+                break;
+            }
+            let pick = may[self.draw(may.len() as u64) as usize];
+            let Applying { record, proposal, .. } = self.nodes[at].applying.swap_remove(pick);
+            self.checks.applied(at, &record, proposal);
+            applied.insert(record.lsn);
+        }
+        match applied.first() {
+            Some(lsn) if applied.len() == 1 => self.input(at, Input::Applied(lsn)),
+            Some(_) => self.input(at, Input::AppliedAll(applied)),
+            None => {}
+        }
+    }
+}
