@@ -100,7 +100,8 @@ pub struct Report {
     pub violations: Vec<Violation>,
 }
 
-/// Runs `histories` histories, and spoils every sector of every replica in every way.
+/// Runs `histories` histories, the first drawn from `seed` and each other from the next number, and
+/// spoils every sector of every replica in every way: some 460 starts for each history.
 pub fn check(seed: u64, histories: usize) -> Report {
     check_replicas(seed, histories, true)
 }
