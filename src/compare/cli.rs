@@ -1,6 +1,7 @@
 //! The command line: what may be asked, and one sentence for what may not.
 
 use super::change;
+use super::history;
 use super::inspect;
 #[cfg(unix)]
 use super::kill;
@@ -43,6 +44,9 @@ pub(super) enum CheckTask {
     /// Open every image that a crash can leave of the log on disk, and disks that went bad
     #[command(after_help = storage::GUIDE)]
     Storage(storage::StorageArgs),
+    /// Say whether a recorded history of operations on keys is linearizable
+    #[command(after_help = history::GUIDE)]
+    History(history::HistoryArgs),
     /// Kill a process with three replicas under load, again and again, and look for what is lost
     #[cfg(unix)]
     #[command(after_help = kill::GUIDE)]

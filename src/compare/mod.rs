@@ -13,6 +13,7 @@ mod change;
 mod cli;
 #[cfg(unix)]
 mod durable;
+mod history;
 mod inspect;
 #[cfg(unix)]
 mod kill;
@@ -64,6 +65,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let (text, complaints) = storage::run(&args);
             finish(&text, &complaints)
         }
+        Ok(Cli { command: Task::Check(CheckTask::History(args)) }) => match history::run(&args) {
+            Ok((text, complaints, undecided)) => {
+                let code = finish(&text, &complaints);
+                let wrong = complaints.iter().any(|complaint| complaint.starts_with("FAIL"));
+                if undecided && !wrong { ExitCode::from(BAD_INPUT) } else { code }
+            }
+            Err(sentence) => bad_input(&sentence),
+        },
         #[cfg(unix)]
         Ok(Cli { command: Task::Check(CheckTask::Kill(args)) }) => check_kill(&args),
         Ok(Cli { command: Task::Inspect(task) }) => match inspect::run(&task) {
