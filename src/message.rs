@@ -4,9 +4,8 @@
 //! the sender before the message leaves it; the core withholds it until then.
 
 use crate::base::{
-    Footprint, LeaderId, Lineage, Lsn, Membership, Record, Records, ReplicaId, Tail, TailBitmap,
+    Footprint, LeaderId, Lineage, Lsn, Membership, Records, ReplicaId, Tail, TailBitmap,
 };
-use std::sync::Arc;
 
 /// Candidate to voter: would you grant `candidate`? Promises nothing and changes nothing; it keeps
 /// a healthy leader in place (algorithm.md, Electing 3).
@@ -74,7 +73,7 @@ pub struct Grant {
     /// the cluster started with), and every later one that it holds.
     pub memberships: Memberships,
     /// Records that the candidate lacks, up to a byte budget; the rest is fetched.
-    pub records: Vec<Arc<Record>>,
+    pub records: Records,
 }
 
 /// The memberships that a replica goes by (algorithm.md, Membership 1): in force are the newest
@@ -104,7 +103,7 @@ pub struct FetchReply {
     /// The leader id that asked.
     pub candidate: LeaderId,
     /// The records.
-    pub records: Vec<Arc<Record>>,
+    pub records: Records,
 }
 
 /// Leader to follower: everything that a leader says once it leads. Also its heartbeat.

@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use traft::apply::Machine;
 use traft::apply::kv::{Answer, Kv, Op};
 use traft::base::{Command, Membership, Record, ReplicaId};
@@ -46,11 +45,11 @@ impl Cluster {
                     inputs.push(Input::Persisted(write.number));
                     disk.push(*write);
                 }
-                Output::Apply { lsn, proposal, .. } => {
-                    inputs.push(Input::Applied(lsn));
-                    let result = replica.command(lsn).map(|command| machine.apply(&command.body));
-                    self.answers.extend(proposal.zip(result));
-                }
+                Output::Apply(tasks) => inputs.extend(tasks.into_iter().map(|task| {
+                    let result = replica.command(task.lsn).map(|c| machine.apply(&c.body));
+                    self.answers.extend(task.proposal.zip(result));
+                    Input::Applied(task.lsn)
+                })),
                 Output::Settled { proposal } => self.answers.push((proposal, Bytes::new())),
                 Output::ReadReady { read } => {
                     let request = &self.requests[read as usize];
@@ -113,7 +112,7 @@ fn recover(disk: &[Write]) -> Durable {
         durable.voted = write.voted.unwrap_or(durable.voted);
         durable.membership = write.membership.or(durable.membership);
         if let Some(lineage) = write.lineage {
-            records.retain(|lsn, record: &mut Arc<Record>| record.author == lineage.author(*lsn));
+            records.retain(|lsn, record: &mut Record| record.author == lineage.author(*lsn));
             durable.lineage = lineage;
         }
         records.extend(write.records.into_iter().map(|record| (record.lsn, record)));

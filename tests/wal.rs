@@ -109,7 +109,7 @@ fn the_format_is_that_of_the_golden_file() {
     let (_, found) = Wal::open(golden, IDENTITY, OPTIONS).unwrap();
     let author = LeaderId::new(1, 1);
     let records = [record(0, author, 3), record(1, author, 40), record(2, author, 600)];
-    assert_eq!((found.durable.records, found.doubt), (records.to_vec(), None));
+    assert_eq!((found.durable.records, found.doubt), (records.to_vec().into(), None));
     assert_eq!(found.durable.voted, LeaderId::new(2, 3));
 }
 

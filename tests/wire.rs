@@ -392,8 +392,9 @@ fn envelope() -> impl Strategy<Value = Envelope> {
             })
         },
     );
-    let fetched = (leader(), vec(record(), 0..5))
-        .prop_map(|(candidate, records)| Message::FetchReply(FetchReply { candidate, records }));
+    let fetched = (leader(), vec(record(), 0..5)).prop_map(|(candidate, records)| {
+        Message::FetchReply(FetchReply { candidate, records: records.into() })
+    });
     let fetch = (leader(), tail(0))
         .prop_map(|(candidate, positions)| Message::Fetch(Fetch { candidate, positions }));
     let message = prop_oneof![replicate, reply, fetched, fetch];

@@ -4,7 +4,7 @@ use crate::kv::{BODIES, Kv};
 use crate::{Item, Work};
 use traft::base::{Command, Footprint, KeySet, Membership, ReplicaId, Tail};
 use traft::message::Envelope;
-use traft::replica::{Durable, Input, Options, Output, Replica};
+use traft::replica::{Durable, Input, Options, Output, Replica, Task};
 
 struct Node {
     replica: Replica,
@@ -104,11 +104,13 @@ impl Cluster {
                 node.replica.handle(Input::Persisted(write.number));
                 node.busy = true;
             }
-            Output::Apply { lsn, proposal, .. } => {
-                let body = &node.replica.command(lsn).expect("held until it is applied").body;
-                std::hint::black_box(node.machine.apply(body));
-                self.applied.insert(lsn);
-                self.answered += u64::from(proposal.is_some());
+            Output::Apply(tasks) => {
+                for Task { lsn, proposal, .. } in tasks {
+                    let body = &node.replica.command(lsn).expect("held until it is applied").body;
+                    std::hint::black_box(node.machine.apply(body));
+                    self.applied.insert(lsn);
+                    self.answered += u64::from(proposal.is_some());
+                }
             }
             Output::Settled { .. } => self.answered += 1,
             Output::Rejected { reason, .. } => panic!("{reason}"),

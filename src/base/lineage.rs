@@ -65,6 +65,13 @@ impl Lineage {
         self.runs[at - 1].author
     }
 
+    /// Whether all positions of `from .. to`, not empty, lie in one run, which `author` authored.
+    pub(crate) fn is_run_of(&self, author: LeaderId, from: Lsn, to: Lsn) -> bool {
+        let at = self.runs.partition_point(|run| run.start <= from);
+        let end = self.runs.get(at).map_or(self.end, |next| next.start);
+        self.author(from) == author && (from >= self.end || to <= end)
+    }
+
     /// Says that positions from the current end up to `end` were authored by `author`. Only the
     /// rebuilding leader calls this, before the lineage leaves it.
     pub fn push(&mut self, author: LeaderId, end: Lsn) {

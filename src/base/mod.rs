@@ -23,7 +23,8 @@ pub use membership::{
 };
 pub use notation::{Fault, NotationError};
 pub use record::{Command, Payload, Record};
-pub use records::Records;
+pub(crate) use records::{BATCH_MAX, Batch, Brief};
+pub use records::{Records, SharedRecord};
 pub use tail::Tail;
 pub(crate) use tail::{mask, ones};
 pub use tail_bitmap::TailBitmap;

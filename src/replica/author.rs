@@ -5,7 +5,6 @@ use super::{Input, Output, Rejection, Replica, Role};
 use crate::base::{Command, LeaderId, Lsn, Payload, Record, ReplicaId, TailBitmap};
 use crate::message::{Forward, ForwardOutcome, ForwardReply, Message};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 /// How many settled positions a command that runs for long may keep above the floor; what comes
 /// later waits for it. It bounds the sets of a record: 2 KiB each.
@@ -155,21 +154,20 @@ impl Replica {
         if let Payload::Command(command) = &record.payload {
             lead.floor = floor;
             record.floor = floor;
-            let log = |lsn| self.log.get(lsn).map(|record| &**record);
+            let log = |lsn| self.log.get(lsn);
             let overriding = self.options.overriding;
             let placement = lead.index.place(&command.footprint, floor, overriding, log);
             record.depends = placement.depends;
             record.overrides = placement.overrides;
         }
         debug_assert!(record.is_well_formed(), "I-2 ill-formed {record}");
-        let size = record.size();
-        lead.unsettled_bytes += size;
         if record.command().is_some() {
-            lead.index.insert(&record, |lsn| self.log.get(lsn).map(|record| &**record));
+            lead.index.insert(&record, |lsn| self.log.get(lsn));
         }
-        self.keep_sized(Arc::new(record), size);
+        let size = self.keep(record);
         let write = self.writes.newest();
         if let Role::Leader(lead) = &mut self.role {
+            lead.unsettled_bytes += size;
             match lead.own.back_mut() {
                 Some((number, _, to)) if *number == write && *to == lsn => *to = lsn.next(),
                 _ => lead.own.push_back((write, lsn, lsn.next())),

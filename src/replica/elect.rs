@@ -4,13 +4,12 @@ use super::io::RoleName;
 use super::member::Standing;
 use super::rebuild::{self, Survey};
 use super::{Output, Replica, Role};
-use crate::base::{LeaderId, Lsn, Membership, Record, ReplicaId, Tail};
+use crate::base::{LeaderId, Lsn, Membership, Record, Records, ReplicaId, SharedRecord, Tail};
 use crate::message::{
     Fetch, FetchReply, Grant, Memberships, Message, PreVote, PreVoteReply, Vote, VoteReply,
 };
 use crate::quorum::{Tally, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// Asks whether it would be granted.
 #[derive(Clone, Debug)]
@@ -34,7 +33,7 @@ pub(crate) struct Candidacy {
     asked_at: u64,
     tally: Tally,
     grants: BTreeMap<ReplicaId, Grant>,
-    gathered: BTreeMap<(Lsn, LeaderId), Arc<Record>>,
+    gathered: BTreeMap<(Lsn, LeaderId), SharedRecord>,
     fetching: bool,
 }
 
@@ -50,8 +49,8 @@ impl Candidacy {
     }
 
     /// The record of `author` at `lsn`, if a voter has sent it.
-    pub(crate) fn gathered(&self, lsn: Lsn, author: LeaderId) -> Option<&Arc<Record>> {
-        self.gathered.get(&(lsn, author))
+    pub(crate) fn gathered(&self, lsn: Lsn, author: LeaderId) -> Option<&Record> {
+        self.gathered.get(&(lsn, author)).map(|record| &**record)
     }
 }
 
@@ -192,12 +191,12 @@ impl Replica {
         if c.grants.contains_key(&me) || self.writes.durable() < c.own_promise {
             return;
         }
-        let grant = self.grant(Vec::new());
+        let grant = self.grant(Records::new());
         self.take_grant(me, grant);
     }
 
     /// What this replica holds, as of its promise.
-    fn grant(&self, records: Vec<Arc<Record>>) -> Grant {
+    fn grant(&self, records: Records) -> Grant {
         Grant {
             lineage: self.lineage.clone(),
             accepted: self.accepted.clone(),
@@ -228,7 +227,7 @@ impl Replica {
     }
 
     /// The records in memory that the candidate lacks and that may survive, up to the byte budget.
-    fn lacking(&self, vote: &Vote) -> Vec<Arc<Record>> {
+    fn lacking(&self, vote: &Vote) -> Records {
         let mut budget = self.options.vote_bytes_max;
         let mut records = Vec::new();
         let newer = vote.lineage.leader() > self.lineage.leader();
@@ -242,7 +241,7 @@ impl Replica {
             budget = rest;
             records.push(record.clone());
         }
-        records
+        Records::from(records)
     }
 
     pub(super) fn on_vote_reply(&mut self, from: ReplicaId, message: VoteReply) {
@@ -262,7 +261,7 @@ impl Replica {
 
     fn take_grant(&mut self, from: ReplicaId, mut grant: Grant) {
         let Role::Candidate(c) = &mut self.role else { return };
-        for record in std::mem::take(&mut grant.records) {
+        for record in std::mem::take(&mut grant.records).iter_shared() {
             c.gathered.insert((record.lsn, record.author), record);
         }
         c.tally.record(from, true);
@@ -350,6 +349,7 @@ impl Replica {
             self.loans.insert(from, message.candidate);
             self.outputs.push(Output::Load(evicted));
         }
+        let records = Records::from(records);
         let reply = FetchReply { candidate: message.candidate, records };
         self.send(from, Message::FetchReply(reply));
     }
@@ -361,7 +361,7 @@ impl Replica {
         }
         // A reply in parts asks for the rest at once, one that was lost when the timer says so.
         c.fetching &= message.records.is_empty();
-        for record in message.records {
+        for record in message.records.iter_shared() {
             c.gathered.insert((record.lsn, record.author), record);
         }
         self.count_votes();

@@ -1,11 +1,11 @@
 //! Following: first contact, accepting, learning (algorithm.md, Replicating).
 
-use super::log::Brief;
 use super::rebuild::agreement;
 use super::{Output, Replica, Role};
-use crate::base::{Lineage, Lsn, Payload, Record, Records, ReplicaId, TailBitmap, ones};
+use crate::base::{
+    Batch, Brief, Lineage, Lsn, Payload, Record, Records, ReplicaId, TailBitmap, ones,
+};
 use crate::message::{Message, Refuse, Replicate, ReplicateReply};
-use smallvec::SmallVec;
 use std::sync::Arc;
 
 impl Replica {
@@ -73,55 +73,54 @@ impl Replica {
         self.fail_reads_here();
     }
 
-    /// Accepts records that came together. Mostly all of them are welcome, and are kept as the one
-    /// list that they are.
+    /// Accepts records that came together. Mostly all of a batch are welcome, and are kept as the
+    /// one batch that they are.
     fn accept_all(&mut self, records: Records) {
-        let Some(sizes) = self.welcome_all(&records) else {
-            return records.into_iter().for_each(|record| self.accept(record));
-        };
-        self.log.put_all(&records, &sizes);
-        self.writes.expect(sizes.iter().sum());
-        let mut floor = Lsn::ZERO;
-        for record in &records {
-            floor = floor.max(record.floor);
-            if matches!(record.payload, Payload::Membership(_)) {
-                self.memberships.note(record);
+        for batch in records.batches() {
+            if self.is_welcome(batch) {
+                self.accept_batch(batch);
+            } else {
+                batch.records().iter().for_each(|record| self.accept(record));
             }
-        }
-        let (from, to) = (records[0].lsn, records[records.len() - 1].lsn.next());
-        if from >= self.settled.end() && to.0 - from.0 == records.len() as u64 {
-            // Mostly none of them is known settled yet, and none is missing between them.
-            self.accepted.insert_range(from, to);
-            self.settle_floor(floor);
-        } else {
-            records.iter().for_each(|record| self.note_kept(record.lsn, record.floor));
         }
     }
 
-    /// The sizes of these, if there are any and each of them would be accepted, in rising order and
-    /// where memory covers them.
-    fn welcome_all(&self, records: &Records) -> Option<SmallVec<[usize; 8]>> {
-        let offset = self.accepted.offset();
-        let far = offset.0.saturating_add(self.options.open_positions_max);
-        let mut next = offset.max(self.log.first());
-        let welcome = |record: &Arc<Record>| {
-            let lsn = record.lsn;
-            let rises = lsn >= std::mem::replace(&mut next, lsn.next());
-            let may = rises && lsn.0 < far && !self.accepted.contains(lsn);
-            may && self.lineage.author(lsn) == record.author
-        };
-        if records.is_empty() || !records.iter().all(welcome) {
-            return None;
+    /// Whether each record of a batch would be accepted, and they follow each other above all that
+    /// is accepted here.
+    fn is_welcome(&self, batch: &Batch) -> bool {
+        let Some((from, to, author)) = batch.run() else { return false };
+        let far = self.accepted.offset().0.saturating_add(self.options.open_positions_max);
+        let bytes = self.writes.unpersisted() + batch.summary().bytes;
+        from >= self.accepted.end().max(self.log.first())
+            && to.0 <= far
+            && bytes <= self.options.unpersisted_bytes_max
+            && self.lineage.is_run_of(author, from, to)
+    }
+
+    fn accept_batch(&mut self, batch: &Arc<Batch>) {
+        let Some((from, to, _)) = batch.run() else { return };
+        self.log.put_batch(batch);
+        let summary = batch.summary();
+        self.writes.expect(summary.bytes);
+        if summary.membership {
+            for record in batch.records() {
+                self.memberships.note(record);
+            }
         }
-        let sizes: SmallVec<_> = records.iter().map(|record| record.size()).collect();
-        let bytes = self.writes.unpersisted() + sizes.iter().sum::<usize>();
-        (bytes <= self.options.unpersisted_bytes_max).then_some(sizes)
+        self.accepted.insert_range(from, to);
+        if from >= self.settled.end() {
+            // Mostly none of them is known settled yet.
+            self.settle_floor(summary.floor);
+        } else {
+            let records = batch.records().iter();
+            records.for_each(|record| self.note_kept(record.lsn, record.floor));
+        }
     }
 
     /// Accepts a record by itself, in any order (Replicating 2). What does not belong in this
     /// leader's log, or is more than this replica may hold, is left; the answer says so by not
     /// having it.
-    fn accept(&mut self, record: Arc<Record>) {
+    fn accept(&mut self, record: &Record) {
         let lsn = record.lsn;
         let far = self.accepted.offset().0.saturating_add(self.options.open_positions_max);
         let full = self.writes.unpersisted() > self.options.unpersisted_bytes_max;
@@ -129,29 +128,26 @@ impl Replica {
         if self.accepted.contains(lsn) || !belongs || lsn.0 >= far || full {
             return;
         }
-        self.keep(record);
+        self.keep(record.clone());
     }
 
-    /// Takes a record into the log and into the write being composed.
-    pub(super) fn keep(&mut self, record: Arc<Record>) {
-        let size = record.size();
-        self.keep_sized(record, size);
-    }
-
-    /// The same, its size known.
-    pub(super) fn keep_sized(&mut self, record: Arc<Record>, size: usize) {
-        self.writes.expect(size);
+    /// Takes a record into the log and into the write being composed; says how many bytes it takes.
+    pub(super) fn keep(&mut self, record: Record) -> usize {
         let (lsn, floor) = (record.lsn, record.floor);
         if matches!(record.payload, Payload::Membership(_)) {
             self.memberships.note(&record);
         }
-        if lsn < self.log.first() {
+        let size = if lsn < self.log.first() {
             // Done here without having been held: memory does not cover it, the disk does.
+            let size = record.size();
             self.writes.edit().records.push(record);
+            size
         } else {
-            self.log.put(record, size);
-        }
+            self.log.put(record)
+        };
+        self.writes.expect(size);
         self.note_kept(lsn, floor);
+        size
     }
 
     /// A record has come into the log.
@@ -193,13 +189,16 @@ impl Replica {
                 self.settle_record(Lsn(64 * index + u64::from(bit)), true);
             }
         }
-        let answered = self.proposals.is_empty();
+        let waited_for = !self.proposals.is_empty();
         for &(index, word) in news {
-            if answered && word & self.log.special(index) == 0 {
-                self.schedule.offer_plain(index, word, &self.log);
-            } else {
+            if word & self.log.special(index) != 0 {
                 ones(64 * index, word).for_each(|lsn| self.settle_record(lsn, false));
+                continue;
             }
+            if waited_for {
+                ones(64 * index, word).for_each(|lsn| self.answer_settled(lsn));
+            }
+            self.schedule.offer_plain(index, word, &self.log);
         }
     }
 
@@ -212,7 +211,7 @@ impl Replica {
 
     /// A record that is here is settled: its client may be answered, and it may run.
     pub(super) fn on_settled(&mut self, lsn: Lsn, brief: Brief) {
-        if !brief.returns && !self.proposals.is_empty() {
+        if !self.proposals.is_empty() {
             self.answer_settled(lsn);
         }
         self.schedule.offer(lsn, brief, &self.log);
@@ -224,7 +223,11 @@ impl Replica {
         }
     }
 
+    /// What returns nothing is answered as soon as it is settled.
     fn answer_settled(&mut self, lsn: Lsn) {
+        if self.log.brief(lsn).is_none_or(|brief| brief.returns) {
+            return;
+        }
         let author = || self.log.get(lsn).map(|record| record.author);
         if let Some(proposal) = self.proposals.take(lsn, author) {
             self.outputs.push(Output::Settled { proposal });

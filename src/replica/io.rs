@@ -9,12 +9,11 @@
 //! ```
 
 use crate::base::{
-    Command, Footprint, LeaderId, Lineage, Lsn, Malformed, Membership, Record, Records, ReplicaId,
-    Tail, TailBitmap,
+    Command, Footprint, LeaderId, Lineage, Lsn, Malformed, Membership, Records, ReplicaId, Tail,
+    TailBitmap,
 };
 use crate::message::Envelope;
 use crate::quorum::Unsound;
-use std::sync::Arc;
 
 /// What a driver tells its replica. Any order is allowed, and none of them must come: a lost input
 /// costs progress, never safety.
@@ -67,13 +66,13 @@ pub enum Input {
     /// Every [`Write`] up to and with the one of this number is durable. What rests on it is
     /// released now, not before.
     Persisted(u64),
-    /// The command of an [`Output::Apply`] has been executed; said before of the one that it came
+    /// The command of a [`Task`] has been executed; said before of the one that it came
     /// after.
     Applied(Lsn),
     /// The same of several at once.
     AppliedAll(Tail),
     /// The records asked for by [`Output::Load`], or those that could be read.
-    Loaded(Vec<Arc<Record>>),
+    Loaded(Records),
     /// The durable snapshot of this replica has done everything below this position: the records
     /// there may be dropped (algorithm.md, Purging). More than is done here without a gap is not
     /// believed.
@@ -122,19 +121,11 @@ pub enum Output {
     Send(Box<Envelope>),
     /// Make this durable, then say [`Input::Persisted`].
     Persist(Box<Write>),
-    /// Execute the [`command`](super::Replica::command) at this position, which the replica holds
-    /// until you say [`Input::Applied`]. Records that are out for execution at the same time do not
-    /// interfere, unless one comes `after` the other: whoever executes them in the order in which
-    /// they are given out need not look at that, and all others may run in any order or in
-    /// parallel. A record without a command executes nothing and is never given out.
-    Apply {
-        /// What to execute.
-        lsn: Lsn,
-        /// Whom to answer with the result.
-        proposal: Option<u64>,
-        /// Not before this one, given out earlier, has been executed.
-        after: Option<Lsn>,
-    },
+    /// Execute these. Records that are out for execution at the same time do not interfere, unless
+    /// one comes [`after`](Task::after) the other: whoever executes them in the order in which they
+    /// are given out need not look at that, and all others may run in any order or in parallel. A
+    /// record without a command executes nothing and is never given out.
+    Apply(Vec<Task>),
     /// The blind command of this proposal will never be undone: answer its client. (Its result is
     /// nothing; it is executed later, or never if it is overridden.)
     Settled {
@@ -198,6 +189,18 @@ pub enum Output {
     },
 }
 
+/// A command to execute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// The position of the [`command`](super::Replica::command), which the replica holds until you
+    /// say [`Input::Applied`].
+    pub lsn: Lsn,
+    /// Whom to answer with the result.
+    pub proposal: Option<u64>,
+    /// Not before this one, given out earlier, has been executed.
+    pub after: Option<Lsn>,
+}
+
 /// What must become durable in one atomic step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Write {
@@ -238,7 +241,7 @@ pub struct Durable {
     /// The lineage taken last; its leader is the committer.
     pub lineage: Lineage,
     /// Every record held, in order of position. All of them match the lineage.
-    pub records: Vec<Arc<Record>>,
+    pub records: Records,
     /// The newest membership known committed, unless it is the one the cluster started with.
     pub membership: Option<(Lsn, Membership)>,
     /// The durable snapshot that the driver has brought its state to, if there is one. Everything

@@ -9,12 +9,13 @@ use super::read::Reads;
 use super::rebuild::{self, Survey};
 use super::snapshot::{Lacking, most_purged};
 use super::{Replica, Role};
-use crate::base::{LeaderId, Lsn, Record, Records, ReplicaId, Tail, TailBitmap, mask, ones};
+use crate::base::{
+    LeaderId, Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap, mask,
+};
 use crate::message::{FetchReply, Message, Refuse, Replicate, ReplicateReply};
 use crate::quorum::Compiled;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 /// How many replicas a leader can count at once: one bit of a word each.
 pub(crate) const REPLICAS_MAX: usize = 64;
@@ -62,7 +63,7 @@ pub(crate) struct Leadership {
     /// Overridden by a settled record that is durable here.
     pub(crate) own_covered: Tail,
     /// Records read back from disk for followers.
-    pub(crate) loaded: BTreeMap<Lsn, Arc<Record>>,
+    pub(crate) loaded: BTreeMap<Lsn, SharedRecord>,
     /// When records were last asked back and have not come, in ticks.
     pub(crate) load_at: Option<u64>,
     /// Reads that wait.
@@ -90,26 +91,23 @@ impl Replica {
         let rebuilt = rebuild::rebuild(id, &survey, self.log.first(), |lsn| {
             let author = survey.lineage.author(lsn);
             let own = self.log.get(lsn).filter(|record| record.author == author);
-            own.or_else(|| candidacy.gathered(lsn, author)).cloned()
+            let gathered = || candidacy.gathered(lsn, author).map(|record| (record, false));
+            own.map(|record| (record, true)).or_else(gathered)
         });
         // Survivors below what memory covers: done here by what overrides them, never held.
         let passed_over = survey.survivors.intersection(&TailBitmap::below(self.log.first()));
         let author = |lsn| survey.lineage.author(lsn);
-        let passed_over: Vec<Arc<Record>> = passed_over
+        let passed_over: Vec<Record> = passed_over
             .difference_iter(&self.accepted)
             .filter_map(|lsn| candidacy.gathered(lsn, author(lsn)).cloned())
             .collect();
         // The lineage is fixed at this moment, and durable here before the leader counts itself.
         let top = rebuilt.lineage.end();
         self.take_lineage(rebuilt.lineage);
-        let mut floor = survey.purged.max(self.log.first());
-        passed_over.into_iter().for_each(|record| self.keep(record));
-        for record in rebuilt.records {
-            floor = floor.max(record.floor);
-            if !self.accepted.contains(record.lsn) {
-                self.keep(record);
-            }
+        for record in passed_over.into_iter().chain(rebuilt.records) {
+            self.keep(record);
         }
+        let floor = survey.purged.max(self.log.first()).max(rebuilt.floor);
         let next = top.max(survey.purged);
         let mut lead = Leadership {
             id,
@@ -142,7 +140,7 @@ impl Replica {
         };
         let open = floor.min(self.schedule.done().offset());
         for record in self.log.iter_from(open).filter(|record| record.command().is_some()) {
-            lead.index.insert(record, |lsn| self.log.get(lsn).map(|record| &**record));
+            lead.index.insert(record, |lsn| self.log.get(lsn));
         }
         self.change_role(Role::Leader(Box::new(lead)));
         self.settle(&TailBitmap::below(floor));
@@ -269,7 +267,7 @@ impl Replica {
         let mut bytes = 0;
         for (index, word) in &mut news {
             let placed = *word & mask(*index, start.0, u64::MAX);
-            bytes += ones(64 * *index, placed).map(|lsn| self.log.size(lsn)).sum::<usize>();
+            bytes += self.log.size_of_word(*index, placed);
             *word &= !self.settled.word(*index);
         }
         self.settle_words(&news);
@@ -401,7 +399,7 @@ impl Replica {
     }
 
     /// Records are back from disk: for the followers that lack them, or for a candidate.
-    pub(super) fn on_loaded(&mut self, records: Vec<Arc<Record>>) {
+    pub(super) fn on_loaded(&mut self, records: Records) {
         for (to, candidate) in std::mem::take(&mut self.loans) {
             if candidate == self.voted {
                 let records = records.clone();
@@ -410,7 +408,7 @@ impl Replica {
         }
         if let Role::Leader(lead) = &mut self.role {
             let known = lead.loaded.len();
-            lead.loaded.extend(records.into_iter().map(|record| (record.lsn, record)));
+            lead.loaded.extend(records.iter_shared().map(|record| (record.lsn, record)));
             // What could not be read now, as its write is still out, is asked for again in a while.
             if lead.loaded.len() > known {
                 lead.load_at = None;

@@ -1,26 +1,24 @@
 //! The records that a replica keeps in memory.
 
-use crate::base::{Lsn, Record, Records, Tail};
+use crate::base::{BATCH_MAX, Batch, Brief, Lsn, Record, Records, SharedRecord, Tail, ones};
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// A list of records stays in memory as long as one of them: so many are put in one at most.
-const LIST_MAX: usize = 1024;
 
 /// Records by position. Below [`first`](Self::first) they have left memory: they are done, and on
 /// disk. Above it a position has a record or not.
 ///
-/// The records themselves lie in the lists that they came in, or in the one that is being made of
-/// those that come one by one: a list can be written and sent on as it is.
+/// The records themselves lie in the batches that they came in, or in the one that is being made of
+/// those that come one by one: a batch can be written and sent on as it is.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     first: u64,
-    slots: VecDeque<Option<Slot>>,
+    slots: VecDeque<Slot>,
     /// Oldest first; they are numbered, and this many were there before the first one.
     lists: VecDeque<List>,
     lists_gone: u32,
     /// Put one by one since the last seal: the list of the next number.
-    open: List<Vec<Arc<Record>>>,
+    open: Batch,
+    open_held: usize,
     /// How many of the latest lists no write has.
     unwritten: usize,
     bytes: usize,
@@ -28,63 +26,27 @@ pub(crate) struct Log {
     special: Tail,
 }
 
-#[derive(Clone, Debug)]
+/// Where the record of a position is: the number of its list, and its place there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
-    /// The number of its list, and its place there.
     list: u32,
     at: u32,
-    brief: Brief,
 }
+
+/// The position has no record.
+const EMPTY: Slot = Slot { list: 0, at: u32::MAX };
 
 /// Some of the records of the log.
-#[derive(Clone, Debug, Default)]
-struct List<L = Records> {
-    records: L,
+#[derive(Clone, Debug)]
+struct List {
+    batch: Arc<Batch>,
     /// How many of them a slot has.
     held: usize,
-    /// About how many bytes they take.
-    bytes: usize,
-    /// The position after the last one, if each of them follows the one before it.
-    end: Option<Lsn>,
 }
 
-/// What is asked of a record again and again. It lies beside its neighbours in the log, so that
-/// committing and applying a thousand plain records do not fetch each of them from memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Brief {
-    /// The record's floor.
-    pub(crate) floor: Lsn,
-    /// About how many bytes it takes.
-    pub(crate) size: u32,
-    /// Whether it carries a command.
-    pub(crate) command: bool,
-    /// Whether it returns something: it carries a command that is not blind.
-    pub(crate) returns: bool,
-    /// Whether it depends on something at or above its floor.
-    pub(crate) depends: bool,
-    /// Whether it overrides something.
-    pub(crate) overrides: bool,
-}
-
-impl Brief {
-    /// A command that neither depends on anything nor overrides anything: nothing needs to be
-    /// looked at before it is settled, and nothing follows from it.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.command && !self.depends && !self.overrides
-    }
-}
-
-impl Brief {
-    fn new(record: &Record, size: usize) -> Brief {
-        let command = record.command();
-        Brief {
-            floor: record.floor,
-            size: u32::try_from(size).unwrap_or(u32::MAX),
-            command: command.is_some(),
-            returns: command.is_some_and(|command| !command.footprint.is_blind()),
-            depends: !record.depends.is_empty(),
-            overrides: !record.overrides.is_empty(),
-        }
+impl List {
+    fn is_whole(&self) -> bool {
+        self.held == self.batch.records().len()
     }
 }
 
@@ -107,21 +69,67 @@ impl Log {
     }
 
     /// The record at `lsn`, if memory has one.
-    pub(crate) fn get(&self, lsn: Lsn) -> Option<&Arc<Record>> {
-        self.slot(lsn).map(|slot| self.record(slot))
+    pub(crate) fn get(&self, lsn: Lsn) -> Option<&Record> {
+        self.slot(lsn).map(|slot| &self.batch(slot).records()[slot.at as usize])
     }
 
-    /// The record at `lsn` with its size, if memory has one.
-    pub(crate) fn sized(&self, lsn: Lsn) -> Option<(&Arc<Record>, usize)> {
-        self.slot(lsn).map(|slot| (self.record(slot), slot.brief.size as usize))
+    /// The same, to keep; a copy while it lies in the batch that is being made.
+    pub(crate) fn shared(&self, lsn: Lsn) -> Option<SharedRecord> {
+        let slot = self.slot(lsn)?;
+        let list = self.lists.get(slot.list.wrapping_sub(self.lists_gone) as usize);
+        Some(match list {
+            Some(list) => SharedRecord::new(list.batch.clone(), slot.at),
+            None => self.open.records()[slot.at as usize].clone().into(),
+        })
     }
 
-    /// The records of `from .. end` with their size, if they are just one list.
-    pub(crate) fn list(&self, from: Lsn, end: Lsn) -> Option<(&Records, usize)> {
-        let slot = self.slot(from).filter(|slot| slot.at == 0)?;
-        let list = self.lists.get(slot.list.wrapping_sub(self.lists_gone) as usize)?;
-        let whole = list.end == Some(end) && list.held == list.records.len();
-        whole.then_some((&list.records, list.bytes))
+    /// The record at `lsn` in brief.
+    pub(crate) fn brief(&self, lsn: Lsn) -> Option<Brief> {
+        self.slot(lsn).map(|slot| self.batch(slot).briefs()[slot.at as usize])
+    }
+
+    /// The size of the record at `lsn`; zero if memory has none.
+    pub(crate) fn size(&self, lsn: Lsn) -> usize {
+        self.brief(lsn).map_or(0, |brief| brief.size as usize)
+    }
+
+    /// The sizes of the records at these of the positions `64 * index ..`. Mostly they lie side by
+    /// side in one batch.
+    pub(crate) fn size_of_word(&self, index: u64, word: u64) -> usize {
+        let count = u64::from(word.count_ones());
+        let first = 64 * index + u64::from(word.trailing_zeros());
+        let last = 64 * index + 63 - u64::from(word.leading_zeros());
+        if count > 0
+            && last + 1 - first == count
+            && let (Some(from), Some(to)) = (self.slot(Lsn(first)), self.slot(Lsn(last)))
+            && from.list == to.list
+            && u64::from(to.at.wrapping_sub(from.at)) + 1 == count
+            && self.batch(from).summary().run
+        {
+            let briefs = &self.batch(from).briefs()[from.at as usize..=to.at as usize];
+            return briefs.iter().map(|brief| brief.size as usize).sum();
+        }
+        ones(64 * index, word).map(|lsn| self.size(lsn)).sum()
+    }
+
+    /// The records of `from .. end` with their size, if they are just some batches, each one whole.
+    pub(crate) fn batches(&self, from: Lsn, end: Lsn) -> Option<(Records, usize)> {
+        let slot = self.slot(from)?;
+        let (mut records, mut bytes, mut next) = (Records::new(), 0, from);
+        let lists = self.lists.range(slot.list.wrapping_sub(self.lists_gone) as usize..);
+        for list in lists {
+            let (first, after, _) = list.batch.run().filter(|_| list.is_whole())?;
+            if first != next {
+                return None;
+            }
+            bytes += list.batch.summary().bytes;
+            records.push_batch(list.batch.clone());
+            next = after;
+            if next >= end {
+                break;
+            }
+        }
+        (next == end).then_some((records, bytes))
     }
 
     /// Which of the positions `64 * index ..` have a record that is not plain.
@@ -129,63 +137,66 @@ impl Log {
         self.special.word(index)
     }
 
-    /// The size of the record at `lsn`; zero if memory has none.
-    pub(crate) fn size(&self, lsn: Lsn) -> usize {
-        self.slot(lsn).map_or(0, |slot| slot.brief.size as usize)
-    }
-
-    /// The record at `lsn` in brief.
-    pub(crate) fn brief(&self, lsn: Lsn) -> Option<Brief> {
-        self.slot(lsn).map(|slot| slot.brief)
-    }
-
-    fn slot(&self, lsn: Lsn) -> Option<&Slot> {
+    fn slot(&self, lsn: Lsn) -> Option<Slot> {
         let at = lsn.0.checked_sub(self.first)?;
-        self.slots.get(at as usize)?.as_ref()
+        self.slots.get(at as usize).copied().filter(|slot| *slot != EMPTY)
     }
 
-    fn record(&self, slot: &Slot) -> &Arc<Record> {
+    fn batch(&self, slot: Slot) -> &Batch {
         match self.lists.get(slot.list.wrapping_sub(self.lists_gone) as usize) {
-            Some(list) => &list.records[slot.at as usize],
-            None => &self.open.records[slot.at as usize],
+            Some(list) => &list.batch,
+            None => &self.open,
         }
     }
 
-    /// Puts a record in its place; what was there is gone. Below `first` it is ignored.
-    pub(crate) fn put(&mut self, record: Arc<Record>, size: usize) {
+    /// The number of the list that is made last.
+    fn newest(&self) -> u32 {
+        self.lists_gone.wrapping_add(self.lists.len() as u32)
+    }
+
+    /// Puts a record in its place; what was there is gone. Below `first` it is ignored. Says how
+    /// many bytes it takes.
+    pub(crate) fn put(&mut self, record: Record) -> usize {
         if record.lsn.0 < self.first {
-            return;
+            return 0;
         }
-        if self.open.records.len() == LIST_MAX {
+        if self.open.records().len() == BATCH_MAX {
             self.seal();
         }
-        self.open.note(record.lsn, size);
-        self.place(self.open.records.len(), &record, size);
-        self.open.records.push(record);
+        let slot = Slot { list: self.newest(), at: self.open.records().len() as u32 };
+        let lsn = record.lsn;
+        let brief = self.open.push(record);
+        self.open_held += 1;
+        self.place(lsn, slot, brief);
+        brief.size as usize
     }
 
-    /// Puts records that came together, no two at one position and none below `first`, with their
-    /// sizes.
-    pub(crate) fn put_all(&mut self, records: &Records, sizes: &[usize]) {
+    /// Puts records that came together, no two at one position and none below `first`.
+    pub(crate) fn put_batch(&mut self, batch: &Arc<Batch>) {
         self.seal();
-        let mut list = List::default();
-        for (at, (record, size)) in records.iter().zip(sizes).enumerate() {
-            list.note(record.lsn, *size);
-            self.place(at, record, *size);
+        let (list, count) = (self.newest(), batch.records().len());
+        let next = self.first + self.slots.len() as u64;
+        if batch.run().is_some_and(|(from, ..)| from.0 == next) {
+            self.slots.extend((0..count as u32).map(|at| Slot { list, at }));
+            self.special.union_with(&batch.summary().special);
+            self.bytes += batch.summary().bytes;
+        } else {
+            for (at, (record, brief)) in batch.records().iter().zip(batch.briefs()).enumerate() {
+                self.place(record.lsn, Slot { list, at: at as u32 }, *brief);
+            }
         }
-        list.records = records.clone();
-        self.push(list);
+        self.push(List { batch: batch.clone(), held: count });
     }
 
-    /// What was put one by one becomes a list.
+    /// What was put one by one becomes a batch.
     pub(crate) fn seal(&mut self) {
-        if self.open.records.is_empty() {
-            return;
+        let count = self.open.records().len();
+        if count > 0 {
+            // The next one is likely to be as long.
+            let batch = std::mem::replace(&mut self.open, Batch::with_capacity(count));
+            let held = std::mem::take(&mut self.open_held);
+            self.push(List { batch: Arc::new(batch), held });
         }
-        let List { records, held, bytes, end } = std::mem::take(&mut self.open);
-        // The next list is likely to be as long.
-        self.open.records.reserve(records.len());
-        self.push(List { records: Records::from(records), held, bytes, end });
     }
 
     fn push(&mut self, list: List) {
@@ -198,46 +209,38 @@ impl Log {
     pub(crate) fn take_unwritten(&mut self) -> Records {
         self.seal();
         let from = self.lists.len() - std::mem::take(&mut self.unwritten).min(self.lists.len());
-        let number = |at: usize| self.lists_gone.wrapping_add(at as u32);
-        let in_place = |(number, at, record): (u32, usize, &Arc<Record>)| {
-            let slot = self.slot(record.lsn);
-            let held = slot.is_some_and(|slot| slot.list == number && slot.at == at as u32);
-            held.then(|| record.clone())
-        };
-        match self.lists.range(from..).next() {
-            Some(list) if from + 1 == self.lists.len() && list.held == list.records.len() => {
-                list.records.clone()
+        let mut records = Records::new();
+        for (list, number) in self.lists.range(from..).zip(from as u32..) {
+            if list.is_whole() {
+                records.push_batch(list.batch.clone());
+                continue;
             }
-            _ => (from..self.lists.len())
-                .flat_map(|at| {
-                    let records = self.lists[at].records.iter().enumerate();
-                    records.map(move |(place, record)| (number(at), place, record))
-                })
-                .filter_map(in_place)
-                .collect(),
+            let list = (list.batch.records(), self.lists_gone.wrapping_add(number));
+            let in_place = list.0.iter().zip(0..).filter(|(record, at)| {
+                self.slot(record.lsn) == Some(Slot { list: list.1, at: *at })
+            });
+            records.extend(in_place.map(|(record, _)| record.clone()));
         }
+        records
     }
 
-    /// Gives the position of `record` to it, the one at `at` of the list that is made last.
-    fn place(&mut self, at: usize, record: &Record, size: usize) {
-        let lsn = record.lsn;
-        let list = self.lists_gone.wrapping_add(self.lists.len() as u32);
-        let brief = Brief::new(record, size);
+    /// Gives a position to a record of the list that is made last.
+    fn place(&mut self, lsn: Lsn, slot: Slot, brief: Brief) {
         if !brief.is_plain() {
             self.special.insert(lsn);
         }
         self.bytes += brief.size as usize;
-        let slot = Some(Slot { list, at: at as u32, brief });
         let at = (lsn.0 - self.first) as usize;
         if at == self.slots.len() {
             self.slots.push_back(slot);
             return;
         }
         if at > self.slots.len() {
-            self.slots.resize(at + 1, None);
+            self.slots.resize(at + 1, EMPTY);
         }
-        if let Some(old) = std::mem::replace(&mut self.slots[at], slot) {
-            self.let_go(&old);
+        let old = std::mem::replace(&mut self.slots[at], slot);
+        if old != EMPTY {
+            self.let_go(old);
             if brief.is_plain() {
                 self.special.remove(lsn);
             }
@@ -245,11 +248,11 @@ impl Log {
     }
 
     /// A slot does not have its record any more.
-    fn let_go(&mut self, slot: &Slot) {
-        self.bytes -= slot.brief.size as usize;
+    fn let_go(&mut self, slot: Slot) {
+        self.bytes -= self.batch(slot).briefs()[slot.at as usize].size as usize;
         match self.lists.get_mut(slot.list.wrapping_sub(self.lists_gone) as usize) {
             Some(list) => list.held -= 1,
-            None => self.open.held -= 1,
+            None => self.open_held -= 1,
         }
     }
 
@@ -264,50 +267,64 @@ impl Log {
     /// Takes the record at `lsn` out.
     pub(crate) fn remove(&mut self, lsn: Lsn) {
         let Some(at) = lsn.0.checked_sub(self.first) else { return };
-        if let Some(old) = self.slots.get_mut(at as usize).and_then(Option::take) {
-            self.let_go(&old);
-            self.special.remove(lsn);
+        if let Some(slot) = self.slots.get_mut(at as usize) {
+            let old = std::mem::replace(slot, EMPTY);
+            if old != EMPTY {
+                self.let_go(old);
+                self.special.remove(lsn);
+            }
         }
-        while let Some(None) = self.slots.back() {
+        while let Some(&EMPTY) = self.slots.back() {
             self.slots.pop_back();
         }
         self.release();
     }
 
-    /// Lets what lies below `below` leave memory, the first position first, until the records take
-    /// no more than `bytes`.
+    /// Lets what lies below `below` leave memory, the oldest batch first, until the records take no
+    /// more than `bytes`.
     pub(crate) fn shrink(&mut self, below: Lsn, bytes: usize) {
         if self.bytes <= bytes {
             return;
         }
-        while self.bytes > bytes && self.first < below.0 && self.pop_first() {}
+        while self.bytes > bytes && self.first < below.0 {
+            if !self.pop_list(below) && !self.pop_first() {
+                break;
+            }
+        }
         self.special.remove_below(Lsn(self.first));
+    }
+
+    /// Lets the first list leave memory at one stroke, if it is whole, stands first and lies below.
+    fn pop_list(&mut self, below: Lsn) -> bool {
+        let Some(list) = self.lists.front().filter(|list| list.is_whole()) else { return false };
+        let Some((from, to, _)) = list.batch.run() else { return false };
+        if from.0 != self.first || to > below {
+            return false;
+        }
+        self.bytes -= list.batch.summary().bytes;
+        self.slots.drain(..list.held);
+        self.first = to.0;
+        self.lists.pop_front();
+        self.lists_gone = self.lists_gone.wrapping_add(1);
+        self.release();
+        true
     }
 
     /// Lets the first position leave memory, if there is one.
     fn pop_first(&mut self) -> bool {
         let Some(slot) = self.slots.pop_front() else { return false };
         self.first += 1;
-        if let Some(slot) = slot {
-            self.let_go(&slot);
+        if slot != EMPTY {
+            self.let_go(slot);
             self.release();
         }
         true
     }
 
     /// The records at and above `from`, in order of position.
-    pub(crate) fn iter_from(&self, from: Lsn) -> impl Iterator<Item = &Arc<Record>> {
+    pub(crate) fn iter_from(&self, from: Lsn) -> impl Iterator<Item = &Record> {
         let skip = from.0.saturating_sub(self.first).min(self.slots.len() as u64);
-        self.slots.range(skip as usize..).flatten().map(|slot| self.record(slot))
-    }
-}
-
-impl<L> List<L> {
-    /// A record comes into it.
-    fn note(&mut self, lsn: Lsn, size: usize) {
-        let follows = self.bytes == 0 || self.end == Some(lsn);
-        self.end = follows.then(|| lsn.next());
-        self.held += 1;
-        self.bytes += size;
+        let held = self.slots.range(skip as usize..).filter(|slot| **slot != EMPTY);
+        held.map(|slot| &self.batch(*slot).records()[slot.at as usize])
     }
 }

@@ -58,16 +58,14 @@ mod writes;
 
 pub use index::{Index, Placement};
 pub use io::{
-    Doubt, Durable, Input, Output, ReadError, ReadLevel, Rejection, RoleName, SnapshotMeta,
+    Doubt, Durable, Input, Output, ReadError, ReadLevel, Rejection, RoleName, SnapshotMeta, Task,
     TransferError, Write,
 };
 pub use options::{Lease, Options};
 
-use crate::base::{Command, LeaderId, Lineage, Lsn, Record, ReplicaId, TailBitmap};
+use crate::base::{Command, LeaderId, Lineage, Lsn, Record, ReplicaId, SharedRecord, TailBitmap};
 use crate::message::{Envelope, Message};
-use schedule::Ready;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A replica. Owned by one thread; feed it with [`handle`](Self::handle), carry out what
 /// [`drain`](Self::drain) gives.
@@ -172,12 +170,19 @@ impl Replica {
             replica.grant_lease();
         }
         let mut floor = Lsn::ZERO;
-        for record in durable.records.into_iter().filter(|record| record.lsn >= purged) {
-            floor = floor.max(record.floor);
-            replica.accepted.insert(record.lsn);
-            replica.memberships.note(&record);
-            let size = record.size();
-            replica.log.put(record, size);
+        for batch in durable.records.batches() {
+            for record in batch.records().iter().filter(|record| record.lsn >= purged) {
+                floor = floor.max(record.floor);
+                replica.accepted.insert(record.lsn);
+                replica.memberships.note(record);
+            }
+            if batch.records().first().is_some_and(|first| first.lsn >= purged) {
+                replica.log.put_batch(batch);
+            } else {
+                for record in batch.records() {
+                    replica.log.put(record.clone());
+                }
+            }
         }
         replica.log.take_unwritten();
         replica.settle(&TailBitmap::below(floor));
@@ -282,11 +287,14 @@ impl Replica {
         }
         if self.schedule.has_ready() && self.installing.is_none() {
             let waited_for = !self.proposals.is_empty();
-            for Ready { lsn, after } in self.schedule.take_ready() {
-                let author = || self.log.get(lsn).map(|record| record.author);
-                let proposal = if waited_for { self.proposals.take(lsn, author) } else { None };
-                self.outputs.push(Output::Apply { lsn, proposal, after });
+            let mut tasks = self.schedule.take_ready();
+            if waited_for {
+                for task in &mut tasks {
+                    let author = || self.log.get(task.lsn).map(|record| record.author);
+                    task.proposal = self.proposals.take(task.lsn, author);
+                }
             }
+            self.outputs.push(Output::Apply(tasks));
         }
         self.serve_reads();
         self.serve_reads_here();
@@ -299,7 +307,7 @@ impl Replica {
         if let Role::Leader(lead) = &mut self.role {
             needless = needless.min(lead.settled.offset());
             assert!(needless <= lead.next, "I-11 {} settled, next is {}", needless, lead.next);
-            lead.index.trim(needless, |lsn| self.log.get(lsn).map(|record| &**record));
+            lead.index.trim(needless, |lsn| self.log.get(lsn));
         }
         if self.writes.durable() == self.writes.newest() {
             self.log.shrink(needless, self.options.log_bytes_max);
@@ -384,11 +392,16 @@ impl Replica {
     }
 
     /// The record at a position, if memory holds one.
-    pub fn record(&self, lsn: Lsn) -> Option<&Arc<Record>> {
+    pub fn record(&self, lsn: Lsn) -> Option<&Record> {
         self.log.get(lsn)
     }
 
-    /// The command at a position, if memory holds one: for an [`Output::Apply`].
+    /// The same, to keep.
+    pub fn shared_record(&self, lsn: Lsn) -> Option<SharedRecord> {
+        self.log.shared(lsn)
+    }
+
+    /// The command at a position, if memory holds one: for a [`Task`].
     pub fn command(&self, lsn: Lsn) -> Option<&Command> {
         self.log.get(lsn).and_then(|record| record.command())
     }

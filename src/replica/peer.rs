@@ -3,9 +3,8 @@
 use super::doubt::Loss;
 use super::log::Log;
 use super::options::Options;
-use crate::base::{Lsn, Record, Records, ReplicaId, Tail, TailBitmap, ones};
+use crate::base::{Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 /// How many positions are asked back from disk at a time.
 const LOAD_MAX: u64 = 256;
@@ -66,20 +65,15 @@ pub(crate) struct Peer {
 /// positions that have none.
 pub(crate) struct Source<'a> {
     pub(crate) log: &'a Log,
-    pub(crate) loaded: &'a BTreeMap<Lsn, Arc<Record>>,
+    pub(crate) loaded: &'a BTreeMap<Lsn, SharedRecord>,
     pub(crate) empties: &'a Tail,
     pub(crate) end: Lsn,
     pub(crate) purged: Lsn,
 }
 
 impl Source<'_> {
-    fn get(&self, lsn: Lsn) -> Option<&Arc<Record>> {
-        self.log.get(lsn).or_else(|| self.loaded.get(&lsn))
-    }
-
-    fn sized(&self, lsn: Lsn) -> Option<(&Arc<Record>, usize)> {
-        let loaded = || self.loaded.get(&lsn).map(|record| (record, record.size()));
-        self.log.sized(lsn).or_else(loaded)
+    fn get(&self, lsn: Lsn) -> Option<&Record> {
+        self.log.get(lsn).or_else(|| self.loaded.get(&lsn).map(|record| &**record))
     }
 }
 
@@ -119,7 +113,7 @@ impl Peer {
         news.extend(accepted.difference_words(&self.accepted));
         for &(index, word) in &*news {
             let landed = word & self.in_flight.word(index);
-            let bytes = |word| ones(64 * index, word).map(|lsn| log.size(lsn)).sum::<usize>();
+            let bytes = |word| log.size_of_word(index, word);
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(bytes(landed));
             let late = bytes(landed & self.backlog.word(index));
             self.backlog_bytes = self.backlog_bytes.saturating_sub(late);
@@ -202,16 +196,16 @@ impl Peer {
         !self.known && self.in_flight_bytes == 0
     }
 
-    /// Mostly these are what was placed since the last drain: one list for all followers.
+    /// Mostly these are what was placed since the last drain: the same batch for all followers.
     fn pick_new(&mut self, source: &Source, now: u64, budget: &mut usize) -> Records {
         let from = self.next;
-        let list = if from < source.end { source.log.list(from, source.end) } else { None };
-        let picked = match list.filter(|(_, bytes)| bytes <= budget) {
+        let whole = if from < source.end { source.log.batches(from, source.end) } else { None };
+        let picked = match whole.filter(|(_, bytes)| bytes <= budget) {
             Some((records, bytes)) => {
                 *budget -= bytes;
                 self.in_flight_bytes += bytes;
                 self.next = source.end;
-                records.clone()
+                records
             }
             None => self.pick_one_by_one(source, budget),
         };
@@ -228,9 +222,9 @@ impl Peer {
     fn pick_one_by_one(&mut self, source: &Source, budget: &mut usize) -> Records {
         let mut picked = Vec::new();
         while *budget > 0 && self.next < source.end {
-            if let Some((record, size)) = source.sized(self.next) {
-                *budget = budget.saturating_sub(size);
-                self.in_flight_bytes += size;
+            if let Some(record) = source.get(self.next) {
+                *budget = budget.saturating_sub(record.size());
+                self.in_flight_bytes += record.size();
                 picked.push(record.clone());
             }
             self.next = self.next.next();
@@ -240,7 +234,7 @@ impl Peer {
 
     /// Looks for what is neither accepted, nor on the way, nor needless, from `scan` up.
     fn pick_missing(&mut self, source: &Source, now: u64, mut budget: usize, picked: &mut Records) {
-        let mut found = Vec::new();
+        let mut found: Vec<Record> = Vec::new();
         let mut stop = self.next;
         // What is purged comes as a snapshot.
         let from = self.scan.max(source.purged);

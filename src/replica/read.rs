@@ -142,7 +142,7 @@ impl Replica {
         }
         let done = self.schedule.done();
         let mut noted = Tail::new();
-        let log = |lsn| self.log.get(lsn).map(|record| &**record);
+        let log = |lsn| self.log.get(lsn);
         for lsn in lead.index.latest_writers(&footprint.reads, done.offset(), log) {
             if !done.contains(lsn) {
                 noted.insert(lsn);
@@ -177,7 +177,7 @@ impl Replica {
         }
         let below = self.schedule.done().offset().min(self.settled.offset());
         let below = below.min(lead.settled.offset());
-        let log = |lsn| self.log.get(lsn).map(|record| &**record);
+        let log = |lsn| self.log.get(lsn);
         let writers = lead.index.latest_writers(&footprint.reads, below, log);
         let empties = lead.empties.iter().filter(|lsn| *lsn >= below);
         let noted = writers.into_iter().chain(empties).collect();

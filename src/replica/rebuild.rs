@@ -3,7 +3,6 @@
 use crate::base::{LeaderId, Lineage, Lsn, Record, ReplicaId, Tail, TailBitmap};
 use crate::message::Grant;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What the granted votes say about the log: the newest lineage, and who holds which survivor.
 #[derive(Clone, Debug)]
@@ -73,32 +72,40 @@ pub(crate) fn agreement(a: &Lineage, b: &Lineage, end: Lsn) -> Vec<(Lsn, Lsn)> {
 pub(crate) struct Rebuilt {
     /// Its lineage, fixed at this moment.
     pub(crate) lineage: Lineage,
-    /// What survived, in order of position, above what has left memory.
-    pub(crate) records: Vec<Arc<Record>>,
+    /// What survived and is not held here, and the voids, in order of position, above what has left
+    /// memory.
+    pub(crate) records: Vec<Record>,
+    /// The greatest floor of all that survived there.
+    pub(crate) floor: Lsn,
     /// Positions without a record that are never voided: purged, or overridden by a survivor.
     pub(crate) empties: Tail,
 }
 
-/// Rebuilding 2 to 4, for leader `id`. `record` gives the survivor at a position. Everything below
+/// Rebuilding 2 to 4, for leader `id`. `record` gives the survivor at a position, and whether it is
+/// held here; otherwise a voter has sent it. Everything below
 /// `settled` is known settled here and may have left memory: such a record survives and is never
 /// dropped (I-5, I-7), and such a hole is empty, because a settled position without a record was
 /// overridden. So the outcome is the rule's, without reading that part of the log.
-pub(crate) fn rebuild(
+pub(crate) fn rebuild<'a>(
     id: LeaderId,
     survey: &Survey,
     settled: Lsn,
-    record: impl Fn(Lsn) -> Option<Arc<Record>>,
+    record: impl Fn(Lsn) -> Option<(&'a Record, bool)>,
 ) -> Rebuilt {
     let known = settled.max(survey.purged);
-    let mut alive: BTreeMap<Lsn, Arc<Record>> = BTreeMap::new();
+    let mut alive: BTreeMap<Lsn, (&Record, bool)> = BTreeMap::new();
     for lsn in survey.survivors.difference_iter(&TailBitmap::below(settled)) {
         alive.extend(record(lsn).map(|record| (lsn, record)));
     }
     let overridden = close(&mut alive, known);
     let survivor_end = alive.keys().next_back().map_or(Lsn::ZERO, |last| last.next());
     let top = survivor_end.max(known);
-    let mut rebuilt =
-        Rebuilt { lineage: Lineage::new(id), records: Vec::new(), empties: Tail::new() };
+    let mut rebuilt = Rebuilt {
+        lineage: Lineage::new(id),
+        records: Vec::new(),
+        floor: alive.values().map(|(record, _)| record.floor).max().unwrap_or_default(),
+        empties: Tail::new(),
+    };
     copy_authors(&mut rebuilt.lineage, &survey.lineage, settled);
     for hole in survey.survivors.holes(settled) {
         rebuilt.empties.insert(hole);
@@ -106,8 +113,10 @@ pub(crate) fn rebuild(
     for lsn in (settled.0..top.0).map(Lsn) {
         let kept = survey.lineage.author(lsn);
         let author = match alive.remove(&lsn) {
-            Some(record) => {
-                rebuilt.records.push(record);
+            Some((record, held)) => {
+                if !held {
+                    rebuilt.records.push(record.clone());
+                }
                 kept
             }
             None if lsn < survey.purged || overridden.contains(lsn) => {
@@ -115,7 +124,7 @@ pub(crate) fn rebuild(
                 kept
             }
             None => {
-                rebuilt.records.push(Arc::new(Record::void(lsn, id)));
+                rebuilt.records.push(Record::void(lsn, id));
                 id
             }
         };
@@ -127,17 +136,18 @@ pub(crate) fn rebuild(
 /// Rebuilding 3, the closure: a record with a bit of `depends` that neither survived nor is known
 /// settled is dropped, unless a survivor overrides that record, and so on until nothing changes.
 /// Returns what the survivors override. What lies below a floor does not count.
-fn close(alive: &mut BTreeMap<Lsn, Arc<Record>>, known: Lsn) -> Tail {
+fn close(alive: &mut BTreeMap<Lsn, (&Record, bool)>, known: Lsn) -> Tail {
     loop {
         let mut overridden = Tail::new();
-        for record in alive.values() {
+        for (record, _) in alive.values() {
             overridden.union_with(&record.overrides);
         }
         let lost = |record: &Record| {
             record.depends.iter().any(|d| d >= known && !alive.contains_key(&d))
                 && !overridden.contains(record.lsn)
         };
-        let dropped: Vec<Lsn> = alive.values().filter(|r| lost(r)).map(|r| r.lsn).collect();
+        let records = alive.values().map(|(record, _)| record);
+        let dropped: Vec<Lsn> = records.filter(|r| lost(r)).map(|r| r.lsn).collect();
         if dropped.is_empty() {
             return overridden;
         }

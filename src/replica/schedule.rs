@@ -1,12 +1,12 @@
 //! Which settled records may run now (algorithm.md, Applying).
 
-use super::log::{Brief, Log};
-use crate::base::{Lsn, Record, Tail, TailBitmap, ones};
+use super::io::Task;
+use super::log::Log;
+use crate::base::{Brief, Lsn, Record, Tail, TailBitmap, ones};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 
 /// The order of applying, as a set that grows: a record runs once it is settled and not done,
 /// every bit of its `depends` is done, and everything below its floor is done or covered.
@@ -33,16 +33,7 @@ pub(crate) struct Schedule {
     /// By floor: who is looked at again when everything below is passed.
     below_floor: BinaryHeap<Reverse<(Lsn, Lsn)>>,
     /// May run now, in the order in which they became ready.
-    ready: Vec<Ready>,
-}
-
-/// A record that may run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ready {
-    /// Its position.
-    pub(crate) lsn: Lsn,
-    /// Not before this one has been executed, which was given out before it.
-    pub(crate) after: Option<Lsn>,
+    ready: Vec<Task>,
 }
 
 impl Schedule {
@@ -87,12 +78,11 @@ impl Schedule {
     }
 
     /// Takes the records that became ready. What one of them comes after may be done by now.
-    pub(crate) fn take_ready(&mut self) -> impl Iterator<Item = Ready> {
-        let done = &self.done;
-        let runs = |lsn: &Lsn| !done.contains(*lsn);
-        self.ready
-            .drain(..)
-            .map(move |Ready { lsn, after }| Ready { lsn, after: after.filter(runs) })
+    pub(crate) fn take_ready(&mut self) -> Vec<Task> {
+        for task in &mut self.ready {
+            task.after = task.after.filter(|lsn| !self.done.contains(*lsn));
+        }
+        std::mem::take(&mut self.ready)
     }
 
     /// Whether a record became ready that has not been taken.
@@ -104,7 +94,7 @@ impl Schedule {
     pub(crate) fn offer(&mut self, lsn: Lsn, brief: Brief, log: &Log) {
         if brief.is_plain() && brief.floor <= self.passed.offset() && self.covered.is_empty() {
             if self.started.insert(lsn) {
-                self.ready.push(Ready { lsn, after: None });
+                self.ready.push(Task { lsn, proposal: None, after: None });
             }
             return;
         }
@@ -122,18 +112,25 @@ impl Schedule {
 
     /// The same of 64 positions at once, those of word `index`, if all records there are plain.
     pub(crate) fn offer_plain(&mut self, index: u64, settled: u64, log: &Log) {
-        let (passed, mut given) = (self.passed.offset(), 0);
-        for lsn in ones(64 * index, settled & !self.started.word(index)) {
-            match log.brief(lsn) {
-                Some(brief) if brief.floor <= passed && self.covered.is_empty() => {
-                    self.ready.push(Ready { lsn, after: None });
-                    given |= 1 << (lsn.0 % 64);
+        let fresh = settled & !self.started.word(index);
+        if !self.covered.is_empty() || !self.has_passed(index, fresh, log) {
+            for lsn in ones(64 * index, fresh) {
+                if let Some(brief) = log.brief(lsn) {
+                    self.offer(lsn, brief, log);
                 }
-                Some(brief) => self.offer(lsn, brief, log),
-                None => {}
             }
+            return;
         }
-        self.started.insert_word(index, given);
+        self.started.insert_word(index, fresh);
+        self.ready.reserve(fresh.count_ones() as usize);
+        let task = |lsn| Task { lsn, proposal: None, after: None };
+        self.ready.extend(ones(64 * index, fresh).map(task));
+    }
+
+    /// Whether all of these records are here, and everything below their floors is passed.
+    fn has_passed(&self, index: u64, word: u64, log: &Log) -> bool {
+        let passed = self.passed.offset();
+        ones(64 * index, word).all(|lsn| log.brief(lsn).is_some_and(|b| b.floor <= passed))
     }
 
     /// The record at `lsn` has been executed.
@@ -203,7 +200,7 @@ impl Schedule {
         };
         if brief.command {
             self.started.insert(lsn);
-            self.ready.push(Ready { lsn, after });
+            self.ready.push(Task { lsn, proposal: None, after });
         } else {
             self.finish(lsn, brief, log);
         }
@@ -264,14 +261,14 @@ impl Schedule {
         let Some(record) = log.get(lsn) else { return };
         self.pass_over_all(&record.overrides, log);
         // What its victims override is overridden by it too, except below its floor (Authoring 3).
-        let mut open: SmallVec<[Arc<Record>; 4]> = SmallVec::new();
+        let mut open: SmallVec<[&Record; 4]> = SmallVec::new();
         if self.done.offset() < brief.floor {
-            open.push(record.clone());
+            open.push(record);
         }
         while let Some(record) = open.pop() {
             for victim in record.overrides.iter() {
                 let held = log.get(victim).filter(|v| !self.done.contains_all(&v.overrides));
-                if let Some(held) = held.cloned() {
+                if let Some(held) = held {
                     self.pass_over_all(&held.overrides, log);
                     open.push(held);
                 }

@@ -78,7 +78,7 @@ impl Writes {
             self.sizes.push_back((self.issued, std::mem::take(&mut self.bytes)));
         }
         let mut write = std::mem::take(&mut self.current);
-        records.extend(std::mem::take(&mut write.records));
+        records.append(std::mem::take(&mut write.records));
         let write = Write { number: self.issued, records, ..write };
         outputs.push(Output::Persist(Box::new(write)));
     }

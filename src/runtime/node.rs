@@ -299,14 +299,17 @@ impl<D: Disk + Clone> Node<D> {
                 self.home.append(&write)?;
                 self.unsynced = true;
             }
-            Output::Apply { lsn, proposal, .. } => {
-                self.inputs.push(Input::Applied(lsn));
-                self.executed += 1;
-                let command = self.replica.command(lsn);
-                let result = command.map(|command| self.machine.apply(&command.body));
-                if let Some((number, result)) = proposal.zip(result) {
-                    emit(Effect::Answer { number, result });
+            Output::Apply(tasks) => {
+                for task in &tasks {
+                    let command = self.replica.command(task.lsn);
+                    let result = command.map(|command| self.machine.apply(&command.body));
+                    if let Some((number, result)) = task.proposal.zip(result) {
+                        emit(Effect::Answer { number, result });
+                    }
                 }
+                self.executed += tasks.len() as u64;
+                let executed = tasks.iter().map(|task| task.lsn).collect();
+                self.inputs.push(Input::AppliedAll(executed));
             }
             Output::Settled { proposal } => {
                 emit(Effect::Answer { number: proposal, result: Bytes::new() });
@@ -325,7 +328,7 @@ impl<D: Disk + Clone> Node<D> {
             }
             Output::Unknown { proposal } => emit(Effect::Lost { number: proposal }),
             Output::Load(positions) => {
-                self.inputs.push(Input::Loaded(self.home.load(&positions)?));
+                self.inputs.push(Input::Loaded(self.home.load(&positions)?.into()));
             }
             Output::SendSnapshot { to, below } => match self.home.offer(to, below) {
                 Some(offer) => self.parcels.push(offer),

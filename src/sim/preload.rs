@@ -1,6 +1,6 @@
 //! A history from before a run.
 
-use crate::base::{Command, LeaderId, Lsn, Payload, Record};
+use crate::base::{Command, LeaderId, Lsn, Payload, Record, Records, SharedRecord};
 use std::sync::{Arc, OnceLock};
 
 /// A history from before the run: all of it committed, and applied where it is held. It is made
@@ -12,7 +12,7 @@ pub struct Preload {
     command: fn(u64) -> Command,
     missing: Vec<(usize, u64)>,
     purged: bool,
-    records: Arc<OnceLock<Vec<Option<Arc<Record>>>>>,
+    records: Arc<OnceLock<Vec<Option<SharedRecord>>>>,
 }
 
 impl Preload {
@@ -53,13 +53,16 @@ impl Preload {
     }
 
     /// The records by position.
-    pub(super) fn records(&self) -> &[Option<Arc<Record>>] {
+    pub(super) fn records(&self) -> &[Option<SharedRecord>] {
         let record = |at| {
             let payload = Payload::Command((self.command)(at));
             let mut record = Record::bare(Lsn(at), Preload::author(), payload);
             record.floor = Lsn(at - at % Preload::WINDOW);
-            Some(Arc::new(record))
+            record
         };
-        self.records.get_or_init(|| (0..self.count).map(record).collect())
+        self.records.get_or_init(|| {
+            let records: Records = (0..self.count).map(record).collect();
+            records.iter_shared().map(Some).collect()
+        })
     }
 }

@@ -31,7 +31,7 @@ impl<D: Disk> Wal<D> {
             self.hard.membership = Some((*lsn, membership.clone()));
         }
         for record in &write.records {
-            let place = self.put(&Frame::Record(record.clone()));
+            let place = self.put(&Frame::Record(Arc::new(record.clone())));
             self.index.put(record.lsn, record.author, place);
         }
         self.repairs |= write.repaired;

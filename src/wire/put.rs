@@ -144,7 +144,7 @@ impl Put for Replicate {
     fn put<S: Sink>(&self, to: &mut S) {
         to.message(1, &self.leader);
         self.lineage.iter().for_each(|lineage| to.message(2, lineage));
-        self.records.iter().for_each(|record| to.message(3, &**record));
+        self.records.iter().for_each(|record| to.message(3, record));
         to.message(4, &self.settled);
         self.committed_membership.iter().for_each(|committed| to.message(5, committed));
         to.uint(6, self.round);
@@ -277,7 +277,7 @@ impl Put for Grant {
         to.message(2, &self.accepted);
         to.uint(3, self.purged.0);
         to.message(4, &self.memberships);
-        self.records.iter().for_each(|record| to.message(5, &**record));
+        self.records.iter().for_each(|record| to.message(5, record));
     }
 }
 
@@ -316,7 +316,7 @@ impl Put for Fetch {
 impl Put for FetchReply {
     fn put<S: Sink>(&self, to: &mut S) {
         to.message(1, &self.candidate);
-        self.records.iter().for_each(|record| to.message(2, &**record));
+        self.records.iter().for_each(|record| to.message(2, record));
     }
 }
 

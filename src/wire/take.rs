@@ -7,7 +7,7 @@ use super::membership::take as membership;
 use super::{FRAME_BYTES_MAX, SET_WORDS_MAX, VERSION, WireError, runs};
 use crate::base::{
     Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload, Record,
-    ReplicaId, Run, Tail, TailBitmap,
+    Records, ReplicaId, Run, Tail, TailBitmap,
 };
 use crate::message::{
     Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
@@ -17,7 +17,6 @@ use crate::message::{
 use bytes::Bytes;
 use prost::Message as _;
 use prost::encoding::decode_varint;
-use std::sync::Arc;
 
 pub(super) type Taken<T> = Result<T, WireError>;
 
@@ -218,8 +217,9 @@ pub(super) fn positions(m: Option<proto::PositionSet>, budget: &mut Budget) -> T
     Ok(TailBitmap::from_parts(offset, runs::take(&m.runs, offset, &mut budget.0)?))
 }
 
-fn records(coded: Vec<Bytes>, budget: &mut Budget) -> Taken<Vec<Arc<Record>>> {
-    coded.into_iter().map(|coded| record(coded, budget).map(Arc::new)).collect()
+fn records(coded: Vec<Bytes>, budget: &mut Budget) -> Taken<Records> {
+    let records = coded.into_iter().map(|coded| record(coded, budget));
+    Ok(Records::from(records.collect::<Taken<Vec<Record>>>()?))
 }
 
 pub(super) fn record(coded: Bytes, budget: &mut Budget) -> Taken<Record> {

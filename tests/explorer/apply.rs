@@ -1,13 +1,12 @@
 //! Commands that are out for execution.
 
 use crate::world::World;
-use std::sync::Arc;
-use traft::base::{Lsn, Record, Tail};
+use traft::base::{Lsn, SharedRecord, Tail};
 use traft::replica::Input;
 
 /// A record that is out for execution.
 pub(crate) struct Applying {
-    pub(crate) record: Arc<Record>,
+    pub(crate) record: SharedRecord,
     pub(crate) proposal: Option<u64>,
     pub(crate) after: Option<Lsn>,
 }

@@ -2,7 +2,6 @@
 
 use crate::world::Plan;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use traft::base::*;
 use traft::replica::{Durable, Input, Replica};
 
@@ -31,7 +30,7 @@ impl State {
 #[derive(Default)]
 struct Seen {
     state: State,
-    applied: Vec<Arc<Record>>,
+    applied: Vec<SharedRecord>,
     settled: TailBitmap,
     leading: LeaderId,
 }
@@ -41,7 +40,7 @@ pub(crate) struct Checks {
     plan: Plan,
     seed: u64,
     seen: Vec<Seen>,
-    records: BTreeMap<(Lsn, LeaderId), Arc<Record>>,
+    records: BTreeMap<(Lsn, LeaderId), SharedRecord>,
     /// The author of the record settled at a position, and the least leader that knew.
     settled: BTreeMap<Lsn, (LeaderId, LeaderId)>,
     results: BTreeMap<Lsn, u64>,
@@ -122,19 +121,19 @@ impl Checks {
         let new: Vec<Lsn> = replica.settled().difference_iter(&self.seen[at].settled).collect();
         self.seen[at].settled = replica.settled().clone();
         for lsn in new {
-            let Some(record) = replica.record(lsn) else { continue };
+            let Some(record) = replica.shared_record(lsn) else { continue };
             let leader = replica.lineage().leader();
             let known = *self.settled.entry(lsn).or_insert((record.author, leader));
             if known.0 != record.author {
                 self.fail(&format!("I-6 at {lsn} both {} and {} settled", known.0, record.author));
             }
-            self.note(record);
+            self.note(&record);
         }
         self.look_at_leader(at, replica);
     }
 
     /// I-2: `(lsn, author)` names one record.
-    fn note(&mut self, record: &Arc<Record>) {
+    fn note(&mut self, record: &SharedRecord) {
         let known = self.records.entry((record.lsn, record.author)).or_insert(record.clone());
         if known != record {
             let both = format!("I-2 {known} and {record}");
@@ -164,7 +163,7 @@ impl Checks {
 
     /// I-8: no two interfering records are executed the other way round. I-9: no command returns
     /// two results.
-    pub(crate) fn applied(&mut self, at: usize, record: &Arc<Record>, proposal: Option<u64>) {
+    pub(crate) fn applied(&mut self, at: usize, record: &SharedRecord, proposal: Option<u64>) {
         let later =
             self.seen[at].applied.iter().find(|r| r.lsn >= record.lsn && r.interferes(record));
         if let Some(later) = later {

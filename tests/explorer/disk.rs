@@ -2,7 +2,6 @@
 
 use crate::checks::State;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use traft::base::*;
 use traft::replica::*;
 
@@ -13,7 +12,7 @@ pub(crate) type Snapshot = (SnapshotMeta, State);
 #[derive(Default)]
 pub(crate) struct Disk {
     pub(crate) durable: Durable,
-    pub(crate) records: BTreeMap<Lsn, Arc<Record>>,
+    pub(crate) records: BTreeMap<Lsn, SharedRecord>,
     pub(crate) state: State,
     /// Snapshots of others, whole.
     pub(crate) aside: Vec<Snapshot>,
@@ -36,7 +35,7 @@ impl Disk {
             self.records.retain(|lsn, r| lineage.author(*lsn) == r.author);
             self.durable.lineage = lineage;
         }
-        self.records.extend(write.records.into_iter().map(|r| (r.lsn, r)));
+        self.records.extend(write.records.iter_shared().map(|r| (r.lsn, r)));
         if write.membership.is_some() {
             self.durable.membership = write.membership;
         }
@@ -89,6 +88,7 @@ impl Disk {
     }
 
     pub(crate) fn durable(&self) -> Durable {
-        Durable { records: self.records.values().cloned().collect(), ..self.durable.clone() }
+        let records = Records::gather(self.records.values());
+        Durable { records, ..self.durable.clone() }
     }
 }

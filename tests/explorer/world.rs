@@ -338,10 +338,12 @@ impl World {
             match output {
                 Output::Send(envelope) => self.net.push(*envelope),
                 Output::Persist(write) => node.writes.push(*write),
-                Output::Apply { lsn, proposal, after } => {
-                    let record = node.replica.record(lsn).cloned();
-                    let record = record.expect("held until it is applied");
-                    node.applying.push(Applying { record, proposal, after });
+                Output::Apply(tasks) => {
+                    for Task { lsn, proposal, after } in tasks {
+                        let record = node.replica.shared_record(lsn);
+                        let record = record.expect("held until it is applied");
+                        node.applying.push(Applying { record, proposal, after });
+                    }
                 }
                 Output::Settled { proposal } => self.checks.acknowledged(proposal),
                 Output::ReadReady { read } => self.checks.read(at, read),
@@ -367,7 +369,7 @@ impl World {
         let replica = &self.nodes[at].replica;
         self.checks.look(at, replica);
         if !loaded.is_empty() {
-            self.input(at, Input::Loaded(loaded));
+            self.input(at, Input::Loaded(Records::gather(&loaded)));
         }
         if let Some(below) = own {
             let meta = self.nodes[at].replica.snapshot_meta();

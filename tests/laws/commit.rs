@@ -2,7 +2,6 @@
 
 use crate::network::*;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use traft::base::*;
 use traft::message::*;
 
@@ -194,7 +193,7 @@ fn law_follower_commit_entry_2ab() {
     later.depends.insert(Lsn(0));
     let records = BTreeMap::from([
         (0, record(0, leader, "a")),
-        (1, Arc::new(later)),
+        (1, later.into()),
         (2, record(2, leader, "b")),
     ]);
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {

@@ -193,7 +193,7 @@ pub(crate) fn empty_grant(n: u64) -> Grant {
         accepted: TailBitmap::new(),
         purged: Lsn::ZERO,
         memberships,
-        records: Vec::new(),
+        records: Records::new(),
     }
 }
 

@@ -2,7 +2,6 @@
 //! workers do at once what they are asked, unless a replica holds its writes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use traft::base::*;
 use traft::message::*;
 use traft::replica::*;
@@ -18,7 +17,7 @@ pub(crate) struct Peer {
     /// Its disk does not write.
     pub(crate) holds: bool,
     pub(crate) writes: Vec<Write>,
-    pub(crate) applied: Vec<Arc<Record>>,
+    pub(crate) applied: Vec<SharedRecord>,
     /// The snapshots that took the state's place.
     pub(crate) restored: Vec<SnapshotMeta>,
 }
@@ -57,8 +56,8 @@ pub(crate) fn command(key: &str) -> Command {
 }
 
 /// A write of `key` by itself, as some leader may have authored it.
-pub(crate) fn record(lsn: u64, author: LeaderId, key: &str) -> Arc<Record> {
-    Arc::new(Record::bare(Lsn(lsn), author, Payload::Command(command(key))))
+pub(crate) fn record(lsn: u64, author: LeaderId, key: &str) -> SharedRecord {
+    Record::bare(Lsn(lsn), author, Payload::Command(command(key))).into()
 }
 
 impl Network {
@@ -146,11 +145,13 @@ impl Network {
             match output {
                 Output::Send(envelope) => self.mail.push(*envelope),
                 Output::Persist(write) => self.peer_mut(id).writes.push(*write),
-                Output::Apply { lsn, proposal, .. } => {
-                    self.answered.extend(proposal);
-                    done.push(lsn);
-                    let peer = self.peer_mut(id);
-                    peer.applied.extend(peer.replica.record(lsn).cloned());
+                Output::Apply(tasks) => {
+                    for Task { lsn, proposal, .. } in tasks {
+                        self.answered.extend(proposal);
+                        done.push(lsn);
+                        let peer = self.peer_mut(id);
+                        peer.applied.extend(peer.replica.shared_record(lsn));
+                    }
                 }
                 Output::Settled { proposal } => {
                     self.answered.insert(proposal);
@@ -345,7 +346,7 @@ impl Network {
 }
 
 /// What the leader of `lineage` says first, with some records.
-pub(crate) fn hello(lineage: Lineage, records: Vec<Arc<Record>>) -> Message {
+pub(crate) fn hello(lineage: Lineage, records: Vec<SharedRecord>) -> Message {
     Message::Replicate(Replicate {
         leader: lineage.leader(),
         lineage: Some(lineage),
@@ -375,11 +376,11 @@ fn keep(durable: &mut Durable, write: Write) {
         durable.records.retain(|record| lineage.author(record.lsn) == record.author);
         durable.lineage = lineage;
     }
-    for record in write.records {
-        durable.records.retain(|old| old.lsn != record.lsn);
-        durable.records.push(record);
-    }
-    durable.records.sort_by_key(|record| record.lsn);
+    let new: BTreeSet<Lsn> = write.records.iter().map(|record| record.lsn).collect();
+    durable.records.retain(|old| !new.contains(&old.lsn));
+    let mut records: Vec<Record> = durable.records.iter().chain(&write.records).cloned().collect();
+    records.sort_by_key(|record| record.lsn);
+    durable.records = records.into();
     durable.membership = write.membership.or(durable.membership.take());
     if let Some(snapshot) = write.snapshot {
         durable.records.retain(|record| record.lsn >= snapshot.done.offset());

@@ -86,7 +86,7 @@ fn law_leader_start_replication_2ab() {
     for to in [2, 3] {
         let carries = |e: &&Envelope| {
             let carried = matches!(&e.message, Message::Replicate(m)
-                if m.records.len() == 1 && m.records[0].lsn == Lsn(0) && m.settled.is_empty());
+                if m.records.iter().map(|r| r.lsn).eq([Lsn(0)]) && m.settled.is_empty());
             e.to == ReplicaId(to) && carried
         };
         assert_eq!(network.mail.iter().filter(carries).count(), 1, "to n{to}");
@@ -104,7 +104,7 @@ fn figure_7(terms: &[u64]) -> Durable {
         lineage.push(author(*term), Lsn(lsn + 1));
         records.push(record(lsn, author(*term), &format!("k{lsn}")));
     }
-    Durable { voted: LeaderId::new(8, 9), lineage, records, ..Durable::default() }
+    Durable { voted: LeaderId::new(8, 9), lineage, records: records.into(), ..Durable::default() }
 }
 
 /// Restated: in figure 7 each follower ends with the set of records of the leader, whichever of

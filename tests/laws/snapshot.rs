@@ -158,7 +158,7 @@ fn law_raw_node_restart_from_snapshot_2c() {
     let durable = Durable {
         voted: leader,
         lineage: Lineage::new(leader),
-        records: vec![record(2, leader, "c"), record(4, leader, "e")],
+        records: vec![record(2, leader, "c"), record(4, leader, "e")].into(),
         snapshot: Some(Box::new(meta(TailBitmap::below(Lsn(2)), leader))),
         ..Durable::default()
     };
@@ -175,10 +175,11 @@ fn law_raw_node_restart_from_snapshot_2c() {
     let outputs = drain(&mut replica);
     let applied: Vec<Lsn> = outputs
         .iter()
-        .filter_map(|output| match output {
-            Output::Apply { lsn, .. } => Some(*lsn),
-            _ => None,
+        .flat_map(|output| match output {
+            Output::Apply(tasks) => &tasks[..],
+            _ => &[],
         })
+        .map(|task| task.lsn)
         .collect();
     assert_eq!(applied, [Lsn(2), Lsn(4)], "{outputs:?}");
 }

@@ -2,13 +2,12 @@
 
 use crate::node::{Node, State};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use traft::base::*;
 
 /// Everything that was ever settled, executed or answered.
 #[derive(Default)]
 pub(crate) struct Checks {
-    records: BTreeMap<(Lsn, LeaderId), Arc<Record>>,
+    records: BTreeMap<(Lsn, LeaderId), SharedRecord>,
     /// The author of the record settled at a position, and the least leader that knew.
     settled: BTreeMap<Lsn, (LeaderId, LeaderId)>,
     results: BTreeMap<Lsn, u64>,
@@ -29,14 +28,14 @@ impl Checks {
         let news: Vec<Lsn> = replica.settled().difference_iter(&node.seen_settled).collect();
         node.seen_settled = replica.settled().clone();
         for lsn in news {
-            let Some(record) = replica.record(lsn) else { continue };
+            let Some(record) = replica.shared_record(lsn) else { continue };
             let leader = replica.lineage().leader();
             let (author, _) = *self.settled.entry(lsn).or_insert((record.author, leader));
             if author != record.author {
                 self.fail(format!("I-6 at {lsn} {author} and {} are settled", record.author));
             }
             let known = self.records.entry((lsn, record.author)).or_insert(record.clone());
-            if known != record {
+            if *known != record {
                 let both = format!("I-2 {known} and {record}");
                 self.fail(both);
             }
@@ -59,8 +58,8 @@ impl Checks {
     }
 
     /// I-8, and I-9 for results.
-    pub(crate) fn applies(&mut self, id: ReplicaId, node: &mut Node, record: &Arc<Record>) {
-        let interferes = |r: &&Arc<Record>| r.lsn >= record.lsn && r.interferes(record);
+    pub(crate) fn applies(&mut self, id: ReplicaId, node: &mut Node, record: &SharedRecord) {
+        let interferes = |r: &&SharedRecord| r.lsn >= record.lsn && r.interferes(record);
         if let Some(later) = node.applied.iter().find(interferes) {
             self.fail(format!("I-8 {id} executes {record} after {later}"));
         }

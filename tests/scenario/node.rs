@@ -1,7 +1,6 @@
 //! One replica with its disk, its workers and its state.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use traft::base::*;
 use traft::replica::*;
 
@@ -9,7 +8,7 @@ use traft::replica::*;
 #[derive(Default)]
 pub(crate) struct Disk {
     pub(crate) durable: Durable,
-    records: BTreeMap<Lsn, Arc<Record>>,
+    records: BTreeMap<Lsn, SharedRecord>,
     /// The state of the snapshot in place.
     pub(crate) state: State,
     /// Snapshots of others, whole.
@@ -26,7 +25,7 @@ impl Disk {
             self.records.retain(|lsn, record| lineage.author(*lsn) == record.author);
             self.durable.lineage = lineage;
         }
-        self.records.extend(write.records.into_iter().map(|record| (record.lsn, record)));
+        self.records.extend(write.records.iter_shared().map(|record| (record.lsn, record)));
         self.durable.membership = write.membership.or(self.durable.membership.take());
         let found = self.aside.iter().find(|(meta, _)| Some(meta) == write.snapshot.as_deref());
         if let Some((meta, state)) = found.cloned() {
@@ -50,10 +49,11 @@ impl Disk {
     }
 
     pub(crate) fn durable(&self) -> Durable {
-        Durable { records: self.records.values().cloned().collect(), ..self.durable.clone() }
+        let records = Records::gather(self.records.values());
+        Durable { records, ..self.durable.clone() }
     }
 
-    pub(crate) fn read(&self, positions: &Tail) -> Vec<Arc<Record>> {
+    pub(crate) fn read(&self, positions: &Tail) -> Vec<SharedRecord> {
         positions.iter().filter_map(|lsn| self.records.get(&lsn)).cloned().collect()
     }
 }
@@ -105,10 +105,10 @@ pub(crate) struct Node {
     pub(crate) replica: Replica,
     pub(crate) disk: Disk,
     pub(crate) writes: Vec<Write>,
-    pub(crate) applying: Vec<(Arc<Record>, Option<u64>)>,
+    pub(crate) applying: Vec<(SharedRecord, Option<u64>)>,
     /// Given out, to be executed after another one.
     pub(crate) behind: Vec<(Lsn, Option<u64>, Lsn)>,
-    pub(crate) applied: Vec<Arc<Record>>,
+    pub(crate) applied: Vec<SharedRecord>,
     pub(crate) state: State,
     pub(crate) up: bool,
     /// Its disk does not write until it is told to.

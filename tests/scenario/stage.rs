@@ -3,7 +3,6 @@
 use crate::checks::Checks;
 use crate::node::{Disk, Node, State};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use traft::base::*;
 use traft::message::*;
 use traft::replica::*;
@@ -11,7 +10,7 @@ use traft::replica::*;
 /// What a leader has said, and so can come in at any later time.
 pub(crate) struct Said {
     pub(crate) lineage: Lineage,
-    pub(crate) records: BTreeMap<Lsn, Arc<Record>>,
+    pub(crate) records: BTreeMap<Lsn, SharedRecord>,
     pub(crate) settled: TailBitmap,
     shown: TailBitmap,
 }
@@ -40,7 +39,7 @@ pub(crate) struct Stage {
     pub(crate) said: BTreeMap<LeaderId, Said>,
     pub(crate) checks: Checks,
     /// By proposal: its record, once the leader has placed it.
-    pub(crate) proposals: BTreeMap<u64, Arc<Record>>,
+    pub(crate) proposals: BTreeMap<u64, SharedRecord>,
     /// By read: its keys, and the round that confirms it.
     pub(crate) reads: BTreeMap<u64, (Vec<Key>, u64)>,
     /// Snapshots by number.
@@ -160,9 +159,13 @@ impl Stage {
                 }
                 self.node(id).writes.push(*write);
             }
-            Output::Apply { lsn, proposal, after: None } => self.may_apply(id, lsn, proposal),
-            Output::Apply { lsn, proposal, after: Some(after) } => {
-                self.node(id).behind.push((lsn, proposal, after));
+            Output::Apply(tasks) => {
+                for Task { lsn, proposal, after } in tasks {
+                    match after {
+                        None => self.may_apply(id, lsn, proposal),
+                        Some(after) => self.node(id).behind.push((lsn, proposal, after)),
+                    }
+                }
             }
             Output::Settled { proposal } => self.answer(proposal),
             Output::Rejected { proposal, reason } => {
@@ -180,7 +183,7 @@ impl Stage {
             Output::ReadFailed { read, .. } => self.say(format!("read {read} is not served")),
             Output::Load(positions) => {
                 let records = self.node(id).disk.read(&positions);
-                self.input(id, Input::Loaded(records));
+                self.input(id, Input::Loaded(Records::gather(&records)));
             }
             Output::SendSnapshot { to, .. } => {
                 self.say(format!("{id} is to send {to} a snapshot"));
@@ -293,7 +296,7 @@ impl Stage {
             self.say(format!("{id} may apply {lsn}"));
         }
         let node = self.node(id);
-        let record = node.replica.record(lsn).cloned().expect("held until it is applied");
+        let record = node.replica.shared_record(lsn).expect("held until it is applied");
         node.applying.push((record, proposal));
     }
 
@@ -332,8 +335,8 @@ impl Stage {
         });
         said.settled = settled.clone();
         let from = said.records.keys().next_back().map_or(0, |lsn| lsn.0 + 1);
-        let records = (from..next.0).filter_map(|lsn| node.replica.record(Lsn(lsn)));
-        said.records.extend(records.map(|record| (record.lsn, record.clone())));
+        let records = (from..next.0).filter_map(|lsn| node.replica.shared_record(Lsn(lsn)));
+        said.records.extend(records.map(|record| (record.lsn, record)));
         if node.leads == Some(leader) {
             return;
         }

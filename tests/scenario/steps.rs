@@ -149,7 +149,7 @@ impl Stage {
         let said = self.said.get(&leader).ok_or("this leader has said nothing")?;
         let record = said.records.get(&lsn).ok_or("the leader has no such record")?.clone();
         let author = record.author;
-        self.tell(leader, id, |message| message.records.push(record));
+        self.tell(leader, id, |message| message.records.push(record.into()));
         let held = self.node(id).replica.record(lsn).map(|record| record.author);
         if held != Some(author) || self.node(id).replica.lineage().leader() != leader {
             self.say(format!("{id} does not accept {lsn}"));

@@ -247,7 +247,7 @@ fn propose(stage: &mut Stage, id: ReplicaId, words: &[&str], line: &str) -> Resu
         let command = Command { footprint, body: Bytes::new() };
         stage.input(id, Input::Propose { proposal, command });
     }
-    let Some(record) = next.and_then(|lsn| stage.node(id).replica.record(lsn).cloned()) else {
+    let Some(record) = next.and_then(|lsn| stage.node(id).replica.shared_record(lsn)) else {
         return Ok(());
     };
     let mut said = format!("at {}", record.lsn);

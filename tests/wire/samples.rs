@@ -47,7 +47,7 @@ fn votes() -> Vec<(&'static str, Message)> {
             committed: Membership::majority([ReplicaId(1), ReplicaId(2), ReplicaId(3)]),
             pending: vec![(Lsn(70), LeaderId::new(2, 1), explicit())],
         },
-        records: records(),
+        records: records().into(),
     };
     vec![
         ("pre-vote", pre_vote(None)),
@@ -62,7 +62,7 @@ fn votes() -> Vec<(&'static str, Message)> {
             "fetch",
             Message::Fetch(Fetch { candidate, positions: set(&[3, 4, 5, 1_000_000, 1_000_001]) }),
         ),
-        ("fetch-reply", Message::FetchReply(FetchReply { candidate, records: records() })),
+        ("fetch-reply", Message::FetchReply(FetchReply { candidate, records: records().into() })),
     ]
 }
 
@@ -171,7 +171,7 @@ fn quorum_systems() -> Message {
     step.change = Some(Box::new(change));
     let step = Record::bare(Lsn(4), LeaderId::new(1, 1), Payload::Membership(step));
     records.push(step.into());
-    Message::FetchReply(FetchReply { candidate, records })
+    Message::FetchReply(FetchReply { candidate, records: records.into() })
 }
 
 fn update() -> Footprint {

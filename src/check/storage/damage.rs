@@ -155,8 +155,9 @@ impl<O: Opener> Damage<'_, O> {
             let is = self.models().iter().any(|model| model.is(found));
             return (!is).then(|| format!("no doubt, and another state: {found}"));
         };
-        let mut given = found.durable.records.iter().chain(&doubt.strays);
-        let false_one = given.find(|record| **record != true_record(record.lsn, record.author));
+        let strays = doubt.strays.iter().map(|record| &**record);
+        let mut given = found.durable.records.iter().chain(strays);
+        let false_one = given.find(|record| **record != *true_record(record.lsn, record.author));
         false_one.map(|record| format!("nobody wrote {record}"))
     }
 

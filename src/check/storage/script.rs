@@ -51,7 +51,8 @@ impl Model {
             self.lineage = lineage.clone();
         }
         self.membership = write.membership.clone().or(self.membership.take());
-        self.records.extend(write.records.iter().map(|record| (record.lsn, record.clone())));
+        let records = write.records.iter();
+        self.records.extend(records.map(|record| (record.lsn, Arc::new(record.clone()))));
     }
 
     fn purge(&mut self, below: Lsn) {
@@ -64,7 +65,7 @@ impl Model {
         let Durable { voted, lineage, records, membership, .. } = &found.durable;
         (self.voted, self.purged) == (*voted, found.purged)
             && (&self.lineage, &self.membership) == (lineage, membership)
-            && self.records.values().eq(records)
+            && self.records.values().map(|record| &**record).eq(records)
     }
 
     /// One step that leads here from anywhere.
@@ -173,7 +174,7 @@ fn write(chance: &mut Chance, model: &Model, number: u64) -> Write {
         let lsn = Lsn((top + 3).saturating_sub(chance.below(7) as u64)).max(model.purged);
         let author = lineage.author(lsn);
         if author > LeaderId::NOBODY && write.records.iter().all(|record| record.lsn != lsn) {
-            write.records.push(true_record(lsn, author));
+            write.records.push(true_record(lsn, author).into());
         }
     }
     if chance.one_in(10) {

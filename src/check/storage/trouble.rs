@@ -4,7 +4,7 @@ use super::play::Player;
 use super::report::Report;
 use super::script::{Chance, Script, mix, true_record};
 use super::{IDENTITY, Opener};
-use crate::base::{LeaderId, Lineage, Lsn, ReplicaId};
+use crate::base::{LeaderId, Lineage, Lsn, Records, ReplicaId};
 use crate::disk::{Fault, SimDisk};
 use crate::replica::Write;
 use crate::wal::{Identity, Recovered, Store};
@@ -122,7 +122,7 @@ fn space(opener: &impl Opener) -> Option<String> {
     let after = disk.state().used();
     drop(store);
     let held = match opener.open(disk, IDENTITY) {
-        Ok((_, found)) => found.durable.records == record(FAR),
+        Ok((_, found)) => found.durable.records == Records::from(record(FAR)),
         Err(error) => return Some(error.to_string()),
     };
     match () {

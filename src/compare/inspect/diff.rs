@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 
 /// What is known of one of the two.
 struct Side {
@@ -77,7 +76,7 @@ impl Side {
         self.file.as_ref()?.snapshot.as_ref()
     }
 
-    fn held(&self) -> BTreeMap<Lsn, &Arc<Record>> {
+    fn held(&self) -> BTreeMap<Lsn, &Record> {
         let records = self.found().map(|found| &found.recovered.durable.records);
         records.into_iter().flatten().map(|record| (record.lsn, record)).collect()
     }
@@ -130,7 +129,7 @@ fn facts(a: &Side, b: &Side) -> Vec<Fact> {
 struct Records {
     same: usize,
     only: [Vec<Lsn>; 2],
-    other: Vec<(Arc<Record>, Arc<Record>)>,
+    other: Vec<(Record, Record)>,
 }
 
 impl Records {
@@ -144,7 +143,7 @@ impl Records {
             match theirs.get(lsn) {
                 None => records.only[0].push(*lsn),
                 Some(other) if other == mine => records.same += 1,
-                Some(other) => records.other.push((Arc::clone(mine), Arc::clone(other))),
+                Some(other) => records.other.push((Record::clone(mine), Record::clone(other))),
             }
         }
         records.only[1].extend(theirs.keys().filter(|lsn| !ours.contains_key(lsn)));

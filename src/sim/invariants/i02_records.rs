@@ -1,26 +1,25 @@
 //! I-2: `(lsn, author)` names one record.
 
 use super::Check;
-use crate::base::Record;
+use crate::base::SharedRecord;
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 /// Every record met so far.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     /// By position: one of each author.
-    known: Vec<SmallVec<[Arc<Record>; 1]>>,
+    known: Vec<SmallVec<[SharedRecord; 1]>>,
 }
 
 impl Records {
     /// A record is met.
-    pub(super) fn record(&mut self, record: &Arc<Record>) -> Check {
+    pub(super) fn record(&mut self, record: &SharedRecord) -> Check {
         let at = record.lsn.0 as usize;
         if at >= self.known.len() {
             self.known.resize_with(at + 1, SmallVec::new);
         }
         match self.known[at].iter().find(|known| known.author == record.author) {
-            Some(known) if Arc::ptr_eq(known, record) || known == record => Ok(()),
+            Some(known) if known.ptr_eq(record) || known == record => Ok(()),
             Some(known) => Err(format!("I-2 two records of one name: {known} and {record}")),
             None => {
                 self.known[at].push(record.clone());

@@ -30,14 +30,13 @@ mod tests {
     use super::super::forge::{fails, id, log, write};
     use super::*;
     use crate::base::Record;
-    use std::sync::Arc;
 
     #[test]
     fn logs_that_part_below_a_shared_record_are_found() {
         let (old, new) = (id(1, 1), id(2, 2));
         let top = write(2, old, "a", &[]);
         let a = log(old, &[write(0, old, "a", &[]), write(1, old, "b", &[]), top.clone()]);
-        let void = Arc::new(Record::void(Lsn(1), new));
+        let void = Record::void(Lsn(1), new).into();
         let with_void = log(new, &[write(0, old, "a", &[]), void, top.clone()]);
         let with_hole = log(new, &[write(0, old, "a", &[]), top.clone()]);
         let other = log(new, &[write(0, old, "a", &[]), write(1, new, "c", &[]), top]);

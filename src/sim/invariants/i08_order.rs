@@ -3,9 +3,8 @@
 
 use super::Check;
 use super::ledger::LeaderLog;
-use crate::base::{Lsn, Record, Tail};
+use crate::base::{Lsn, Record, SharedRecord, Tail};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// `record` is committed by the leader with this log: every earlier record there that interferes
 /// with it lies below its floor, or is reached through `depends` and `overrides`.
@@ -48,13 +47,13 @@ pub(super) struct Order {
     /// Everything below is done, so that nothing below may be applied.
     done: Lsn,
     /// What was applied at or above.
-    open: BTreeMap<Lsn, Arc<Record>>,
+    open: BTreeMap<Lsn, SharedRecord>,
 }
 
 impl Order {
     /// `record` goes out for execution. Interfering records are ordered by position, so none that
     /// interferes and comes later may have been applied, nor the record itself.
-    pub(super) fn applies(&mut self, replica: usize, record: &Arc<Record>) -> Check {
+    pub(super) fn applies(&mut self, replica: usize, record: &SharedRecord) -> Check {
         if record.lsn < self.done || self.open.contains_key(&record.lsn) {
             return Err(format!("I-8 replica {replica} applies {record}, which is done"));
         }
@@ -86,14 +85,14 @@ mod tests {
         let leader = id(1, 1);
         let first = write(0, leader, "a", &[]);
         let middle = write(1, leader, "ab", &[0]);
-        let leads = |last: Arc<Record>| log(leader, &[first.clone(), middle.clone(), last]);
-        let check = |last: Arc<Record>| ordered(&leads(last.clone()), &last);
+        let leads = |last: SharedRecord| log(leader, &[first.clone(), middle.clone(), last]);
+        let check = |last: SharedRecord| ordered(&leads(last.clone()), &last);
         assert_eq!(check(write(2, leader, "a", &[1])), Ok(()));
         assert_eq!(check(write(2, leader, "c", &[])), Ok(()));
         fails(check(write(2, leader, "a", &[0])), "I-8");
         let mut floored = (*write(2, leader, "a", &[])).clone();
         floored.floor = Lsn(2);
-        assert_eq!(check(Arc::new(floored)), Ok(()));
+        assert_eq!(check(floored.into()), Ok(()));
     }
 
     #[test]
@@ -107,7 +106,7 @@ mod tests {
         let all = KeySet::from_parts([], [KeyRange::ALL]);
         let command = Command { footprint: Footprint::read(all), body: Default::default() };
         let scan = Record::bare(Lsn(3), leader, Payload::Command(command));
-        fails(order.applies(0, &Arc::new(scan)), "I-8");
+        fails(order.applies(0, &scan.into()), "I-8");
         order.trim(Lsn(64));
         fails(order.applies(0, &write(63, leader, "c", &[])), "I-8");
     }

@@ -27,7 +27,6 @@ mod tests {
     use super::super::forge::{fails, id, log, set, write};
     use super::*;
     use crate::base::Lsn;
-    use std::sync::Arc;
 
     #[test]
     fn a_floor_that_falls_or_is_too_high_is_found() {
@@ -37,7 +36,7 @@ mod tests {
             record.floor = Lsn(floor);
             record
         };
-        let leads = log(leader, &[Arc::new(with_floor(5, 3))]);
+        let leads = log(leader, &[with_floor(5, 3).into()]);
         assert_eq!(floor(&leads, &with_floor(6, 3), &set(&[0, 1, 2])), Ok(()));
         fails(floor(&leads, &with_floor(6, 2), &set(&[0, 1, 2])), "I-11");
         fails(floor(&leads, &with_floor(6, 4), &set(&[0, 1, 2])), "I-11");

@@ -1,11 +1,10 @@
 //! What is committed, counted anew from what is on the disks; and the logs of all leaders.
 
-use crate::base::{LeaderId, Lsn, Record, TailBitmap};
+use crate::base::{LeaderId, Lsn, Record, SharedRecord, TailBitmap};
 use crate::replica::Replica;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// The logs of all leaders of a run.
 pub(super) type Logs = BTreeMap<LeaderId, LeaderLog>;
@@ -16,7 +15,7 @@ pub(super) struct LeaderLog {
     pub(super) id: LeaderId,
     base: Lsn,
     /// From `base` on; `None` where the position is empty.
-    slots: Vec<Option<Arc<Record>>>,
+    slots: Vec<Option<SharedRecord>>,
     /// The floor of the last command.
     pub(super) floor: Lsn,
 }
@@ -27,14 +26,14 @@ impl LeaderLog {
         let (_, id) = core.role();
         let next = core.leading().map_or(Lsn::ZERO, |(next, ..)| next);
         let base = preloaded.max(core.first_in_memory());
-        let slots = (base.0..next.0.max(base.0)).map(|lsn| core.record(Lsn(lsn)).cloned());
+        let slots = (base.0..next.0.max(base.0)).map(|lsn| core.shared_record(Lsn(lsn)));
         LeaderLog::from_parts(id, base, slots.collect())
     }
 
     pub(super) fn from_parts(
         id: LeaderId,
         base: Lsn,
-        slots: Vec<Option<Arc<Record>>>,
+        slots: Vec<Option<SharedRecord>>,
     ) -> LeaderLog {
         let commands = slots.iter().flatten().filter(|record| record.command().is_some());
         let floor = commands.map(|record| record.floor).max().unwrap_or_default();
@@ -52,13 +51,13 @@ impl LeaderLog {
     }
 
     /// The record at a position; `None` where it is empty or outside.
-    pub(super) fn get(&self, lsn: Lsn) -> Option<&Arc<Record>> {
+    pub(super) fn get(&self, lsn: Lsn) -> Option<&SharedRecord> {
         let at = lsn.0.checked_sub(self.base.0)?;
         self.slots.get(at as usize)?.as_ref()
     }
 
     /// The leader authors `record` above its log.
-    pub(super) fn append(&mut self, record: &Arc<Record>) {
+    pub(super) fn append(&mut self, record: &SharedRecord) {
         let at = (record.lsn.0 - self.base.0) as usize;
         self.slots.resize(at, None);
         self.slots.push(Some(record.clone()));
@@ -72,7 +71,7 @@ impl LeaderLog {
 /// settled.
 #[derive(Clone, Debug)]
 pub(super) struct Commit {
-    pub(super) record: Arc<Record>,
+    pub(super) record: SharedRecord,
     /// The leader id under which a quorum holds it.
     pub(super) held_at: LeaderId,
     /// The least leader id that it is known to be committed at: what it depends on may have come
@@ -156,7 +155,7 @@ impl Ledger {
         logs: &Logs,
         replica: usize,
         committer: LeaderId,
-        record: &Arc<Record>,
+        record: &SharedRecord,
         commits: &mut Vec<Commit>,
     ) {
         let Position { holders, commit, .. } = self.position(record.lsn);
@@ -273,7 +272,7 @@ mod tests {
     use super::super::forge::{id, log, write};
     use super::*;
 
-    fn accepted(ledger: &mut Ledger, replica: usize, at: LeaderId, r: &Arc<Record>) -> Vec<u64> {
+    fn accepted(ledger: &mut Ledger, replica: usize, at: LeaderId, r: &SharedRecord) -> Vec<u64> {
         accepted_of(&Logs::new(), ledger, replica, at, r)
     }
 
@@ -282,7 +281,7 @@ mod tests {
         ledger: &mut Ledger,
         replica: usize,
         at: LeaderId,
-        r: &Arc<Record>,
+        r: &SharedRecord,
     ) -> Vec<u64> {
         let mut commits = Vec::new();
         ledger.accepted(logs, replica, at, r, &mut commits);

@@ -37,12 +37,11 @@ mod ledger;
 mod shadow;
 
 use super::Spec;
-use crate::base::{LeaderId, Lineage, Lsn, Record, TailBitmap};
+use crate::base::{LeaderId, Lineage, Lsn, Record, SharedRecord, TailBitmap};
 use crate::message::Message;
 use crate::replica::{Replica, Write};
 use ledger::{Commit, LeaderLog, Ledger, Logs};
 pub(crate) use shadow::Shadow;
-use std::sync::Arc;
 
 /// A check passes, or says what is wrong, beginning with the number of the invariant.
 type Check = Result<(), String>;
@@ -53,7 +52,7 @@ pub(super) struct Stored<'a> {
     pub(super) voted: LeaderId,
     pub(super) lineage: &'a Lineage,
     /// By position.
-    pub(super) records: &'a [Option<Arc<Record>>],
+    pub(super) records: &'a [Option<SharedRecord>],
     /// The positions that have a record.
     pub(super) held: &'a TailBitmap,
 }
@@ -101,7 +100,8 @@ impl Auditor {
 
     /// A replica gives out a write.
     pub(super) fn writes(&mut self, write: &Write) {
-        for record in &write.records {
+        for record in write.records.iter_shared() {
+            let record = &record;
             let known = self.records.record(record);
             self.note(known);
             // What a leader authors joins its log; its floor must not fall.
@@ -123,7 +123,9 @@ impl Auditor {
         let mut commits = std::mem::take(&mut self.commits);
         // First contact: what was kept counts under the new committer.
         let kept: &[_] = if write.lineage.is_some() { disk.records } else { &[] };
-        for record in kept.iter().flatten().chain(&write.records) {
+        let written = write.records.iter_shared();
+        for record in kept.iter().flatten().cloned().chain(written) {
+            let record = &record;
             if record.lsn < self.ledger.preloaded() {
                 continue;
             }
@@ -183,7 +185,7 @@ impl Auditor {
     }
 
     /// A record goes out for execution.
-    pub(super) fn applies(&mut self, replica: usize, record: &Arc<Record>) {
+    pub(super) fn applies(&mut self, replica: usize, record: &SharedRecord) {
         if record.lsn < self.ledger.preloaded() {
             return;
         }
@@ -227,14 +229,14 @@ mod forge {
     }
 
     /// A blind write of single-letter keys.
-    pub(super) fn write(lsn: u64, author: LeaderId, keys: &str, depends: &[u64]) -> Arc<Record> {
+    pub(super) fn write(lsn: u64, author: LeaderId, keys: &str, depends: &[u64]) -> SharedRecord {
         let point = |c: char| bytes::Bytes::from(c.to_string());
         let footprint = Footprint::write(KeySet::from_parts(keys.chars().map(point), []));
         let body = bytes::Bytes::from(keys.to_string());
         let payload = Payload::Command(Command { footprint, body });
         let mut record = Record::bare(Lsn(lsn), author, payload);
         record.depends = depends.iter().map(|lsn| Lsn(*lsn)).collect();
-        Arc::new(record)
+        record.into()
     }
 
     pub(super) fn set(positions: &[u64]) -> TailBitmap {
@@ -246,7 +248,7 @@ mod forge {
     }
 
     /// A leader's log of these records; positions left out are empty.
-    pub(super) fn log(leader: LeaderId, records: &[Arc<Record>]) -> LeaderLog {
+    pub(super) fn log(leader: LeaderId, records: &[SharedRecord]) -> LeaderLog {
         let end = records.iter().map(|r| r.lsn.0 + 1).max().unwrap_or(0);
         let at = |lsn| records.iter().find(|r| r.lsn.0 == lsn).cloned();
         LeaderLog::from_parts(leader, Lsn::ZERO, (0..end).map(at).collect())

@@ -277,19 +277,23 @@ impl Cluster {
                     let synced = node.home.append(&write).and_then(|()| node.home.sync());
                     inputs.extend(self.check(at, synced).map(Input::Persisted));
                 }
-                Output::Apply { lsn, proposal, .. } => {
-                    if let Some(command) = node.replica.command(lsn) {
-                        node.machine.apply(&command.body);
+                Output::Apply(tasks) => {
+                    for task in tasks {
+                        if let Some(command) = node.replica.command(task.lsn) {
+                            node.machine.apply(&command.body);
+                        }
+                        inputs.push(Input::Applied(task.lsn));
+                        self.answered.extend(task.proposal);
                     }
-                    inputs.push(Input::Applied(lsn));
-                    self.answered.extend(proposal);
                 }
                 Output::Settled { proposal } => {
                     self.answered.insert(proposal);
                 }
                 Output::Load(positions) => {
                     let loaded = node.home.load(&positions);
-                    inputs.extend(self.check(at, loaded).map(Input::Loaded));
+                    inputs.extend(
+                        self.check(at, loaded).map(|records| Input::Loaded(records.into())),
+                    );
                 }
                 Output::SendSnapshot { to, below } => offers.push((to, below)),
                 Output::TakeSnapshot { .. } => own = true,

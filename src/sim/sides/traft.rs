@@ -2,17 +2,17 @@
 
 use super::{Audit, Effect, Input, Replica};
 use crate::base::{
-    Footprint, KeySet, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, TailBitmap,
+    Footprint, KeySet, LeaderId, Lineage, Lsn, Membership, Records, ReplicaId, SharedRecord,
+    TailBitmap,
 };
 use crate::message::{Envelope, Message};
 use crate::replica::{
-    self, Durable, Lease, Options, Output, ReadError, RoleName, SnapshotMeta, Write,
+    self, Durable, Lease, Options, Output, ReadError, RoleName, SnapshotMeta, Task, Write,
 };
 use crate::sim::invariants::{Auditor, Shadow, Stored};
 use crate::sim::{Preload, Routing, Side, Spec};
 use crate::wire;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// A replica, its disk, and what is on its way there.
 pub(crate) struct TraftReplica {
@@ -22,7 +22,7 @@ pub(crate) struct TraftReplica {
     pending: VecDeque<Write>,
     outputs: Vec<Output>,
     /// Given out, to be executed after another one.
-    behind: Vec<Output>,
+    behind: Vec<Task>,
     /// Distinguishes hand-ins of one operation.
     handed_in: u64,
     /// Ticks without a word from a leader, if this replica is to campaign first.
@@ -41,7 +41,7 @@ pub(crate) struct TraftDisk {
     voted: LeaderId,
     lineage: Lineage,
     /// By position.
-    records: Vec<Option<Arc<Record>>>,
+    records: Vec<Option<SharedRecord>>,
     /// The positions that have a record.
     held: TailBitmap,
     membership: Option<(Lsn, Membership)>,
@@ -62,13 +62,13 @@ impl TraftDisk {
             }
             self.lineage = lineage.clone();
         }
-        for record in &write.records {
+        for record in write.records.iter_shared() {
             let at = record.lsn.0 as usize;
             if at >= self.records.len() {
                 self.records.resize(at + 1, None);
             }
-            self.records[at] = Some(record.clone());
             self.held.insert(record.lsn);
+            self.records[at] = Some(record);
         }
         if write.membership.is_some() {
             self.membership = write.membership.clone();
@@ -89,7 +89,7 @@ impl TraftDisk {
         Durable {
             voted: self.voted,
             lineage: self.lineage.clone(),
-            records: self.records.iter().flatten().cloned().collect(),
+            records: Records::gather(self.records.iter().flatten()),
             membership: self.membership.clone(),
             snapshot: self.snapshot.clone(),
             ..Durable::default()
@@ -247,11 +247,11 @@ impl TraftReplica {
 
     /// What comes after the record at `done` may be executed now.
     fn follow(&mut self, done: Lsn) {
-        let comes = |output: &mut Output| match output {
-            Output::Apply { after, .. } => after.take_if(|after| *after == done).is_some(),
-            _ => false,
-        };
-        self.outputs.extend(self.behind.extract_if(.., comes));
+        let comes = |task: &mut Task| task.after.take_if(|after| *after == done).is_some();
+        let tasks: Vec<Task> = self.behind.extract_if(.., comes).collect();
+        if !tasks.is_empty() {
+            self.outputs.push(Output::Apply(tasks));
+        }
     }
 
     /// Executes a record on the shadow.
@@ -279,9 +279,11 @@ impl TraftReplica {
                 Output::Send(envelope) => {
                     audit.says(self.id, &envelope.message, self.disk.stored());
                 }
-                Output::Apply { lsn, after: None, .. } => {
-                    if let Some(record) = self.replica.record(*lsn) {
-                        audit.applies(self.id, record);
+                Output::Apply(tasks) => {
+                    for task in tasks.iter().filter(|task| task.after.is_none()) {
+                        if let Some(record) = self.replica.shared_record(task.lsn) {
+                            audit.applies(self.id, &record);
+                        }
                     }
                 }
                 _ => {}
@@ -303,11 +305,15 @@ impl TraftReplica {
                 self.pending.push_back(*write);
                 Effect::Persist(number)
             }
-            Output::Apply { after: Some(_), .. } => return self.behind.push(output),
-            Output::Apply { lsn, proposal, after: None } => {
-                let command = self.replica.command(lsn);
-                let body = command.map(|command| command.body.clone()).unwrap_or_default();
-                Effect::Apply { number: lsn.0, body, op: proposal.map(op) }
+            Output::Apply(tasks) => {
+                let (now, behind) = tasks.into_iter().partition(|task| task.after.is_none());
+                self.behind.extend::<Vec<Task>>(behind);
+                effects.extend(Vec::into_iter(now).map(|Task { lsn, proposal, .. }| {
+                    let command = self.replica.command(lsn);
+                    let body = command.map(|command| command.body.clone()).unwrap_or_default();
+                    Effect::Apply { number: lsn.0, body, op: proposal.map(op) }
+                }));
+                return;
             }
             Output::Settled { proposal } => Effect::Committed { op: op(proposal) },
             Output::Rejected { proposal, reason } => {
@@ -324,7 +330,8 @@ impl TraftReplica {
             }
             Output::Load(positions) => {
                 let at = |lsn: Lsn| self.disk.records.get(lsn.0 as usize).cloned().flatten();
-                let records = positions.iter().filter_map(at).collect();
+                let records: Vec<SharedRecord> = positions.iter().filter_map(at).collect();
+                let records = Records::gather(&records);
                 self.replica.handle(replica::Input::Loaded(records));
                 return;
             }
