@@ -191,14 +191,14 @@ impl Replica {
         }
         let waited_for = !self.proposals.is_empty();
         for &(index, word) in news {
-            if word & self.log.special(index) != 0 {
-                ones(64 * index, word).for_each(|lsn| self.settle_record(lsn, false));
-                continue;
-            }
+            // What depends on another one comes after it; a plain one depends on none.
+            let special = word & self.log.special(index);
+            let plain = word & !special;
             if waited_for {
-                ones(64 * index, word).for_each(|lsn| self.answer_settled(lsn));
+                ones(64 * index, plain).for_each(|lsn| self.answer_settled(lsn));
             }
-            self.schedule.offer_plain(index, word, &self.log);
+            self.schedule.offer_plain(index, plain, &self.log);
+            ones(64 * index, special).for_each(|lsn| self.settle_record(lsn, false));
         }
     }
 

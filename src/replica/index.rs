@@ -58,6 +58,8 @@ pub struct Index {
     /// The latest record that interferes with everything before and after it.
     barrier: Option<Lsn>,
     frontier: Frontier,
+    /// The hash of a key that nothing in flight touches: the only one of the command just placed.
+    untouched: Option<u64>,
 }
 
 /// The records that no later one depends on or overrides: what a command that interferes with
@@ -86,13 +88,19 @@ impl Index {
     /// footprint (voids, memberships, commands that touch nothing) interferes with nothing and
     /// leaves no trace.
     pub fn insert<'l>(&mut self, record: &'l Record, log: impl Fn(Lsn) -> Option<&'l Record>) {
+        let untouched = self.untouched.take();
         let Some(command) = record.command() else { return };
         let footprint = &command.footprint;
         let log = |lsn| if lsn == record.lsn { Some(record) } else { log(lsn) };
         if let Some(key) = only_point(footprint) {
             let hash = hash_of(key);
             self.positions.push(record.lsn, Slot::Point(hash));
-            self.insert_point(hash, key, !footprint.writes.is_empty(), record, &log);
+            let written = !footprint.writes.is_empty();
+            if untouched == Some(hash) {
+                self.points.push_first(hash, key, record, written);
+            } else {
+                self.insert_point(hash, key, written, record, &log);
+            }
         } else {
             self.positions.push(record.lsn, Slot::Command);
             if is_barrier(footprint) {
@@ -111,7 +119,8 @@ impl Index {
     }
 
     /// `depends` and `overrides` of a command with `footprint` placed above everything inserted,
-    /// bits at and above `floor`. Without `overriding` it depends instead of overriding anything.
+    /// bits at and above `floor`. The next record inserted, if any before a trim, is the one of this
+    /// command. Without `overriding` it depends instead of overriding anything.
     ///
     /// Rests on two facts of the log: the floors of the records inserted are not above `floor`
     /// (I-11), and what a record inserted has in `depends` is inserted as well, unless it lies
@@ -126,11 +135,15 @@ impl Index {
         if is_barrier(footprint) {
             return Placement { depends: self.frontier(floor, &log), overrides: Tail::new() };
         }
-        let unknown = |key| self.points.get(hash_of(key), key, &log).is_none();
-        let fresh =
-            self.segments.is_empty() && only_point(footprint).is_some_and(|key| unknown(key));
+        self.untouched = None;
+        if self.segments.is_empty()
+            && let Some(key) = only_point(footprint)
+        {
+            let hash = hash_of(key);
+            self.untouched = self.points.get(hash, key, &log).is_none().then_some(hash);
+        }
         let mut placement = Placement::default();
-        if !fresh {
+        if self.untouched.is_none() {
             if has_ranges(footprint) {
                 self.points.keep_order(&self.positions, &log);
             }
@@ -166,6 +179,7 @@ impl Index {
         if below <= self.positions.start() {
             return;
         }
+        self.untouched = None;
         let mut ranges = 0;
         while let Some((lsn, slot)) = self.positions.pop_below(below) {
             if self.barrier.is_some_and(|barrier| barrier >= lsn) {

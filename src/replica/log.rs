@@ -93,23 +93,47 @@ impl Log {
         self.brief(lsn).map_or(0, |brief| brief.size as usize)
     }
 
-    /// The sizes of the records at these of the positions `64 * index ..`. Mostly they lie side by
-    /// side in one batch.
+    /// The sizes of the records at these of the positions `64 * index ..`.
     pub(crate) fn size_of_word(&self, index: u64, word: u64) -> usize {
-        let count = u64::from(word.count_ones());
-        let first = 64 * index + u64::from(word.trailing_zeros());
-        let last = 64 * index + 63 - u64::from(word.leading_zeros());
-        if count > 0
-            && last + 1 - first == count
-            && let (Some(from), Some(to)) = (self.slot(Lsn(first)), self.slot(Lsn(last)))
-            && from.list == to.list
-            && u64::from(to.at.wrapping_sub(from.at)) + 1 == count
-            && self.batch(from).summary().run
-        {
-            let briefs = &self.batch(from).briefs()[from.at as usize..=to.at as usize];
-            return briefs.iter().map(|brief| brief.size as usize).sum();
+        match self.side_by_side(index, word) {
+            Some((_, briefs)) => briefs.iter().map(|brief| brief.size as usize).sum(),
+            None => ones(64 * index, word).map(|lsn| self.size(lsn)).sum(),
         }
-        ones(64 * index, word).map(|lsn| self.size(lsn)).sum()
+    }
+
+    /// Whether the records at these of the positions `64 * index ..` are all here, and none has a
+    /// floor above `floor`.
+    pub(crate) fn has_floors_up_to(&self, floor: Lsn, index: u64, word: u64) -> bool {
+        match self.side_by_side(index, word) {
+            Some((batch, _)) if batch.summary().floor <= floor => true,
+            _ => {
+                let low = |lsn| self.brief(lsn).is_some_and(|brief| brief.floor <= floor);
+                ones(64 * index, word).all(low)
+            }
+        }
+    }
+
+    /// Mostly the records at these of the positions `64 * index ..` lie side by side in one batch.
+    fn side_by_side(&self, index: u64, word: u64) -> Option<(&Batch, &[Brief])> {
+        let skipped = word.trailing_zeros();
+        let count = word.checked_shr(skipped)?.trailing_ones();
+        if count != word.count_ones() {
+            return None;
+        }
+        let slot = self.slot(Lsn(64 * index + u64::from(skipped)))?;
+        let batch = self.batch(slot);
+        let briefs = batch.briefs().get(slot.at as usize..(slot.at + count) as usize)?;
+        let last = self.slot(Lsn(64 * index + u64::from(skipped + count - 1)))?;
+        let in_place = last == Slot { list: slot.list, at: slot.at + count - 1 };
+        (in_place && batch.summary().run && self.is_whole(slot)).then_some((batch, briefs))
+    }
+
+    /// Whether all records of its batch are in their places.
+    fn is_whole(&self, slot: Slot) -> bool {
+        match self.lists.get(slot.list.wrapping_sub(self.lists_gone) as usize) {
+            Some(list) => list.is_whole(),
+            None => self.open_held == self.open.records().len(),
+        }
     }
 
     /// The records of `from .. end` with their size, if they are just some batches, each one whole.

@@ -110,10 +110,11 @@ impl Schedule {
         self.pass_floors(log);
     }
 
-    /// The same of 64 positions at once, those of word `index`, if all records there are plain.
+    /// The same of those of the positions `64 * index ..` whose record, if it is here, is plain.
     pub(crate) fn offer_plain(&mut self, index: u64, settled: u64, log: &Log) {
         let fresh = settled & !self.started.word(index);
-        if !self.covered.is_empty() || !self.has_passed(index, fresh, log) {
+        let passed = self.passed.offset();
+        if !self.covered.is_empty() || !log.has_floors_up_to(passed, index, fresh) {
             for lsn in ones(64 * index, fresh) {
                 if let Some(brief) = log.brief(lsn) {
                     self.offer(lsn, brief, log);
@@ -125,12 +126,6 @@ impl Schedule {
         self.ready.reserve(fresh.count_ones() as usize);
         let task = |lsn| Task { lsn, proposal: None, after: None };
         self.ready.extend(ones(64 * index, fresh).map(task));
-    }
-
-    /// Whether all of these records are here, and everything below their floors is passed.
-    fn has_passed(&self, index: u64, word: u64, log: &Log) -> bool {
-        let passed = self.passed.offset();
-        ones(64 * index, word).all(|lsn| log.brief(lsn).is_some_and(|b| b.floor <= passed))
     }
 
     /// The record at `lsn` has been executed.

@@ -75,6 +75,16 @@ impl Points {
         }
     }
 
+    /// Puts `record` on the stack of `key`, which is not live.
+    pub(super) fn push_first(&mut self, hash: u64, key: &Key, record: &Record, written: bool) {
+        let stack = if written { Stack::Writer(record.lsn) } else { Stack::Reader(record.lsn) };
+        let point = Point { hash, key: PointAt::of(record, key), stack };
+        self.table.insert_unique(hash, point, |point| point.hash);
+        if let Some(ordered) = &mut self.ordered {
+            ordered.insert(Border::from(key), record.lsn);
+        }
+    }
+
     /// Drops from the points in `span` what a writer of all of it, `record`, makes unnecessary.
     pub(super) fn overwrite<'l>(
         &mut self,
