@@ -51,6 +51,11 @@ impl Changes {
         self.asked.iter().flat_map(|asked| asked.joining.iter().copied()).collect()
     }
 
+    /// Whether nobody waits for any.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.asked.is_empty() && self.catching_up.is_empty() && self.placed.is_empty()
+    }
+
     /// The leadership ends: whether what was placed takes effect is for others to decide.
     pub(crate) fn abandon(self) -> impl Iterator<Item = Output> {
         let asked = self.asked.into_iter().flat_map(|asked| asked.proposals);

@@ -43,6 +43,11 @@ impl Handover {
         Handover { transfer: None, asked: false, durable: 0, durable_at: now }
     }
 
+    /// Whether leadership is on its way to another.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.transfer.is_some()
+    }
+
     /// Whether a write has been on its way to the own disk for so long that the disk must be stuck.
     pub(crate) fn is_sick(&mut self, writes: &Writes, now: u64, patience: u64) -> bool {
         if writes.durable() == writes.newest() || writes.durable() > self.durable {

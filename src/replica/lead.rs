@@ -80,6 +80,17 @@ pub(crate) struct Leadership {
     pub(crate) stirred: bool,
 }
 
+impl Leadership {
+    /// Whether it waits for nothing but answers of its followers.
+    pub(crate) fn is_asleep(&self) -> bool {
+        !self.stirred
+            && self.reads.is_empty()
+            && self.changes.is_empty()
+            && !self.handover.is_under_way()
+            && self.changes.complete >= self.membership_at
+    }
+}
+
 impl Replica {
     /// A quorum has granted and every survivor is at hand: rebuild the log and lead.
     pub(super) fn lead(&mut self, survey: Survey) {

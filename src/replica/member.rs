@@ -86,6 +86,11 @@ impl InForce {
         voters
     }
 
+    /// Whether there is no change under way: none is pending, and the committed one has no goal.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.pending.is_empty() && self.committed.goal().is_none()
+    }
+
     /// Where the first pending one stands.
     pub(crate) fn first_pending(&self) -> Option<Lsn> {
         self.pending.keys().next().copied()

@@ -54,6 +54,7 @@ mod read_here;
 mod rebuild;
 mod schedule;
 mod snapshot;
+mod view;
 mod writes;
 
 pub use index::{Index, Placement};
@@ -63,7 +64,7 @@ pub use io::{
 };
 pub use options::{Lease, Options};
 
-use crate::base::{Command, LeaderId, Lineage, Lsn, Record, ReplicaId, SharedRecord, TailBitmap};
+use crate::base::{LeaderId, Lineage, Lsn, ReplicaId, TailBitmap};
 use crate::message::{Envelope, Message};
 use std::collections::BTreeMap;
 
@@ -100,6 +101,8 @@ pub struct Replica {
     /// The greatest round of the leader followed.
     round: u64,
     reply_due: bool,
+    /// Something was handled that a drain may have to answer.
+    awake: bool,
     scratch: Vec<(u64, u64)>,
     /// Ticks since the start; begins at one election timeout, so that "never" is long ago.
     now: u64,
@@ -155,6 +158,7 @@ impl Replica {
             seen: LeaderId::NOBODY,
             round: 0,
             reply_due: false,
+            awake: true,
             scratch: Vec::new(),
             now: options.election_ticks,
             heard_leader_at: 0,
@@ -191,12 +195,16 @@ impl Replica {
         replica.raise_promise(replica.voted.max(snapshot.committer));
         replica.promise_above_what_was_lost();
         replica.pump();
+        replica.trim();
         replica
     }
 
     /// Takes one input. What it leads to is given by [`drain`](Self::drain); several inputs may be
     /// handled before, and then share messages and writes.
     pub fn handle(&mut self, input: Input) {
+        // What has become durable or was executed mostly releases outputs that are there already.
+        self.awake |=
+            !matches!(input, Input::Persisted(_) | Input::Applied(_) | Input::AppliedAll(_));
         match input {
             Input::Tick => self.on_tick(),
             Input::Receive(envelope) => self.on_receive(envelope),
@@ -219,22 +227,39 @@ impl Replica {
 
     /// Gives what is to be done since the last drain, appended to `outputs`.
     pub fn drain(&mut self, outputs: &mut Vec<Output>) {
-        self.check_barrier();
-        self.look_after_leadership();
-        self.log.seal();
-        self.replicate();
-        self.reply();
-        self.confirm_alone();
-        self.pump();
-        if self.writes.is_dirty() {
-            self.writes.issue(self.log.take_unwritten(), &mut self.outputs);
+        if !self.is_asleep() {
+            self.awake = false;
+            self.check_barrier();
+            self.look_after_leadership();
+            self.log.seal();
+            self.replicate();
+            self.reply();
+            self.confirm_alone();
+            self.pump();
+            if self.writes.is_dirty() {
+                self.writes.issue(self.log.take_unwritten(), &mut self.outputs);
+            }
         }
+        self.trim();
         if outputs.is_empty() {
             std::mem::swap(outputs, &mut self.outputs);
         } else {
             outputs.append(&mut self.outputs);
         }
         self.check();
+    }
+
+    /// Whether a drain has nothing to compose: nobody waits for anything but what is out already.
+    fn is_asleep(&self) -> bool {
+        !self.awake
+            && !self.writes.is_dirty()
+            && !self.schedule.has_ready()
+            && self.installing.is_none()
+            && self.reads_here.is_empty()
+            && match &self.role {
+                Role::Leader(lead) => lead.is_asleep() && self.memberships.is_settled(),
+                _ => true,
+            }
     }
 
     fn on_tick(&mut self) {
@@ -280,7 +305,7 @@ impl Replica {
         self.own_persisted();
     }
 
-    /// Gives out what became ready to run, and lets go of what is not needed any more.
+    /// Gives out what became ready to run, and answers reads that waited for what is done.
     fn pump(&mut self) {
         if self.installing.is_some() && self.schedule.is_idle() {
             self.restore();
@@ -298,7 +323,6 @@ impl Replica {
         }
         self.serve_reads();
         self.serve_reads_here();
-        self.trim();
     }
 
     /// Forgets what is done and settled: first in the index, then, beyond the bound, in memory.
@@ -346,102 +370,6 @@ impl Replica {
             self.lineage.leader(),
             self.voted
         );
-    }
-}
-
-/// What a driver, a checker or a trace may look at.
-impl Replica {
-    /// Which replica this is.
-    pub fn id(&self) -> ReplicaId {
-        self.options.id
-    }
-
-    /// The promise: every leader below it is refused.
-    pub fn voted(&self) -> LeaderId {
-        self.voted
-    }
-
-    /// The lineage taken last; its leader is the committer.
-    pub fn lineage(&self) -> &Lineage {
-        &self.lineage
-    }
-
-    /// What it is, and the leader followed, or the id held or campaigned for.
-    pub fn role(&self) -> (RoleName, LeaderId) {
-        (self.role.name(), self.role.leader())
-    }
-
-    /// Who leads, as far as it knows.
-    pub fn leader(&self) -> Option<ReplicaId> {
-        self.leader_hint()
-    }
-
-    /// Accepted under the committer, as of the newest write composed.
-    pub fn accepted(&self) -> &TailBitmap {
-        &self.accepted
-    }
-
-    /// Known settled here.
-    pub fn settled(&self) -> &TailBitmap {
-        &self.settled
-    }
-
-    /// Applied here, or marked as done by what overrides it.
-    pub fn done(&self) -> &TailBitmap {
-        self.schedule.done()
-    }
-
-    /// The record at a position, if memory holds one.
-    pub fn record(&self, lsn: Lsn) -> Option<&Record> {
-        self.log.get(lsn)
-    }
-
-    /// The same, to keep.
-    pub fn shared_record(&self, lsn: Lsn) -> Option<SharedRecord> {
-        self.log.shared(lsn)
-    }
-
-    /// The command at a position, if memory holds one: for a [`Task`].
-    pub fn command(&self, lsn: Lsn) -> Option<&Command> {
-        self.log.get(lsn).and_then(|record| record.command())
-    }
-
-    /// Below it the records are dropped; their effects are in the durable snapshot.
-    pub fn purged(&self) -> Lsn {
-        self.purged
-    }
-
-    /// What it may have lost and not been given back: until then it does not vote.
-    pub fn doubt(&self) -> Option<Doubt> {
-        self.doubt
-    }
-
-    /// What a snapshot of the present state is to say of itself.
-    pub fn snapshot_meta(&self) -> SnapshotMeta {
-        SnapshotMeta {
-            done: self.schedule.done().clone(),
-            committer: self.behind.max(self.lineage.leader()),
-            membership: self.memberships.committed(),
-        }
-    }
-
-    /// The first position that memory still covers.
-    pub fn first_in_memory(&self) -> Lsn {
-        self.log.first()
-    }
-
-    /// While it leads: the next position, the empty positions, and what it knows settled as a
-    /// leader.
-    pub fn leading(&self) -> Option<(Lsn, &crate::base::Tail, &TailBitmap)> {
-        match &self.role {
-            Role::Leader(lead) => Some((lead.next, &lead.empties, &lead.settled)),
-            _ => None,
-        }
-    }
-
-    /// The memberships in force here, the committed one first.
-    pub fn memberships(&self) -> Vec<crate::base::Membership> {
-        self.memberships.in_force()
     }
 }
 

@@ -105,6 +105,11 @@ impl Reads {
         all.filter(|w| matches!(w.reader, Reader::Own)).map(|w| w.read).collect()
     }
 
+    /// Whether no read waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unconfirmed.is_empty() && self.blocked.is_empty()
+    }
+
     fn len(&self) -> usize {
         self.unconfirmed.len() + self.blocked.len()
     }

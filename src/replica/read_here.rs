@@ -21,6 +21,13 @@ struct Waiting {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReadsHere(Vec<Waiting>);
 
+impl ReadsHere {
+    /// Whether no read waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl Replica {
     /// Asks the leader that is followed.
     pub(super) fn read_here(&mut self, read: u64, footprint: Footprint) {

@@ -1,0 +1,102 @@
+//! Looking at a replica from outside.
+
+use super::{Doubt, Replica, Role, RoleName, SnapshotMeta};
+use crate::base::{
+    Command, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, SharedRecord, Tail, TailBitmap,
+};
+
+/// What a driver, a checker or a trace may look at.
+impl Replica {
+    /// Which replica this is.
+    pub fn id(&self) -> ReplicaId {
+        self.options.id
+    }
+
+    /// The promise: every leader below it is refused.
+    pub fn voted(&self) -> LeaderId {
+        self.voted
+    }
+
+    /// The lineage taken last; its leader is the committer.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// What it is, and the leader followed, or the id held or campaigned for.
+    pub fn role(&self) -> (RoleName, LeaderId) {
+        (self.role.name(), self.role.leader())
+    }
+
+    /// Who leads, as far as it knows.
+    pub fn leader(&self) -> Option<ReplicaId> {
+        self.leader_hint()
+    }
+
+    /// Accepted under the committer, as of the newest write composed.
+    pub fn accepted(&self) -> &TailBitmap {
+        &self.accepted
+    }
+
+    /// Known settled here.
+    pub fn settled(&self) -> &TailBitmap {
+        &self.settled
+    }
+
+    /// Applied here, or marked as done by what overrides it.
+    pub fn done(&self) -> &TailBitmap {
+        self.schedule.done()
+    }
+
+    /// The record at a position, if memory holds one.
+    pub fn record(&self, lsn: Lsn) -> Option<&Record> {
+        self.log.get(lsn)
+    }
+
+    /// The same, to keep.
+    pub fn shared_record(&self, lsn: Lsn) -> Option<SharedRecord> {
+        self.log.shared(lsn)
+    }
+
+    /// The command at a position, if memory holds one: for a [`Task`].
+    pub fn command(&self, lsn: Lsn) -> Option<&Command> {
+        self.log.get(lsn).and_then(|record| record.command())
+    }
+
+    /// Below it the records are dropped; their effects are in the durable snapshot.
+    pub fn purged(&self) -> Lsn {
+        self.purged
+    }
+
+    /// What it may have lost and not been given back: until then it does not vote.
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.doubt
+    }
+
+    /// What a snapshot of the present state is to say of itself.
+    pub fn snapshot_meta(&self) -> SnapshotMeta {
+        SnapshotMeta {
+            done: self.schedule.done().clone(),
+            committer: self.behind.max(self.lineage.leader()),
+            membership: self.memberships.committed(),
+        }
+    }
+
+    /// The first position that memory still covers.
+    pub fn first_in_memory(&self) -> Lsn {
+        self.log.first()
+    }
+
+    /// While it leads: the next position, the empty positions, and what it knows settled as a
+    /// leader.
+    pub fn leading(&self) -> Option<(Lsn, &Tail, &TailBitmap)> {
+        match &self.role {
+            Role::Leader(lead) => Some((lead.next, &lead.empties, &lead.settled)),
+            _ => None,
+        }
+    }
+
+    /// The memberships in force here, the committed one first.
+    pub fn memberships(&self) -> Vec<Membership> {
+        self.memberships.in_force()
+    }
+}
