@@ -1,9 +1,9 @@
-//! What a user's state machine is, two machines, and a kit that tests one.
+//! What a user's state machine is, three machines, and a kit that tests one.
 //!
 //! The replica decides which records may run now and hands them out (`replica`); whoever drives it
-//! has a [`Machine`] execute them. [`kv`] is a machine of keys and values, [`block`] one of disk
-//! sectors, [`session`] makes a command of any take effect exactly once, and [`laws`] searches a
-//! machine for what would make replicas diverge.
+//! has a [`Machine`] execute them. [`kv`] is a machine of keys and values, [`redis`] one of strings
+//! with deadlines, [`block`] one of disk sectors, [`session`] makes a command of any take effect
+//! exactly once, and [`laws`] searches a machine for what would make replicas diverge.
 
 pub mod block;
 mod code;
@@ -11,6 +11,7 @@ mod digest;
 pub mod kv;
 pub mod laws;
 mod machine;
+pub mod redis;
 pub mod session;
 
 pub use digest::Digest;

@@ -3,5 +3,7 @@
 mod block;
 mod kv;
 mod laws;
+mod redis;
+mod redis_twin;
 mod session;
 mod shared;
