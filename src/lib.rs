@@ -24,3 +24,7 @@ pub mod wire;
 
 #[cfg(feature = "compare")]
 pub mod compare;
+#[cfg(feature = "serve")]
+pub mod resp;
+#[cfg(feature = "serve")]
+pub mod serve;

@@ -1,4 +1,5 @@
-//! The one binary: `traft compare`, `traft plan`, `traft check`, `traft inspect`.
+//! The one binary: `traft compare`, `traft plan`, `traft check`, `traft inspect`, `traft cluster`,
+//! `traft get`, `put` and `watch`.
 
 use std::process::ExitCode;
 

@@ -10,6 +10,8 @@ use super::place::Place;
 use super::scenario::{Plan, Scenario};
 use super::storage;
 use super::trace::{self, TraceError};
+#[cfg(all(feature = "serve", unix))]
+use crate::serve::cli as serve;
 use crate::sim::{LinkKind, Side};
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -37,6 +39,23 @@ pub(super) enum Task {
     /// Show what the files of a replica hold, whether they are sound, and how two replicas differ
     #[command(subcommand, disable_help_subcommand = true)]
     Inspect(inspect::InspectTask),
+    /// Run a store that speaks the Redis protocol
+    #[cfg(all(feature = "serve", unix))]
+    #[command(subcommand, disable_help_subcommand = true)]
+    Cluster(serve::ClusterTask),
+    /// Print the value of a key
+    #[cfg(all(feature = "serve", unix))]
+    Get(serve::GetArgs),
+    /// Set a key
+    #[cfg(all(feature = "serve", unix))]
+    Put(serve::PutArgs),
+    /// Print the value of a key whenever it changes
+    #[cfg(all(feature = "serve", unix))]
+    Watch(serve::WatchArgs),
+    /// Put load on servers of the Redis protocol, and say how long requests take
+    #[cfg(all(feature = "serve", unix))]
+    #[command(after_help = serve::LOAD_GUIDE)]
+    Load(serve::LoadArgs),
 }
 
 #[derive(Subcommand, Debug)]

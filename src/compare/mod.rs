@@ -43,6 +43,10 @@ const VIOLATION: u8 = 1;
 /// The change of membership that was asked about cannot be made now.
 const REFUSED: u8 = 1;
 
+/// There is no such key.
+#[cfg(all(feature = "serve", unix))]
+const NOTHING: u8 = 1;
+
 /// The command line or a file is wrong; one sentence on standard error says what.
 const BAD_INPUT: u8 = 2;
 
@@ -79,6 +83,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok((text, complaints)) => finish(&text, &complaints),
             Err(sentence) => bad_input(&sentence),
         },
+        #[cfg(all(feature = "serve", unix))]
+        Ok(Cli {
+            command:
+                task @ (Task::Cluster(_) | Task::Get(_) | Task::Put(_) | Task::Watch(_) | Task::Load(_)),
+        }) => serve(&task),
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
@@ -129,6 +138,25 @@ fn durable(dir: &std::path::Path, json: bool, csv: bool) -> ExitCode {
         Ok(report) if csv => finish(&durable::csv(&report), &[]),
         Ok(report) => finish(&durable::table(&report), &[]),
         Err(error) => bad_input(&format!("{}: {error}", dir.display())),
+    }
+}
+
+/// The store and its clients.
+#[cfg(all(feature = "serve", unix))]
+fn serve(task: &Task) -> ExitCode {
+    use crate::serve::cli::{ClusterTask, get, load, put, up, watch};
+    let done = match task {
+        Task::Cluster(ClusterTask::Up(args)) => up(args).map(|()| true),
+        Task::Get(args) => get(args),
+        Task::Put(args) => put(args).map(|()| true),
+        Task::Watch(args) => watch(args).map(|()| true),
+        Task::Load(args) => load(args).map(|()| true),
+        _ => Ok(true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(NOTHING),
+        Err(sentence) => bad_input(&sentence),
     }
 }
 

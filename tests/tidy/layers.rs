@@ -9,6 +9,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("apply", &["base"]),
     ("wire", &["base", "message"]),
     ("disk", &[]),
+    ("resp", &[]),
     ("snapshot", &["base", "wire", "disk"]),
     ("wal", &["base", "message", "replica", "wire", "disk"]),
     ("store", &["base", "replica", "disk", "snapshot", "wal"]),
@@ -21,11 +22,12 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("runtime", &["base", "message", "replica", "apply", "disk", "snapshot", "wal", "store"]),
+    ("serve", &["base", "replica", "apply", "disk", "snapshot", "wal", "store", "runtime", "resp"]),
     (
         "compare",
         &[
             "base", "quorum", "replica", "apply", "disk", "wal", "snapshot", "store", "check",
-            "sim", "runtime",
+            "sim", "runtime", "serve",
         ],
     ),
 ];

@@ -1,0 +1,110 @@
+//! A whole cluster in this process: replicas, each with a server before it.
+
+use super::local::Local;
+use super::options::Options;
+use super::server::{Door, Server};
+use crate::base::{Membership, ReplicaId};
+use crate::disk::Disk;
+use crate::runtime::{NodeError, NodeOptions};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why a cluster does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// A directory. Nothing was started.
+    #[error("replica {} does not start: {error}", .id.0)]
+    Replica {
+        /// Whose.
+        id: ReplicaId,
+        /// Why.
+        error: NodeError,
+    },
+    /// A port. Nothing was started.
+    #[error("{address} cannot be opened: {error}")]
+    Port {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// What a user can set of a cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// The port of the first replica, the next ones follow; 0 stands for any that are free.
+    pub port: u16,
+    /// What clients have to say, if anything.
+    pub password: Option<String>,
+    /// Whether replicas that do not lead send clients to the one that does.
+    pub redirect: bool,
+    /// After so many commands executed a replica takes a snapshot.
+    pub snapshot_records: u64,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> ClusterOptions {
+        ClusterOptions { port: 0, password: None, redirect: false, snapshot_records: 100_000 }
+    }
+}
+
+/// Replicas and their servers. Dropped, the servers answer what they have, then the replicas stop.
+#[derive(Debug)]
+pub struct Cluster {
+    // In the order in which they are to end.
+    servers: Vec<Server>,
+    local: Local,
+}
+
+impl Cluster {
+    /// Starts a replica on each of these disks, numbered from 1, reachable on the loopback address.
+    ///
+    /// # Errors
+    ///
+    /// [`UpError`].
+    pub fn up<D>(disks: Vec<D>, options: &ClusterOptions) -> Result<Cluster, UpError>
+    where
+        D: Disk + Clone + Send + Sync + 'static,
+        D::Lock: Send,
+    {
+        let ids: Vec<ReplicaId> = (1..).take(disks.len()).map(ReplicaId).collect();
+        let members = Membership::majority(ids.iter().copied());
+        let (mut doors, mut seats) = (Vec::new(), BTreeMap::new());
+        for (id, at) in ids.iter().zip(0..) {
+            let port = if options.port == 0 { 0 } else { options.port.saturating_add(at) };
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            let door = Door::open(address).map_err(|error| UpError::Port { address, error })?;
+            seats.insert(id.0, (door.address().ip().to_string(), door.address().port()));
+            doors.push(door);
+        }
+        let replica = |((disk, id), door): ((D, &ReplicaId), &Door)| {
+            let mut own = NodeOptions::new(*id, members.clone());
+            own.snapshot_records = options.snapshot_records;
+            (disk, own, door.mailbox())
+        };
+        let replicas = disks.into_iter().zip(&ids).zip(&doors).map(replica).collect();
+        let local = Local::start(replicas).map_err(|(id, error)| UpError::Replica { id, error })?;
+        let mut servers = Vec::new();
+        for (id, door) in ids.iter().zip(doors) {
+            let mut own = Options::new(id.0, seats.clone());
+            own.password.clone_from(&options.password);
+            own.redirect = options.redirect;
+            if let Some(replica) = local.replica(*id) {
+                servers.push(Server::start(door, Box::new(replica), own));
+            }
+        }
+        Ok(Cluster { servers, local })
+    }
+
+    /// Where clients reach the replicas, in order of their numbers.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.servers.iter().map(Server::address).collect()
+    }
+
+    /// The replicas.
+    pub fn local(&self) -> &Local {
+        &self.local
+    }
+}

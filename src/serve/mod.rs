@@ -1,0 +1,45 @@
+//! A store that speaks the Redis protocol.
+//!
+//! ```text
+//!   clients  --sockets-->  Server      one thread: mio, no lock held while it waits
+//!                            Connection   bytes in, commands out, replies in order   (no IO)
+//!                            Keeper       keys that have ended, the cluster's clock
+//!                              |  numbers and commands            ^  outcomes, through a Mailbox
+//!                              v                                  |
+//!                          Replica     a thread each: Local
+//! ```
+//!
+//! docs/redis.md has every command with its footprint, and what differs from Redis.
+
+/// The commands of the program; with its feature `compare`, which brings the program.
+#[cfg(all(feature = "compare", unix))]
+pub mod cli;
+mod client;
+mod clock;
+mod cluster;
+mod command;
+mod connection;
+mod cursors;
+mod desk;
+mod keeper;
+pub mod load;
+mod local;
+mod node;
+mod options;
+mod own;
+mod parse;
+mod replica;
+mod server;
+mod shape;
+
+pub use client::{Client, ClientError};
+pub use cluster::{Cluster, ClusterOptions, UpError};
+pub use command::{Asked, KNOWN, Kind, Known, Refused, Surroundings, known};
+pub use connection::{Connection, Fate, Task};
+pub use local::{Local, LocalReplica};
+pub use options::Options;
+pub use own::{Seat, Server as Desk, slot};
+pub use parse::{parse, scan};
+pub use replica::{Freshness, Mailbox, Outcome, Replica, Standing};
+pub use server::{Door, Server};
+pub use shape::{Cursor, Shape};
