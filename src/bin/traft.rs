@@ -1,5 +1,5 @@
 //! The one binary: `traft compare`, `traft plan`, `traft check`, `traft inspect`, `traft cluster`,
-//! `traft get`, `put` and `watch`.
+//! `traft get`, `put`, `watch`, `load`, `nemesis`.
 
 use std::process::ExitCode;
 

@@ -56,6 +56,10 @@ pub(super) enum Task {
     #[cfg(all(feature = "serve", unix))]
     #[command(after_help = serve::LOAD_GUIDE)]
     Load(serve::LoadArgs),
+    /// Kill, pause and cut a cluster under load, and look for what cannot be explained
+    #[cfg(all(feature = "serve", unix))]
+    #[command(after_help = serve::NEMESIS_GUIDE)]
+    Nemesis(serve::NemesisArgs),
 }
 
 #[derive(Subcommand, Debug)]

@@ -84,10 +84,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(sentence) => bad_input(&sentence),
         },
         #[cfg(all(feature = "serve", unix))]
-        Ok(Cli {
-            command:
-                task @ (Task::Cluster(_) | Task::Get(_) | Task::Put(_) | Task::Watch(_) | Task::Load(_)),
-        }) => serve(&task),
+        Ok(Cli { command: task @ (Task::Cluster(_) | Task::Load(_)) }) => serve(&task),
+        #[cfg(all(feature = "serve", unix))]
+        Ok(Cli { command: task @ (Task::Get(_) | Task::Put(_) | Task::Watch(_)) }) => serve(&task),
+        #[cfg(all(feature = "serve", unix))]
+        Ok(Cli { command: Task::Nemesis(args) }) => match crate::serve::cli::nemesis(&args) {
+            Ok((text, complaints)) => finish(&text, &complaints),
+            Err(sentence) => bad_input(&sentence),
+        },
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {

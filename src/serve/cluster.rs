@@ -1,5 +1,6 @@
 //! A whole cluster in this process: replicas, each with a server before it.
 
+use super::figures::Board;
 use super::local::Local;
 use super::options::Options;
 use super::server::{Door, Server};
@@ -40,13 +41,21 @@ pub struct ClusterOptions {
     pub password: Option<String>,
     /// Whether replicas that do not lead send clients to the one that does.
     pub redirect: bool,
+    /// Whether clients may cut replicas off from each other, with `FAULT`.
+    pub faults: bool,
     /// After so many commands executed a replica takes a snapshot.
     pub snapshot_records: u64,
 }
 
 impl Default for ClusterOptions {
     fn default() -> ClusterOptions {
-        ClusterOptions { port: 0, password: None, redirect: false, snapshot_records: 100_000 }
+        ClusterOptions {
+            port: 0,
+            password: None,
+            redirect: false,
+            faults: false,
+            snapshot_records: 100_000,
+        }
     }
 }
 
@@ -91,6 +100,7 @@ impl Cluster {
             let mut own = Options::new(id.0, seats.clone());
             own.password.clone_from(&options.password);
             own.redirect = options.redirect;
+            own.faults = options.faults.then(|| local.faults());
             if let Some(replica) = local.replica(*id) {
                 servers.push(Server::start(door, Box::new(replica), own));
             }
@@ -101,6 +111,11 @@ impl Cluster {
     /// Where clients reach the replicas, in order of their numbers.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.servers.iter().map(Server::address).collect()
+    }
+
+    /// Where the figures of each replica's server are left.
+    pub fn boards(&self) -> Vec<(u64, Board)> {
+        (1..).zip(self.servers.iter().map(Server::board)).collect()
     }
 
     /// The replicas.

@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::command::{Known, Surroundings};
 use super::connection::Task;
 use super::cursors::Cursors;
+use super::figures::{Board, Figures};
 use super::keeper::Errand;
 use super::options::Options;
 use super::own::{Seat, Server};
@@ -32,25 +33,13 @@ pub(super) struct Pending {
     pub(super) since: Instant,
 }
 
-/// Figures for `INFO`.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Figures {
-    pub(super) connections: usize,
-    pub(super) accepted: u64,
-    pub(super) turned_away: u64,
-    pub(super) commands: u64,
-    pub(super) retried: u64,
-    pub(super) refused: u64,
-    pub(super) unknown: u64,
-    pub(super) evicted: u64,
-}
-
 pub(super) struct Desk {
     pub(super) replica: Box<dyn Replica>,
     pub(super) options: Options,
     pub(super) clock: Clock,
     pub(super) pending: FxHashMap<u64, Pending>,
     pub(super) figures: Figures,
+    board: Board,
     /// Of this turn of the loop.
     pub(super) standing: Standing,
     cursors: Cursors,
@@ -67,6 +56,7 @@ impl Desk {
             clock: Clock::new(),
             pending: FxHashMap::default(),
             figures: Figures::default(),
+            board: Board::default(),
             cursors: Cursors::default(),
             next: 0,
             began: Instant::now(),
@@ -75,10 +65,21 @@ impl Desk {
 
     /// Hands a task of a client over.
     pub(super) fn submit(&mut self, place: usize, id: u64, task: Task) {
-        self.figures.commands += 1;
         let owner = Owner::Client { place, id, slot: task.slot };
         let since = Instant::now();
         self.hand_over(Pending { owner, command: task.command, reads: task.reads, since });
+    }
+
+    /// Where its figures are left.
+    pub(super) fn board(&self) -> Board {
+        self.board.clone()
+    }
+
+    /// Leaves its figures there.
+    pub(super) fn publish(&mut self) {
+        self.figures.waiting = self.pending.len();
+        self.figures.standing.clone_from(&self.standing);
+        self.board.put(&self.figures);
     }
 
     pub(super) fn hand_over(&mut self, pending: Pending) {
@@ -173,7 +174,7 @@ impl Server for Desk {
                 vec![
                     ("total_connections_received", number(figures.accepted)),
                     ("rejected_connections", number(figures.turned_away)),
-                    ("total_commands_processed", number(figures.commands)),
+                    ("total_commands_processed", number(figures.answered())),
                     ("expired_keys", number(figures.evicted)),
                     ("commands_waiting", self.pending.len().to_string()),
                     ("commands_tried_again", number(figures.retried)),
@@ -207,6 +208,10 @@ impl Server for Desk {
             ("save", String::new()),
             ("timeout", "0".into()),
         ]
+    }
+
+    fn cut(&self, id: u64, cut: bool) -> bool {
+        self.options.cut(id, cut)
     }
 
     fn seats(&self) -> Vec<Seat> {

@@ -58,6 +58,7 @@ impl Keeper {
             return;
         }
         self.next = now + SWEEP;
+        desk.publish();
         let leads = desk.standing.leads;
         if leads != std::mem::replace(&mut self.led, leads) {
             self.said = None;
@@ -84,7 +85,7 @@ impl Keeper {
         let answer = result.and_then(|result| Answer::decode(result).ok());
         match (what, answer) {
             (Errand::Clock, Some(Answer::Number(clock))) => {
-                desk.clock.see(clock.max(0) as u64, desk.standing.leads);
+                desk.clock.see(clock.max(0) as u64);
             }
             (Errand::Time, None) => self.said = None,
             (Errand::Due, Some(Answer::Due { keys, next })) => self.evict(desk, &keys, next),

@@ -23,6 +23,8 @@ const BATCH_MAX: usize = 16_384;
 
 enum Letter {
     Event(Event),
+    /// From now on nobody hears it and it hears nobody, or no longer so.
+    Cut(bool),
     Stop,
 }
 
@@ -39,6 +41,20 @@ pub struct Local {
 pub struct LocalReplica {
     seat: Sender<Letter>,
     standing: Arc<Mutex<Standing>>,
+}
+
+/// Cuts replicas of a [`Local`] off from each other, for those who want to see what happens.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    seats: BTreeMap<ReplicaId, Sender<Letter>>,
+}
+
+impl Faults {
+    /// Cuts a replica off, or joins it to the others again; says whether there is one. Its clients
+    /// still reach it.
+    pub fn cut(&self, id: ReplicaId, cut: bool) -> bool {
+        self.seats.get(&id).is_some_and(|seat| seat.send(Letter::Cut(cut)).is_ok())
+    }
 }
 
 impl Replica for LocalReplica {
@@ -81,7 +97,7 @@ impl Local {
         }
         let mut threads = Vec::new();
         for (id, node, inbox, mailbox, standing) in inboxes {
-            let hands = Hands { id, seats: seats.clone(), outcomes: Vec::new(), jobs: Vec::new() };
+            let hands = Hands::new(id, seats.clone());
             let thread = Thread { node, inbox, hands, mailbox, standing };
             threads.push(thread::spawn(move || thread.run()));
         }
@@ -92,6 +108,11 @@ impl Local {
     pub fn replica(&self, id: ReplicaId) -> Option<LocalReplica> {
         let (seat, standing) = (self.seats.get(&id)?.clone(), self.standings.get(&id)?.clone());
         Some(LocalReplica { seat, standing })
+    }
+
+    /// A way to cut them off from each other.
+    pub fn faults(&self) -> Faults {
+        Faults { seats: self.seats.clone() }
     }
 
     /// Stops one of them, as if its process had ended in good order; the others go on.
@@ -129,6 +150,13 @@ struct Hands {
     seats: BTreeMap<ReplicaId, Sender<Letter>>,
     outcomes: Vec<(u64, Outcome)>,
     jobs: Vec<JoinHandle<()>>,
+    cut: bool,
+}
+
+impl Hands {
+    fn new(id: ReplicaId, seats: BTreeMap<ReplicaId, Sender<Letter>>) -> Hands {
+        Hands { id, seats, outcomes: Vec::new(), jobs: Vec::new(), cut: false }
+    }
 }
 
 impl<D> Surface<D> for Hands
@@ -136,6 +164,9 @@ where
     D: Disk + Send + 'static,
 {
     fn send(&mut self, to: ReplicaId, post: Post) {
+        if self.cut {
+            return;
+        }
         if let Some(seat) = self.seats.get(&to) {
             let _ = seat.send(Letter::Event(Event::Post(post)));
         }
@@ -186,7 +217,9 @@ where
             let mut handled = 0;
             while let Some(one) = letter.take() {
                 match one {
+                    Letter::Event(Event::Post(_)) if self.hands.cut => {}
                     Letter::Event(event) => self.node.handle(event)?,
+                    Letter::Cut(cut) => self.hands.cut = cut,
                     Letter::Stop => return Ok(()),
                 }
                 handled += 1;

@@ -1,5 +1,7 @@
 //! What a user can set of a server.
 
+use super::local::Faults;
+use crate::base::ReplicaId;
 use crate::resp::Limits;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +24,8 @@ pub struct Options {
     /// Whether a replica that does not lead sends clients to the one that does, instead of asking
     /// it. Default false.
     pub redirect: bool,
+    /// What `FAULT` reaches; without it the command is refused. Default none.
+    pub faults: Option<Faults>,
     /// For how long a command that nobody takes is tried again before the client is told. Default
     /// 5 s: an election takes less.
     pub patience: Duration,
@@ -38,8 +42,14 @@ impl Options {
             command_bytes_max: 1 << 20,
             limits: Limits::default(),
             redirect: false,
+            faults: None,
             patience: Duration::from_secs(5),
         }
+    }
+
+    /// Cuts a replica off, or joins it again; says whether it may.
+    pub(super) fn cut(&self, id: u64, cut: bool) -> bool {
+        self.faults.as_ref().is_some_and(|faults| faults.cut(ReplicaId(id), cut))
     }
 
     /// Where clients reach this one; 0 if nobody said.

@@ -37,6 +37,9 @@ pub trait Server {
     /// Settings and their values, for `CONFIG GET`.
     fn settings(&self) -> Vec<(&'static str, String)>;
 
+    /// Cuts a replica off from the others, or joins it to them again; says whether it may.
+    fn cut(&self, id: u64, cut: bool) -> bool;
+
     /// The replicas with the addresses that clients reach them at, the leader first, for `CLUSTER`.
     fn seats(&self) -> Vec<Seat>;
 }
@@ -92,6 +95,7 @@ pub(super) fn answer(
         ("command", rest) => command(rest),
         ("info", rest) => info(rest, server),
         ("cluster", rest) => cluster(rest, server),
+        ("fault", [what, id]) => fault(what, id, server),
         ("time", _) => {
             let now = server.around().now();
             let part = |number: u64| Value::text(number.to_string());
@@ -248,6 +252,16 @@ fn command(words: &[&[u8]]) -> Value {
             Value::Array(names.iter().map(one).collect())
         }
         _ => Value::error("ERR unknown subcommand or wrong number of arguments for 'command'"),
+    }
+}
+
+/// For `traft nemesis`, and only where it is allowed.
+fn fault(what: &[u8], id: &[u8], server: &dyn Server) -> Value {
+    let cut = is(what, "cut");
+    let id = number(id).ok().and_then(|id| u64::try_from(id).ok());
+    match id {
+        Some(id) if (cut || is(what, "join")) && server.cut(id, cut) => Value::OK,
+        _ => Value::error("ERR no such fault, or none are allowed"),
     }
 }
 

@@ -33,6 +33,10 @@ pub fn parse<'a>(
         "exists" | "touch" => plain(Op::Exists { keys: keys() }),
         "type" => Asked { op: Op::Exists { keys: keys() }, shape: Shape::Type },
         "dbsize" => plain(Op::Count),
+        "debug" if is(key, "digest") && rest.len() == 1 => {
+            Asked { op: Op::Digest, shape: Shape::Digest }
+        }
+        "debug" => return Err(Refused::Syntax),
         "ttl" | "pttl" | "expiretime" | "pexpiretime" => deadline(name, key, around),
         "keys" => {
             let op = Op::Scan { after: None, pattern: Some(key), most: u32::MAX };

@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, Fate};
 use super::desk::{Desk, Owner, Pending};
+use super::figures::Board;
 use super::keeper::Keeper;
 use super::options::Options;
 use super::replica::{Mailbox, Outcome, Replica};
@@ -83,6 +84,7 @@ impl Door {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    board: Board,
     stop: Arc<AtomicBool>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
@@ -109,8 +111,14 @@ impl Server {
             letters: Vec::new(),
             touched: Vec::new(),
         };
+        let board = hall.desk.board();
         let thread = Some(thread::spawn(move || hall.run()));
-        Server { address, stop, waker, thread }
+        Server { address, board, stop, waker, thread }
+    }
+
+    /// Where it leaves its figures.
+    pub fn board(&self) -> Board {
+        self.board.clone()
     }
 
     /// Where clients reach it.
@@ -354,24 +362,29 @@ impl Hall {
         if guest.client.id != id {
             return;
         }
+        let Desk { figures, .. } = &mut self.desk;
         let fate = match outcome {
-            Outcome::Answer(result) => Fate::Done(result),
+            Outcome::Answer(result) => {
+                let times = if pending.reads { &mut figures.reads } else { &mut figures.writes };
+                times.add(pending.since.elapsed());
+                Fate::Done(result)
+            }
             Outcome::Refused(Refusal::NotHere)
                 if pending.since.elapsed() < self.desk.options.patience
                     && guest.client.is_last(slot) =>
             {
-                self.desk.figures.retried += 1;
+                figures.retried += 1;
                 return self.retries.push_back((Instant::now() + RETRY, pending));
             }
             Outcome::Refused(why) => {
-                self.desk.figures.refused += 1;
+                figures.refused += 1;
                 Fate::Refused(match why {
                     Refusal::NotHere => "TRYAGAIN nobody leads, or too much waits".into(),
                     Refusal::DiskFull => "MISCONF the disk is full".into(),
                 })
             }
             Outcome::Lost => {
-                self.desk.figures.unknown += 1;
+                figures.unknown += 1;
                 Fate::Unknown
             }
         };

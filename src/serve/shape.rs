@@ -27,6 +27,8 @@ pub enum Shape {
         /// In these milliseconds.
         unit: u64,
     },
+    /// A digest, as `DEBUG DIGEST` gives it.
+    Digest,
     /// All keys of a page.
     Keys,
     /// A page with a cursor.
@@ -55,6 +57,9 @@ impl Shape {
             (Shape::Flag, answer) => Value::Number(i64::from(answer == Answer::Done)),
             (Shape::Type, Answer::Number(there)) => {
                 Value::Simple(Bytes::from_static(if there > 0 { b"string" } else { b"none" }))
+            }
+            (Shape::Digest, Answer::Number(digest)) => {
+                Value::Simple(Bytes::from(format!("{:040x}", digest as u64)))
             }
             (Shape::Left { unit, now }, Answer::Number(at)) => Value::Number(left(at, *unit, *now)),
             (Shape::Moment { unit }, Answer::Number(at)) => {

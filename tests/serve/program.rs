@@ -159,7 +159,6 @@ fn the_tools_of_redis_run_unmodified() {
         assert_eq!(cli(&["-3", "incr", "a"]), "2");
         assert_eq!(cli(&["--scan", "--pattern", "a"]), "a");
         assert!(cli(&["info", "server"]).contains("traft_version"));
-        assert_eq!(cli(&["-3", "command", "info", "nothing"]), "(nil)");
         for more in [&["-c", "16"][..], &["-c", "4", "-P", "16"], &["-c", "4", "-3"]] {
             let output = Command::new("redis-benchmark")
                 .args(["-p", &port, "-t", "set,get,incr,mset", "-n", "400", "-q"])
@@ -174,4 +173,28 @@ fn the_tools_of_redis_run_unmodified() {
     }
     interrupt(cluster);
     std::fs::remove_dir_all(dir).expect("it made the directory");
+}
+
+/// A few seconds of what `traft nemesis` does for minutes.
+#[test]
+fn what_clients_of_a_broken_cluster_are_told_can_be_explained() {
+    let dir = empty_dir("nemesis");
+    let history = dir.with_extension("jsonl");
+    let output = traft()
+        .args(["nemesis", "--minutes", "0.2", "--clients", "6", "--history"])
+        .arg(&history)
+        .arg(&dir)
+        .output()
+        .expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}{}", text(&output));
+    assert!(text(&output).contains("history     linearizable"), "{}", text(&output));
+    assert!(text(&output).contains("states      equal"), "{}", text(&output));
+    // The record says the same to another reader.
+    let checked = traft().args(["check", "history"]).arg(&history).output().expect("it runs");
+    assert_eq!(checked.status.code(), Some(0));
+    let lines = std::fs::read_to_string(&history).expect("a record").lines().count();
+    assert!(lines > 100, "{lines} requests");
+    std::fs::remove_dir_all(dir).expect("it made the directory");
+    std::fs::remove_file(history).expect("it made the file");
 }

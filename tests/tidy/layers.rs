@@ -22,7 +22,13 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("runtime", &["base", "message", "replica", "apply", "disk", "snapshot", "wal", "store"]),
-    ("serve", &["base", "replica", "apply", "disk", "snapshot", "wal", "store", "runtime", "resp"]),
+    (
+        "serve",
+        &[
+            "base", "replica", "apply", "disk", "snapshot", "wal", "store", "check", "runtime",
+            "resp",
+        ],
+    ),
     (
         "compare",
         &[

@@ -33,7 +33,7 @@ impl<'a> Touched<'a> {
                 self.reads.points.push(key);
             }
             Op::GetMany { keys } | Op::Exists { keys } => self.reads.points.extend(keys),
-            Op::Count | Op::Due { .. } => self.reads.all_above(None),
+            Op::Count | Op::Due { .. } | Op::Digest => self.reads.all_above(None),
             Op::Scan { after, .. } => self.reads.all_above(*after),
             Op::Clock => self.reads.clock = true,
             Op::Set { key, .. } => self.writes.points.push(key),

@@ -40,6 +40,7 @@ fn put(out: Writer, op: &Op<'_>) -> Writer {
         }
         Op::Due { now, most } => out.byte(7).word(*now).word(u64::from(*most)),
         Op::Clock => out.byte(8),
+        Op::Digest => out.byte(9),
         Op::Set { key, value, deadline: None } => out.byte(16).bytes(key).bytes(value),
         Op::Set { key, value, deadline: Some(at) } => {
             out.byte(17).bytes(key).bytes(value).word(*at)
@@ -103,6 +104,7 @@ fn one<'a>(input: &mut Reader<'a>) -> Result<Op<'a>, Malformed> {
         6 => Op::Scan { after: input.option()?, pattern: input.option()?, most: half(input)? },
         7 => Op::Due { now: input.word()?, most: half(input)? },
         8 => Op::Clock,
+        9 => Op::Digest,
         16 => Op::Set { key: input.bytes()?, value: input.bytes()?, deadline: None },
         17 => {
             let (key, value) = key_and_value(input)?;

@@ -155,6 +155,7 @@ impl Store {
             Op::Scan { after, pattern, most } => self.scan(*after, *pattern, *most),
             Op::Due { now, most } => self.due(*now, *most as usize),
             Op::Clock => Answer::Number(self.clock() as i64),
+            Op::Digest => Answer::Number(self.fold(|key| !key.starts_with(RESERVED)) as i64),
             Op::All { ops } if op.is_read() => {
                 Answer::All(ops.iter().filter_map(|op| self.query(op)).collect())
             }
@@ -180,6 +181,15 @@ impl Store {
         let more = walk.next().is_some();
         let next = last.filter(|_| more).map(|key| Bytes::copy_from_slice(key));
         Answer::Page { keys, next }
+    }
+
+    /// The digest of some keys.
+    fn fold(&self, which: impl Fn(&[u8]) -> bool) -> u64 {
+        let one = |digest: Digest, (key, entry): (&KeptKey, &Entry)| {
+            digest.bytes(key).bytes(&entry.value).word(entry.deadline.unwrap_or(0))
+        };
+        let pairs = self.table.above(None).filter(|(key, _)| which(key));
+        pairs.fold(Digest::new(), one).value()
     }
 
     fn due(&self, now: u64, most: usize) -> Answer {
@@ -400,9 +410,6 @@ impl Machine for Store {
     }
 
     fn digest(&self) -> u64 {
-        let fold = |digest: Digest, (key, entry): (&KeptKey, &Entry)| {
-            digest.bytes(key).bytes(&entry.value).word(entry.deadline.unwrap_or(0))
-        };
-        self.table.above(None).fold(Digest::new(), fold).value()
+        self.fold(|_| true)
     }
 }

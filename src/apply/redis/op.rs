@@ -124,6 +124,8 @@ pub enum Op<'a> {
         /// How many at most.
         most: u32,
     },
+    /// Gives a number that equal keys, values and deadlines share and others almost surely do not.
+    Digest,
     /// Gives the cluster's clock: the greatest moment of an [`Op::Time`]; 0 before the first.
     Clock,
     /// Makes `value` the value, with a deadline or without one. Blind.
@@ -290,6 +292,7 @@ impl<'a> Op<'a> {
             | Op::Count
             | Op::Scan { .. }
             | Op::Due { .. }
+            | Op::Digest
             | Op::Clock => true,
             Op::All { ops } => ops.iter().all(Op::is_read),
             _ => false,
@@ -325,7 +328,8 @@ impl<'a> Op<'a> {
             }
             Op::Evict { keys } => keys.iter().map(|(key, _)| *key).collect(),
             Op::Scan { after, .. } => after.iter().copied().collect(),
-            Op::Count | Op::Due { .. } | Op::Clock | Op::Clear | Op::Time { .. } => Vec::new(),
+            Op::Count | Op::Due { .. } | Op::Digest | Op::Clock => Vec::new(),
+            Op::Clear | Op::Time { .. } => Vec::new(),
             Op::All { ops } => ops.iter().flat_map(Op::keys).collect(),
         }
     }
@@ -337,6 +341,7 @@ impl<'a> Op<'a> {
             Op::Count
                 | Op::Scan { .. }
                 | Op::Due { .. }
+                | Op::Digest
                 | Op::Clock
                 | Op::Clear
                 | Op::Time { .. }

@@ -2,18 +2,22 @@
 
 mod data;
 mod load;
+mod nemesis;
 mod url;
 
 pub use data::{GetArgs, PutArgs, WatchArgs, get, put, watch};
 pub use load::{GUIDE as LOAD_GUIDE, LoadArgs, run as load};
+pub use nemesis::{GUIDE as NEMESIS_GUIDE, NemesisArgs, run as nemesis};
 pub use url::{Url, UrlError};
 
 use super::cluster::{Cluster, ClusterOptions};
+use super::metrics::Metrics;
 use crate::disk::RealDisk;
 use clap::{Args, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What follows the options of `traft cluster up --help`.
@@ -60,6 +64,12 @@ pub struct UpArgs {
     /// A replica that does not lead sends clients to the one that does, instead of asking it
     #[arg(long)]
     redirect: bool,
+    /// Let clients cut replicas off from each other, as `traft nemesis` does
+    #[arg(long)]
+    faults: bool,
+    /// Serve figures for Prometheus at this address: /metrics, /health and /ready
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<SocketAddr>,
     /// Take a snapshot after so many commands
     #[arg(long, value_name = "N", default_value_t = 100_000,
           value_parser = clap::value_parser!(u64).range(1..))]
@@ -88,6 +98,7 @@ pub fn up(args: &UpArgs) -> Result<(), String> {
         port: args.port,
         password,
         redirect: args.redirect,
+        faults: args.faults,
         snapshot_records: args.snapshot_records,
     };
     let mut disks = Vec::new();
@@ -98,6 +109,11 @@ pub fn up(args: &UpArgs) -> Result<(), String> {
     // Before anything starts, so that an early ctrl-c is not lost.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
     let cluster = Cluster::up(disks, &options).map_err(|error| error.to_string())?;
+    let metrics = args.metrics.map(|address| Metrics::start(address, cluster.boards())).transpose();
+    let metrics = metrics.map_err(|error| format!("--metrics: {error}"))?;
+    if let Some(metrics) = &metrics {
+        eprintln!("traft: figures at http://{}/metrics", metrics.address());
+    }
     {
         // Whoever started this may not listen: that is no reason to end.
         let mut out = std::io::stdout().lock();
@@ -108,6 +124,7 @@ pub fn up(args: &UpArgs) -> Result<(), String> {
     }
     let _ = signals.forever().next();
     eprintln!("traft: ending");
+    drop(metrics);
     drop(cluster);
     Ok(())
 }

@@ -1,0 +1,132 @@
+//! `traft nemesis` on the command line.
+
+use crate::serve::nemesis::{self, Fault, Plan, Verdict};
+use clap::Args;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What follows the options of `traft nemesis --help`.
+pub const GUIDE: &str = "\
+Starts three replicas in a process of their own, in DIR, and clients that write down every request
+and its reply. Meanwhile:
+  kill    kill -9 of the process, and a start on the same files
+  pause   the process stands still (SIGSTOP)
+  cut     one replica hears nobody for a while
+  split   two of them: nobody has a majority
+In the end the record must be linearizable, and all replicas must have the same state.
+
+Examples:
+  traft nemesis scratch
+      a minute
+  traft nemesis --minutes 5 --seed 7 --clients 32 scratch
+      another five
+  traft nemesis --faults cut,split --history run.jsonl scratch
+      the record for `traft check history`, and for other checkers
+
+Exit codes:
+  0  linearizable, equal states
+  1  not so; what does not fit is on standard error
+  2  the command line is wrong, or the cluster did not come back: nothing is known";
+
+/// Of `traft nemesis`.
+#[derive(Args, Debug)]
+pub struct NemesisArgs {
+    /// Where the replicas keep their files
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// For how long
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    minutes: f64,
+    /// How many clients
+    #[arg(long, value_name = "N", default_value_t = 12,
+          value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    clients: u64,
+    /// Only these faults (listed below)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    faults: Vec<String>,
+    /// Decides the faults and the requests; when they meet is decided by real time
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Write the record to this file
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// The longest recovery that is right, in milliseconds; without it, it is only told
+    #[arg(long, value_name = "MS")]
+    recovery_ms: Option<u64>,
+}
+
+/// `traft nemesis`: what came of it as text, and what is wrong.
+///
+/// # Errors
+///
+/// One sentence.
+pub fn run(args: &NemesisArgs) -> Result<(String, Vec<String>), String> {
+    if !(args.minutes > 0.0 && args.minutes <= 10_000.0) {
+        return Err(format!("--minutes must be above 0 and at most 10000, not {}", args.minutes));
+    }
+    let plan = Plan {
+        program: std::env::current_exe().map_err(|error| error.to_string())?,
+        dir: args.dir.clone(),
+        time: Duration::from_secs_f64(args.minutes * 60.0),
+        clients: args.clients as usize,
+        seed: args.seed,
+        faults: faults(&args.faults)?,
+    };
+    let mut saved = Ok(());
+    let verdict = nemesis::run(
+        &plan,
+        |when, what| eprintln!("{:8.3} s  {what}", when.as_secs_f64()),
+        |events| {
+            if let Some(path) = &args.history {
+                let text = crate::check::history::print(events);
+                saved = std::fs::write(path, text)
+                    .map_err(|error| format!("{}: {error}", path.display()));
+            }
+        },
+    );
+    let verdict = verdict.map_err(|error| error.to_string())?;
+    saved?;
+    let mut complaints = verdict.complaints();
+    let longest = verdict.recovery.as_millis();
+    if let Some(most) = args.recovery_ms.filter(|most| longest > u128::from(*most)) {
+        complaints.push(format!("FAIL a recovery took {longest} ms, more than {most}"));
+    }
+    Ok((text(&verdict), complaints))
+}
+
+fn faults(names: &[String]) -> Result<Vec<Fault>, String> {
+    if names.is_empty() {
+        return Ok(Fault::ALL.to_vec());
+    }
+    let known = || Fault::ALL.map(Fault::name).join(", ");
+    let one = |name: &String| {
+        let found = Fault::ALL.into_iter().find(|fault| fault.name() == name);
+        found.ok_or_else(|| format!("unknown fault {name:?}; there are: {}", known()))
+    };
+    names.iter().map(one).collect()
+}
+
+fn text(verdict: &Verdict) -> String {
+    let Verdict { history, refused, faults, recovery, digests, .. } = verdict;
+    let mut text = String::new();
+    let counts: Vec<String> = faults.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    let equal = digests.windows(2).all(|two| two[0] == two[1]);
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "faults      {}", counts.join(", "));
+    let _ = writeln!(
+        text,
+        "requests    {} placed, of these {} of unknown end; {refused} refused",
+        history.events, history.unknown
+    );
+    let _ = writeln!(
+        text,
+        "history     {} on {} objects, {} steps",
+        if history.is_linearizable() { "linearizable" } else { "NOT linearizable" },
+        history.objects,
+        history.steps
+    );
+    let _ = writeln!(text, "states      {}", if equal { "equal" } else { "DIFFERENT" });
+    let _ = writeln!(text, "recovery    at most {} ms", recovery.as_millis());
+    text
+}

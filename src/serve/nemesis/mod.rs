@@ -1,0 +1,154 @@
+//! `traft nemesis`: clients of a cluster that is killed, paused and cut apart; then whether what
+//! they were told can be explained, and whether the replicas agree.
+//!
+//! ```text
+//!   clients    a thread each: one request after the other, recorded with its times
+//!   faults     a process with three replicas: kill -9 and start, SIGSTOP and SIGCONT, a replica
+//!              cut off; in turns drawn from a seed
+//!   verdict    check::history on the record; the digest of the state at every replica
+//! ```
+
+mod clients;
+mod faults;
+
+pub use faults::Fault;
+
+use crate::check::history::{self, Event};
+use crate::disk::DiskError;
+use clients::Clients;
+use faults::Target;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The program `traft`.
+    pub program: PathBuf,
+    /// Where the replicas keep their files.
+    pub dir: PathBuf,
+    /// For how long.
+    pub time: Duration,
+    /// How many clients.
+    pub clients: usize,
+    /// Decides the faults and the requests; real time decides the rest.
+    pub seed: u64,
+    /// Which faults.
+    pub faults: Vec<Fault>,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, thiserror::Error)]
+pub enum NemesisError {
+    /// The process with the replicas.
+    #[error("the cluster: {0}")]
+    Io(#[from] std::io::Error),
+    /// Its directory.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// It says something else than it should.
+    #[error("the cluster says {0:?}")]
+    Says(String),
+    /// It does not answer.
+    #[error("nobody answers for {} s", .0.as_secs())]
+    Silent(Duration),
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// Of the history.
+    pub history: history::Report,
+    /// Requests that were refused and had no effect.
+    pub refused: usize,
+    /// How often which fault was there.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// The longest time from the end of a fault to the first write that was done.
+    pub recovery: Duration,
+    /// The digest of the state at each replica, in the end.
+    pub digests: Vec<String>,
+    /// Replies that no client should get.
+    pub unexpected: Vec<String>,
+}
+
+impl Verdict {
+    /// What is wrong, one sentence each.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints: Vec<String> =
+            self.history.anomalies.iter().map(|anomaly| format!("FAIL {anomaly}")).collect();
+        for keys in &self.history.undecided {
+            let keys: Vec<String> = keys.iter().map(|k| k.escape_ascii().to_string()).collect();
+            complaints.push(format!("{} took too many steps to check", keys.join(" ")));
+        }
+        if self.digests.windows(2).any(|two| two[0] != two[1]) {
+            complaints.push(format!("FAIL the states differ: {}", self.digests.join(" ")));
+        }
+        complaints.extend(self.unexpected.iter().map(|reply| format!("FAIL a client got {reply}")));
+        complaints
+    }
+}
+
+/// Configurations that are looked at for one key before it counts as undecided.
+const STEPS_MAX: u64 = 20_000_000;
+
+/// How long a cluster may take to answer again before there is no more to be learned.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs it, and judges what was recorded. `watch` is told of each fault; `record` gets the whole
+/// history.
+///
+/// # Errors
+///
+/// [`NemesisError`]: then nothing is known.
+pub fn run(
+    plan: &Plan,
+    mut watch: impl FnMut(Duration, &str),
+    record: impl FnOnce(&[Event]),
+) -> Result<Verdict, NemesisError> {
+    let mut target = Target::start(plan)?;
+    target.wait_for_writes(PATIENCE)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients = Clients::start(plan, &target.addresses(), &stop);
+    let began = Instant::now();
+    let mut verdict = Verdict::default();
+    let troubled = loop {
+        if began.elapsed() >= plan.time {
+            break Ok(());
+        }
+        match target.next_fault(plan, |what| watch(began.elapsed(), what)) {
+            Ok((fault, recovery)) => {
+                *verdict.faults.entry(fault.name()).or_default() += 1;
+                verdict.recovery = verdict.recovery.max(recovery);
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    stop.store(true, Ordering::Release);
+    let (events, unexpected) = clients.join();
+    troubled?;
+    verdict.digests = target.digests(PATIENCE)?;
+    target.end()?;
+    record(&events);
+    let refused = |event: &&Event| matches!(event.end, Some((_, history::Answer::Refused)));
+    verdict.refused = events.iter().filter(refused).count();
+    verdict.unexpected = unexpected;
+    verdict.history = history::check(&events, STEPS_MAX);
+    Ok(verdict)
+}
+
+/// splitmix64
+#[derive(Clone, Debug)]
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+}
