@@ -362,7 +362,7 @@ impl Hall {
         if guest.client.id != id {
             return;
         }
-        let Desk { figures, .. } = &mut self.desk;
+        let Desk { figures, options, .. } = &mut self.desk;
         let fate = match outcome {
             Outcome::Answer(result) => {
                 let times = if pending.reads { &mut figures.reads } else { &mut figures.writes };
@@ -370,8 +370,7 @@ impl Hall {
                 Fate::Done(result)
             }
             Outcome::Refused(Refusal::NotHere)
-                if pending.since.elapsed() < self.desk.options.patience
-                    && guest.client.is_last(slot) =>
+                if pending.since.elapsed() < options.patience && guest.client.is_last(slot) =>
             {
                 figures.retried += 1;
                 return self.retries.push_back((Instant::now() + RETRY, pending));

@@ -6,3 +6,4 @@
 mod program;
 mod resp;
 mod smoke;
+mod watched;

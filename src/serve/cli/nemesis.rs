@@ -79,7 +79,8 @@ pub fn run(args: &NemesisArgs) -> Result<(String, Vec<String>), String> {
         |when, what| eprintln!("{:8.3} s  {what}", when.as_secs_f64()),
         |events| {
             if let Some(path) = &args.history {
-                let text = crate::check::history::print(events);
+                let lines = events.iter().map(crate::check::history::print);
+                let text: String = lines.map(|line| line + "\n").collect();
                 saved = std::fs::write(path, text)
                     .map_err(|error| format!("{}: {error}", path.display()));
             }
