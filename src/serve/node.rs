@@ -235,14 +235,17 @@ impl<D: Disk + Clone> Node<D> {
                 self.home.append(&write)?;
                 self.unsynced = true;
             }
-            Output::Apply { lsn, proposal, .. } => {
-                self.inputs.push(Input::Applied(lsn));
-                self.executed += 1;
-                let command = self.replica.command(lsn);
-                let result = command.map(|command| self.machine.apply(&command.body));
-                if let Some((number, result)) = proposal.zip(result) {
-                    surface.outcome(number, Outcome::Answer(result));
+            Output::Apply(tasks) => {
+                for task in &tasks {
+                    let command = self.replica.command(task.lsn);
+                    let result = command.map(|command| self.machine.apply(&command.body));
+                    if let Some((number, result)) = task.proposal.zip(result) {
+                        surface.outcome(number, Outcome::Answer(result));
+                    }
                 }
+                self.executed += tasks.len() as u64;
+                let executed = tasks.iter().map(|task| task.lsn).collect();
+                self.inputs.push(Input::AppliedAll(executed));
             }
             Output::Settled { proposal } => {
                 surface.outcome(proposal, Outcome::Answer(Bytes::new()));
@@ -261,7 +264,7 @@ impl<D: Disk + Clone> Node<D> {
             }
             Output::Unknown { proposal } => surface.outcome(proposal, Outcome::Lost),
             Output::Load(positions) => {
-                self.inputs.push(Input::Loaded(self.home.load(&positions)?));
+                self.inputs.push(Input::Loaded(self.home.load(&positions)?.into()));
             }
             Output::SendSnapshot { to, below } => match self.home.offer(to, below) {
                 Some(offer) => self.parcels.push(offer),

@@ -182,6 +182,7 @@ impl Hall {
                 self.read(place);
             }
             self.hear();
+            self.bury();
             self.try_again();
             self.keeper.work(&mut self.desk, Instant::now());
             if self.stop.load(Ordering::Acquire) {
@@ -340,11 +341,30 @@ impl Hall {
             }
         }
         self.letters = letters;
+        self.touch();
+    }
+
+    /// Goes on with the connections that were answered.
+    fn touch(&mut self) {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
         touched.dedup();
         touched.drain(..).for_each(|place| self.read(place));
         self.touched = touched;
+    }
+
+    /// A replica that has stopped answers nobody. What it said before is heard by now: it says that
+    /// it has stopped last.
+    fn bury(&mut self) {
+        if self.desk.standing.stopped.is_none() || self.desk.pending.is_empty() {
+            return;
+        }
+        for (_, pending) in std::mem::take(&mut self.desk.pending) {
+            let refused = Outcome::Refused(Refusal::NotHere);
+            let outcome = if pending.reads { refused } else { Outcome::Lost };
+            self.outcome(pending, outcome);
+        }
+        self.touch();
     }
 
     fn outcome(&mut self, pending: Pending, outcome: Outcome) {

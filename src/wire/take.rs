@@ -151,7 +151,7 @@ fn replicate(m: proto::Replicate, budget: &mut Budget) -> Taken<Replicate> {
     Ok(Replicate {
         leader: leader(m.leader)?,
         lineage: m.lineage.map(|m| lineage(Some(m))).transpose()?,
-        records: records(m.records, budget)?.into(),
+        records: records(m.records, budget)?,
         settled: positions(m.settled, budget)?,
         committed_membership: m.committed_membership.map(committed).transpose()?,
         round: m.round,

@@ -78,6 +78,10 @@ fn figures_are_those_of_the_documented_list() {
     let posted = page(metrics.address(), "POST /metrics HTTP/1.1\r\n\r\n");
     assert!(posted.starts_with("HTTP/1.1 400"));
     cluster.local().stop(traft::base::ReplicaId(2));
+    // Its clients are not left waiting.
+    let mut orphan = crate::smoke::client(&cluster, 1);
+    let reply = orphan.ask(&["SET", "x", "1"]).expect("a reply");
+    assert!(matches!(&show(&reply)[..], "!UNKNOWN" | "!TRYAGAIN" | "OK"), "{reply:?}");
     while says("/health").starts_with("HTTP/1.1 200") {
         assert!(Instant::now() < end, "a replica has stopped");
     }
