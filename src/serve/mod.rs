@@ -46,6 +46,6 @@ pub use metrics::Metrics;
 pub use options::Options;
 pub use own::{Seat, Server as Desk, slot};
 pub use parse::{parse, scan};
-pub use replica::{Freshness, Mailbox, Outcome, Replica, Standing};
+pub use replica::{Freshness, Mailbox, Outcome, Reason, Replica, Standing};
 pub use server::{Door, Server};
 pub use shape::{Cursor, Shape};

@@ -1,12 +1,12 @@
 //! One replica of the store with its directory, as something that a thread drives.
 
-use super::replica::{Freshness, Outcome, Standing};
+use super::replica::{Freshness, Outcome, Reason, Standing};
 use crate::apply::Machine;
 use crate::apply::redis::{Frozen, Malformed, Store};
 use crate::base::{Command, KeyRange, ReplicaId};
 use crate::disk::Disk;
 use crate::replica::{Input, Output, ReadLevel, Replica, RoleName, SnapshotMeta};
-use crate::runtime::{NodeError, NodeOptions, Post, Refusal};
+use crate::runtime::{NodeError, NodeOptions, Post};
 use crate::snapshot::{Parcel, Snapshot, SnapshotError};
 use crate::store::{Draft, Heard, Home, Opened, StoreError, Taken};
 use crate::wal::{Identity, Recovered, WalError};
@@ -214,7 +214,7 @@ impl<D: Disk + Clone> Node<D> {
             self.replica.handle(Input::Persisted(number));
         }
         for number in self.refused.drain(..) {
-            surface.outcome(number, Outcome::Refused(Refusal::DiskFull));
+            surface.outcome(number, Outcome::Refused(Reason::DiskFull));
         }
         self.take_snapshot(surface)?;
         for parcel in self.parcels.drain(..) {
@@ -257,10 +257,10 @@ impl<D: Disk + Clone> Node<D> {
             }
             Output::ReadFailed { read, .. } => {
                 self.reads.remove(&read);
-                surface.outcome(read, Outcome::Refused(Refusal::NotHere));
+                surface.outcome(read, Outcome::Refused(Reason::NotNow));
             }
             Output::Rejected { proposal, .. } => {
-                surface.outcome(proposal, Outcome::Refused(Refusal::NotHere));
+                surface.outcome(proposal, Outcome::Refused(Reason::NotNow));
             }
             Output::Unknown { proposal } => surface.outcome(proposal, Outcome::Lost),
             Output::Load(positions) => {

@@ -1,7 +1,6 @@
 //! What a server asks of its replica, and how it is told what came of it.
 
 use crate::base::Command;
-use crate::runtime::Refusal;
 use bytes::Bytes;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,13 +13,22 @@ pub enum Freshness {
     Stale,
 }
 
+/// Why something was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Nobody leads, as far as the replica knows, or too much is in flight. Later it may be done.
+    NotNow,
+    /// The replica's disk is full.
+    DiskFull,
+}
+
 /// What came of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Its result.
     Answer(Bytes),
     /// It was not done and never will be.
-    Refused(Refusal),
+    Refused(Reason),
     /// It may be done or not.
     Lost,
 }

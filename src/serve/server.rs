@@ -5,9 +5,8 @@ use super::desk::{Desk, Owner, Pending};
 use super::figures::Board;
 use super::keeper::Keeper;
 use super::options::Options;
-use super::replica::{Mailbox, Outcome, Replica};
+use super::replica::{Mailbox, Outcome, Reason, Replica};
 use crate::resp::{Protocol, Value};
-use crate::runtime::Refusal;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -360,7 +359,7 @@ impl Hall {
             return;
         }
         for (_, pending) in std::mem::take(&mut self.desk.pending) {
-            let refused = Outcome::Refused(Refusal::NotHere);
+            let refused = Outcome::Refused(Reason::NotNow);
             let outcome = if pending.reads { refused } else { Outcome::Lost };
             self.outcome(pending, outcome);
         }
@@ -389,7 +388,7 @@ impl Hall {
                 times.add(pending.since.elapsed());
                 Fate::Done(result)
             }
-            Outcome::Refused(Refusal::NotHere)
+            Outcome::Refused(Reason::NotNow)
                 if pending.since.elapsed() < options.patience && guest.client.is_last(slot) =>
             {
                 figures.retried += 1;
@@ -398,8 +397,8 @@ impl Hall {
             Outcome::Refused(why) => {
                 figures.refused += 1;
                 Fate::Refused(match why {
-                    Refusal::NotHere => "TRYAGAIN nobody leads, or too much waits".into(),
-                    Refusal::DiskFull => "MISCONF the disk is full".into(),
+                    Reason::NotNow => "TRYAGAIN nobody leads, or too much waits".into(),
+                    Reason::DiskFull => "MISCONF the disk is full".into(),
                 })
             }
             Outcome::Lost => {
