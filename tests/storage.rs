@@ -68,6 +68,8 @@ enum Wrong {
     TrustsThePromise,
     /// Forgets a doubt at the next start.
     ForgetsDoubts,
+    /// Overlooks that a step says that nothing is missing any more.
+    OverlooksRepairs,
     /// Tries a failed sync again, and believes it.
     RetriesSyncs,
     /// Takes a full disk for a broken one.
@@ -183,6 +185,9 @@ impl Store for Bad {
     type Error = WalError;
 
     fn append(&mut self, write: &Write) -> Result<(), WalError> {
+        if self.wrong == Wrong::OverlooksRepairs {
+            return self.wal.append(&Write { repaired: false, ..write.clone() });
+        }
         if self.wrong != Wrong::SplitsSteps || write.records.is_empty() {
             return self.wal.append(write);
         }
@@ -269,7 +274,7 @@ fn report(wrong: Wrong) -> Report {
 }
 
 /// Who breaks which clause.
-const CASES: [(Wrong, u32); 14] = [
+const CASES: [(Wrong, u32); 15] = [
     (Wrong::NeverSyncs, 1),
     (Wrong::NeverSyncsNames, 1),
     (Wrong::SplitsSteps, 2),
@@ -278,6 +283,7 @@ const CASES: [(Wrong, u32); 14] = [
     (Wrong::NeverDoubts, 5),
     (Wrong::TrustsThePromise, 6),
     (Wrong::ForgetsDoubts, 7),
+    (Wrong::OverlooksRepairs, 7),
     (Wrong::RetriesSyncs, 8),
     (Wrong::PanicsWhenFull, 9),
     (Wrong::LoadsNeighbours, 10),

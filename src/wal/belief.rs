@@ -74,13 +74,20 @@ impl Belief {
 /// The records that are held, in order of position, and those of another lineage.
 fn held(replay: &mut Replay) -> (Vec<Held>, Vec<Arc<Record>>) {
     replay.index.drop_below(replay.hard.purged);
-    let index = &replay.index;
     let mut held = std::mem::take(&mut replay.records);
-    held.retain(|(record, place)| index.get(record.lsn) == Some(*place));
-    held.sort_by_key(|(record, _)| record.lsn);
+    // Most logs are in order.
+    if !held.is_sorted_by_key(|(record, _)| record.lsn) {
+        held.sort_by_key(|(record, _)| record.lsn);
+    }
+    let mut places = replay.index.places().peekable();
+    held.retain(|(record, place)| {
+        while places.next_if(|(lsn, _)| *lsn < record.lsn).is_some() {}
+        places.peek() == Some(&(record.lsn, *place))
+    });
+    drop(places);
     let lineage = &replay.hard.lineage;
-    let own = |(record, _): &Held| record.author == lineage.author(record.lsn);
-    let (held, strays): (Vec<Held>, Vec<Held>) = held.into_iter().partition(own);
+    let stray = |(record, _): &mut Held| record.author != lineage.author(record.lsn);
+    let strays: Vec<Held> = held.extract_if(.., stray).collect();
     if let Some((_, place)) = strays.first() {
         replay.index.adopt(lineage);
         if !replay.is_doubtful() {

@@ -62,12 +62,13 @@ pub(super) struct Mark {
     pub(super) sequence: u64,
 }
 
+/// What is rare is boxed: a start has millions of frames in memory at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
-    Head(Head),
+    Head(Box<Head>),
     Promise(LeaderId),
-    Lineage(Lineage),
-    Membership(Lsn, Membership),
+    Lineage(Box<Lineage>),
+    Membership(Lsn, Box<Membership>),
     Record(Arc<Record>),
     /// Below it the replica has dropped its records.
     Purged(Lsn),
@@ -110,11 +111,11 @@ impl Frame {
         }
     }
 
-    /// Appends the frame; gives where it starts and how long it is.
-    pub(super) fn put(&self, stream: &mut Stream) -> (usize, usize) {
-        stream.frame_starts();
-        let to = &mut stream.bytes;
-        let start = to.len();
+    /// Appends the frame to `stream`, composed in `scratch`; gives where it starts and how long it
+    /// is.
+    pub(super) fn put(&self, stream: &mut Stream, scratch: &mut Vec<u8>) -> (usize, usize) {
+        let to = scratch;
+        to.clear();
         to.put_u32_le(0);
         to.put_u8(self.kind());
         match self {
@@ -149,10 +150,9 @@ impl Frame {
                 to.put_u64_le(mark.sequence);
             }
         }
-        let len = to.len() - start;
-        let body = (len - FRAME_HEADER) as u32;
-        to[start..start + 4].copy_from_slice(&body.to_le_bytes());
-        (start, len)
+        let body = (to.len() - FRAME_HEADER) as u32;
+        to[..4].copy_from_slice(&body.to_le_bytes());
+        (stream.push(to), to.len())
     }
 }
 
@@ -174,24 +174,25 @@ pub(super) enum Next {
     Garbled,
 }
 
-/// Reads the frame at the start of `stream`.
-pub(super) fn next(stream: &Bytes) -> Next {
-    let kind = stream.get(4).copied().unwrap_or(0);
+/// Reads the frame that starts `at` bytes into `stream`, whose memory the result shares.
+pub(super) fn next(stream: &Bytes, at: usize) -> Next {
+    let rest = stream.get(at..).unwrap_or_default();
+    let kind = rest.get(4).copied().unwrap_or(0);
     if kind == 0 {
-        let padding = stream.iter().take(FRAME_HEADER).all(|byte| *byte == 0);
+        let padding = rest.iter().take(FRAME_HEADER).all(|byte| *byte == 0);
         // The header of a frame may be cut in its length.
         return match padding {
             true => Next::Padding,
-            false if stream.len() < FRAME_HEADER => Next::Cut,
+            false if rest.len() < FRAME_HEADER => Next::Cut,
             false => Next::Garbled,
         };
     }
-    let len = u32::from_le_bytes([0, 1, 2, 3].map(|at| stream[at])) as usize;
-    if stream.len() - FRAME_HEADER < len {
+    let len = u32::from_le_bytes([0, 1, 2, 3].map(|byte| rest[byte])) as usize;
+    if rest.len() - FRAME_HEADER < len {
         return Next::Cut;
     }
-    let body = stream.slice(FRAME_HEADER..FRAME_HEADER + len);
-    frame(kind, body).map_or(Next::Garbled, |frame| Next::Frame(frame, FRAME_HEADER + len))
+    let body = at + FRAME_HEADER..at + FRAME_HEADER + len;
+    frame(kind, stream.slice(body)).map_or(Next::Garbled, |f| Next::Frame(f, FRAME_HEADER + len))
 }
 
 fn frame(kind: u8, mut body: Bytes) -> Option<Frame> {
@@ -203,23 +204,23 @@ fn frame(kind: u8, mut body: Bytes) -> Option<Frame> {
             let (cluster, replica) = (body.get_u64_le(), ReplicaId(body.get_u64_le()));
             let number = body.get_u64_le();
             let previous = (body.get_u64_le(), body.get_u32_le());
-            Frame::Head(Head {
+            Frame::Head(Box::new(Head {
                 identity: Identity { cluster, replica },
                 number,
                 previous: (previous.0 != NONE).then_some(previous),
                 oldest: body.get_u64_le(),
                 doubt: body.get_u8(),
                 incarnation: body.get_u64_le(),
-            })
+            }))
         }
         2 => {
             fixed(16)?;
             Frame::Promise(leader(&mut body))
         }
-        3 => Frame::Lineage(wire::decode_lineage(body).ok()?),
+        3 => Frame::Lineage(Box::new(wire::decode_lineage(body).ok()?)),
         4 => {
             let lsn = position(body.try_get_u64_le().ok()?)?;
-            Frame::Membership(lsn, wire::decode_membership(body).ok()?)
+            Frame::Membership(lsn, Box::new(wire::decode_membership(body).ok()?))
         }
         5 => Frame::Record(Arc::new(wire::decode_record(body).ok()?)),
         6 => {
@@ -260,13 +261,14 @@ mod tests {
         lineage.push(LeaderId::new(1, 0), Lsn(4));
         let record = Record::void(Lsn(17), LeaderId::new(2, 1));
         let (number, previous) = (3, Some((2, 8)));
+        let majority = Membership::majority([1, 2, 3].map(ReplicaId));
         let head = Head { identity, number, previous, oldest: 1, doubt: 5, incarnation: 2 };
         let frames = [
-            Frame::Head(head),
-            Frame::Head(Head { previous: None, ..head }),
+            Frame::Head(Box::new(head)),
+            Frame::Head(Box::new(Head { previous: None, ..head })),
             Frame::Promise(LeaderId::new(3, 2)),
-            Frame::Lineage(lineage),
-            Frame::Membership(Lsn(5), Membership::majority([1, 2, 3].map(ReplicaId))),
+            Frame::Lineage(Box::new(lineage)),
+            Frame::Membership(Lsn(5), Box::new(majority)),
             Frame::Record(Arc::new(record)),
             Frame::Purged(Lsn(6)),
             Frame::Oldest(2),
@@ -275,14 +277,19 @@ mod tests {
         ];
         for frame in frames {
             let mut stream = Stream::default();
-            let (_, len) = frame.put(&mut stream);
-            let whole = Bytes::from(stream.bytes);
-            assert_eq!(next(&whole), Next::Frame(frame.clone(), len));
-            assert!((1..len).all(|cut| next(&whole.slice(..cut)) == Next::Cut), "{frame:?}");
+            stream.push(&[7; 3]);
+            let (start, len) = frame.put(&mut stream, &mut Vec::new());
+            assert_eq!(start, 3);
+            let whole = Bytes::from(stream.copy(0, start + len));
+            assert_eq!(next(&whole, start), Next::Frame(frame.clone(), len));
+            let cut = |len| next(&whole.slice(..start + len), start);
+            assert!((1..len).all(|len| cut(len) == Next::Cut), "{frame:?}");
         }
-        assert_eq!(next(&Bytes::new()), Next::Padding);
-        assert_eq!(next(&Bytes::from_static(&[0; 9])), Next::Padding);
-        assert_eq!(next(&Bytes::from_static(&[0, 0, 0, 0, 77])), Next::Garbled);
-        assert_eq!(next(&Bytes::from_static(&[2, 0, 0, 0, 2, 1, 1])), Next::Garbled);
+        let next = |bytes| next(&Bytes::from_static(bytes), 0);
+        assert_eq!(next(&[]), Next::Padding);
+        assert_eq!(next(&[0; 9]), Next::Padding);
+        assert_eq!(next(&[0, 0, 0, 0, 77]), Next::Garbled);
+        assert_eq!(next(&[2, 0, 0, 0, 2, 1, 1]), Next::Garbled);
+        assert!(size_of::<Frame>() <= 48);
     }
 }

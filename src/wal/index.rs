@@ -48,6 +48,11 @@ impl Index {
         }
     }
 
+    /// Where the records are, in order of position.
+    pub(super) fn places(&self) -> impl Iterator<Item = (Lsn, Place)> + '_ {
+        self.places.iter().map(|(lsn, (_, place))| (*lsn, *place))
+    }
+
     /// Drops what does not belong to the log of `lineage`.
     pub(super) fn adopt(&mut self, lineage: &Lineage) {
         let live = &mut self.live;

@@ -115,7 +115,8 @@ pub fn sectors<D: Disk + Sync>(
     for (number, segment) in Survey::read(disk, identity)?.segments {
         for piece in &segment.scan.pieces {
             for (start, len, frame) in &piece.frames {
-                let span = start / sector::PAYLOAD..(start + len).div_ceil(sector::PAYLOAD);
+                let end = (start + *len as usize).div_ceil(sector::PAYLOAD);
+                let span = start / sector::PAYLOAD..end;
                 for at in span {
                     let place = (segment_name(number), piece.start + at as u32);
                     let kinds = sectors.entry(place).or_default();

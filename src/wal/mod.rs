@@ -162,9 +162,9 @@ pub struct Wal<D: Disk> {
     /// The group that is being written and synced, if it is not done here and now: where it begins,
     /// and its stream, which is still read from.
     flying: Option<(u64, u32, Arc<Stream>)>,
-    /// Memory of the last group: its stream, cleared, some of its sectors, and those that were
-    /// ready.
-    spare: (Stream, Vec<u8>, Vec<u8>),
+    /// Memory of the last group, and of the frame that was composed last.
+    spare: Stream,
+    scratch: Vec<u8>,
     durable: u64,
     broken: bool,
     /// How often the mark was written.
@@ -188,8 +188,6 @@ struct Group {
     start: u32,
     /// Shared only while it flies, and not changed any more then.
     stream: Arc<Stream>,
-    /// Its first sectors, if there was time to seal them.
-    ready: Vec<u8>,
     /// The segment that it opens, with the one before it.
     opens: Option<Head>,
     /// The greatest number of a [`Write`](crate::replica::Write) in it.

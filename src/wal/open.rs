@@ -2,6 +2,7 @@
 
 use super::belief::Belief;
 use super::index::Index;
+use super::sector::Stream;
 use super::store::{Doubt, Recovered};
 use super::survey::Survey;
 use super::{Hard, Identity, MARK, Wal, WalError, WalOptions, doubtful};
@@ -81,7 +82,8 @@ impl<D: Disk + Sync> Wal<D> {
             carried: Vec::new(),
             queue: VecDeque::new(),
             flying: None,
-            spare: Default::default(),
+            spare: Stream::default(),
+            scratch: Vec::new(),
             durable: 0,
             broken: false,
             marks: 0,

@@ -23,8 +23,7 @@ impl<D: Disk> Wal<D> {
         let found = unsynced.find(|(segment, start, s)| within(*segment, *start, s.sectors()));
         if let Some((_, start, stream)) = found {
             let offset = (place.sector - start) as usize * PAYLOAD + usize::from(place.at);
-            let bytes = &stream.bytes[offset..offset + place.len as usize];
-            return Ok(Bytes::copy_from_slice(bytes));
+            return Ok(stream.copy(offset, place.len as usize).into());
         }
         let damaged = WalError::Damaged { segment: place.segment, sector: place.sector };
         let mut sectors = vec![0; place.sectors() * SECTOR];
@@ -48,7 +47,7 @@ impl<D: Disk> Wal<D> {
 
     fn record(&self, lsn: Lsn) -> Result<Option<Arc<Record>>, WalError> {
         let Some(place) = self.index.get(lsn) else { return Ok(None) };
-        match frame::next(&self.frame(place)?) {
+        match frame::next(&self.frame(place)?, 0) {
             Next::Frame(Frame::Record(record), _) if record.lsn == lsn => Ok(Some(record)),
             _ => Err(WalError::Damaged { segment: place.segment, sector: place.sector }),
         }

@@ -154,7 +154,7 @@ impl Replay {
         explained: bool,
     ) {
         for (start, len, frame) in piece.frames {
-            let place = Place::new(number, piece.start, start, len);
+            let place = Place::new(number, piece.start, start, len as usize);
             match frame {
                 Frame::Head(head) if head.number == number => {}
                 Frame::Head(_) | Frame::Mark(_) => {
@@ -211,12 +211,12 @@ impl Replay {
             Frame::Lineage(lineage) => {
                 self.hard.voted = self.hard.voted.max(lineage.leader());
                 // Each segment repeats the newest one.
-                if lineage != self.hard.lineage {
+                if *lineage != self.hard.lineage {
                     self.index.adopt(&lineage);
-                    self.hard.lineage = lineage;
+                    self.hard.lineage = *lineage;
                 }
             }
-            Frame::Membership(lsn, membership) => self.hard.membership = Some((lsn, membership)),
+            Frame::Membership(lsn, membership) => self.hard.membership = Some((lsn, *membership)),
             Frame::Record(record) => {
                 self.index.put(record.lsn, record.author, place);
                 self.records.push((record, place));

@@ -5,7 +5,7 @@ use super::recover::What;
 use super::sector::{self, Class, HEADER, PAYLOAD};
 use super::{Identity, WalError};
 use crate::disk::{Disk, SECTOR};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 /// How much is read at once.
 const CHUNK: usize = 1 << 20;
@@ -19,7 +19,7 @@ pub(super) struct Piece {
     pub(super) start: u32,
     pub(super) end: u32,
     /// The frames that are whole, with where they start in the stream and how long they are.
-    pub(super) frames: Vec<(usize, usize, Frame)>,
+    pub(super) frames: Vec<(usize, u32, Frame)>,
     /// Why there are no more.
     pub(super) last: Next,
 }
@@ -47,15 +47,20 @@ struct Open {
     group: u32,
     start: u32,
     first: Option<usize>,
-    stream: BytesMut,
+    stream: Vec<u8>,
 }
 
 impl Scan {
     /// Reads a file. Zeros at its end are left out.
-    pub(super) fn read<D: Disk>(disk: &D, name: &str, tag: u32) -> Result<Scan, WalError> {
+    pub(super) fn read<D: Disk>(
+        disk: &D,
+        name: &str,
+        tag: u32,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Scan, WalError> {
         let mut scan = Scan::default();
         let mut open = Open::default();
-        let mut buffer = vec![0; CHUNK];
+        buffer.resize(CHUNK, 0);
         let len = disk.len(name)?;
         let mut offset = 0;
         while offset < len {
@@ -63,18 +68,18 @@ impl Scan {
             let readable = disk.read(name, offset, &mut buffer[..wanted]);
             let got = *readable.as_ref().unwrap_or(&0);
             buffer[got..wanted].fill(0);
-            for (nth, chunk) in buffer[..wanted].chunks_exact_mut(SECTOR).enumerate() {
+            for nth in 0..wanted / SECTOR {
                 let at = offset + (nth * SECTOR) as u64;
                 let index = (at / SECTOR as u64) as u32;
+                let chunk = &mut buffer[nth * SECTOR..wanted];
                 // One bad sector makes the whole read fail: then each is read by itself.
-                let bad = readable.is_err() && disk.read(name, at, chunk).is_err();
+                let bad = readable.is_err() && disk.read(name, at, &mut chunk[..SECTOR]).is_err();
                 let Some(sector) = chunk.first_chunk::<SECTOR>() else { continue };
                 let class = sector::classify(sector, tag, index);
                 match class {
                     _ if bad => scan.flawed(&mut open, index, What::Unreadable),
                     Class::Valid { group, first } => {
-                        let payload = &sector[HEADER..];
-                        scan.valid(&mut open, index, (group, first), payload);
+                        scan.valid(&mut open, index, (group, first), chunk);
                     }
                     Class::Version(found) => return Err(WalError::Version { found }),
                     Class::Unwritten => scan.flawed(&mut open, index, What::Unwritten),
@@ -96,7 +101,8 @@ impl Scan {
         Ok(scan)
     }
 
-    fn valid(&mut self, open: &mut Open, index: u32, place: (u32, Option<usize>), bytes: &[u8]) {
+    /// `ahead` begins with the sector and holds what is read of those after it.
+    fn valid(&mut self, open: &mut Open, index: u32, place: (u32, Option<usize>), ahead: &[u8]) {
         let (group, first) = place;
         let follows = open.group == group
             && !open.stream.is_empty()
@@ -104,10 +110,12 @@ impl Scan {
         if !follows {
             self.close(open);
             *open = Open { group, start: index, ..Open::default() };
+            // Records share this memory for as long as they live: no more than it takes.
+            open.stream.reserve_exact(sector::likely(ahead, index - group) * PAYLOAD);
         }
         let at = open.stream.len();
         open.first = open.first.or(first.map(|first| at + first));
-        open.stream.extend_from_slice(bytes);
+        open.stream.extend_from_slice(&ahead[HEADER..SECTOR]);
     }
 
     fn flawed(&mut self, open: &mut Open, index: u32, what: What) {
@@ -122,13 +130,13 @@ impl Scan {
         let Open { group, start, first, stream } = std::mem::take(open);
         if !stream.is_empty() {
             let end = start + (stream.len() / PAYLOAD) as u32;
-            let stream = stream.freeze();
+            let stream = Bytes::from(stream);
             let mut at = first.unwrap_or(stream.len());
             let mut frames = Vec::new();
             let last = loop {
-                match frame::next(&stream.slice(at..)) {
+                match frame::next(&stream, at) {
                     Next::Frame(frame, len) => {
-                        frames.push((at, len, frame));
+                        frames.push((at, len as u32, frame));
                         at += len;
                     }
                     last => break last,
@@ -162,13 +170,13 @@ impl Scan {
         };
         let Some((_, _, Frame::Head(head))) = piece.frames.first() else { return (None, false) };
         let whole = piece.frames.iter().any(|(_, _, frame)| matches!(frame, Frame::End(_)));
-        (Some(*head), whole)
+        (Some(**head), whole)
     }
 }
 
 /// Whose segment a sector opens.
 pub(super) fn stranger(sector: &[u8; SECTOR]) -> Option<Identity> {
-    match frame::next(&Bytes::copy_from_slice(&sector[HEADER..])) {
+    match frame::next(&Bytes::copy_from_slice(&sector[HEADER..]), 0) {
         Next::Frame(Frame::Head(head), _) => Some(head.identity),
         _ => None,
     }

@@ -13,7 +13,6 @@
 
 use super::Identity;
 use crate::disk::SECTOR;
-use std::ops::Range;
 
 /// The bytes of a sector that say which one it is.
 pub(super) const HEADER: usize = 20;
@@ -36,59 +35,109 @@ pub(super) fn tag(identity: Identity, segment: u64) -> u32 {
     crc32c::crc32c(&bytes)
 }
 
-/// A stream of frames on its way into sectors, and where its frames start.
+/// A stream of frames, laid out in sectors as it goes: what is appended is copied once, and a sector
+/// gets its checksum when it is full, while it is still in the cache of the processor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stream {
-    pub(super) bytes: Vec<u8>,
-    firsts: Vec<u16>,
+    /// The sectors. The last one has no checksum before [`finish`](Self::finish), and may be short.
+    sectors: Vec<u8>,
+    /// The bytes of the stream in them.
+    len: usize,
+    tag: u32,
+    /// Which sector of the file is the first one.
+    start: u32,
 }
 
 impl Stream {
+    /// An empty stream whose first sector is to be number `start` of the file of `tag`.
+    pub(super) fn new(tag: u32, start: u32) -> Stream {
+        Stream { tag, start, ..Stream::default() }
+    }
+
+    /// The same in the memory of this one.
+    pub(super) fn anew(mut self, tag: u32, start: u32) -> Stream {
+        self.sectors.clear();
+        Stream { sectors: self.sectors, len: 0, tag, start }
+    }
+
     /// How many sectors it fills.
     pub(super) fn sectors(&self) -> u32 {
-        self.bytes.len().div_ceil(PAYLOAD) as u32
+        self.len.div_ceil(PAYLOAD) as u32
     }
 
-    /// Says that a frame starts at the end of what there is.
-    pub(super) fn frame_starts(&mut self) {
-        let (sector, at) = (self.bytes.len() / PAYLOAD, self.bytes.len() % PAYLOAD);
-        if self.firsts.len() <= sector {
-            self.firsts.resize(sector + 1, NO_FRAME);
+    /// How much memory it has.
+    pub(super) fn capacity(&self) -> usize {
+        self.sectors.capacity()
+    }
+
+    /// Appends a frame; gives where it starts.
+    pub(super) fn push(&mut self, mut frame: &[u8]) -> usize {
+        let start = self.len;
+        let mut first = true;
+        while !frame.is_empty() {
+            let at = self.len % PAYLOAD;
+            if at == 0 {
+                self.begin_sector();
+            }
+            if std::mem::take(&mut first) {
+                let field = self.sectors.len() - at - HEADER + 16;
+                let field = &mut self.sectors[field..field + 2];
+                if *field == NO_FRAME.to_le_bytes() {
+                    field.copy_from_slice(&(at as u16).to_le_bytes());
+                }
+            }
+            let (part, rest) = frame.split_at(frame.len().min(PAYLOAD - at));
+            self.sectors.extend_from_slice(part);
+            self.len += part.len();
+            if at + part.len() == PAYLOAD {
+                self.seal_last();
+            }
+            frame = rest;
         }
-        if self.firsts[sector] == NO_FRAME {
-            self.firsts[sector] = at as u16;
+        start
+    }
+
+    fn begin_sector(&mut self) {
+        let back = (self.len / PAYLOAD) as u32;
+        let mut header = [0; HEADER];
+        header[4..8].copy_from_slice(&self.tag.to_le_bytes());
+        header[8..12].copy_from_slice(&(self.start + back).to_le_bytes());
+        header[12..16].copy_from_slice(&back.to_le_bytes());
+        header[16..18].copy_from_slice(&NO_FRAME.to_le_bytes());
+        header[18..20].copy_from_slice(&VERSION.to_le_bytes());
+        self.sectors.extend_from_slice(&header);
+    }
+
+    fn seal_last(&mut self) {
+        let last = self.sectors.len() - SECTOR;
+        reseal(&mut self.sectors[last..]);
+    }
+
+    /// Fills the last sector with zeros. Nothing is appended after that.
+    pub(super) fn finish(&mut self) {
+        let whole = self.sectors.len().next_multiple_of(SECTOR);
+        if whole > self.sectors.len() {
+            self.sectors.resize(whole, 0);
+            self.seal_last();
         }
     }
 
-    /// How many sectors it fills to the last byte: those do not change any more.
-    pub(super) fn full_sectors(&self) -> u32 {
-        (self.bytes.len() / PAYLOAD) as u32
+    /// The sectors, once it is finished.
+    pub(super) fn sealed(&self) -> &[u8] {
+        &self.sectors
     }
 
-    /// Adds the `wanted` of its sectors to `sealed`. The first sector of all is number `start` of
-    /// its file.
-    pub(super) fn seal(&self, tag: u32, start: u32, wanted: Range<u32>, sealed: &mut Vec<u8>) {
-        let before = sealed.len();
-        sealed.resize(before + wanted.len() * SECTOR, 0);
-        let sectors = sealed[before..].chunks_exact_mut(SECTOR);
-        let payloads = self.bytes.chunks(PAYLOAD).skip(wanted.start as usize);
-        for ((sector, payload), back) in sectors.zip(payloads).zip(wanted) {
-            let first = self.firsts.get(back as usize).copied().unwrap_or(NO_FRAME);
-            sector[HEADER..HEADER + payload.len()].copy_from_slice(payload);
-            sector[HEADER + payload.len()..].fill(0);
-            sector[4..8].copy_from_slice(&tag.to_le_bytes());
-            sector[8..12].copy_from_slice(&(start + back).to_le_bytes());
-            sector[12..16].copy_from_slice(&back.to_le_bytes());
-            sector[16..18].copy_from_slice(&first.to_le_bytes());
-            sector[18..20].copy_from_slice(&VERSION.to_le_bytes());
-            reseal(sector);
+    /// The `len` bytes of the stream from `offset` on, which are in it.
+    pub(super) fn copy(&self, offset: usize, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(len);
+        let mut at = offset;
+        while bytes.len() < len {
+            let from = at / PAYLOAD * SECTOR + HEADER + at % PAYLOAD;
+            let part = (len - bytes.len()).min(PAYLOAD - at % PAYLOAD);
+            bytes.extend_from_slice(&self.sectors[from..from + part]);
+            at += part;
         }
-    }
-
-    /// Forgets everything but its memory.
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.firsts.clear();
+        bytes
     }
 }
 
@@ -139,6 +188,13 @@ pub(super) fn classify(sector: &[u8; SECTOR], tag: u32, index: u32) -> Class {
     Class::Valid { group: index - back, first: (first < PAYLOAD).then_some(first) }
 }
 
+/// How many of these sectors seem to belong to one group, the first of which is the one with
+/// number `back` of it: to know how much memory they take. Nothing is checked.
+pub(super) fn likely(sectors: &[u8], back: u32) -> usize {
+    let numbered = sectors.chunks_exact(SECTOR).zip(back..);
+    numbered.take_while(|(sector, back)| sector[12..16] == back.to_le_bytes()).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,15 +202,19 @@ mod tests {
 
     const HERE: Identity = Identity { cluster: 7, replica: ReplicaId(2) };
 
-    fn sealed() -> Vec<u8> {
-        let mut stream = Stream::default();
-        for length in [10, 700, 300] {
-            stream.frame_starts();
-            stream.bytes.extend((0..length).map(|n| n as u8 | 1));
+    /// Frames of 10, 700 and 300 bytes in the sectors from number 5 on.
+    fn stream() -> Stream {
+        let mut stream = Stream::new(tag(HERE, 3), 5);
+        for (length, start) in [(10, 0), (700, 10), (300, 710)] {
+            let frame: Vec<u8> = (0..length).map(|n| n as u8 | 1).collect();
+            assert_eq!(stream.push(&frame), start);
         }
-        let mut sealed = Vec::new();
-        stream.seal(tag(HERE, 3), 5, 0..3, &mut sealed);
-        sealed
+        stream.finish();
+        stream
+    }
+
+    fn sealed() -> Vec<u8> {
+        stream().sealed().to_vec()
     }
 
     fn sector(sealed: &[u8], nth: usize) -> [u8; SECTOR] {
@@ -173,19 +233,31 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_stream_is_sealed_as_it_is_in_the_whole() {
-        let mut stream = Stream::default();
-        stream.frame_starts();
-        stream.bytes.extend([7; 5 * PAYLOAD + 9]);
-        assert_eq!((stream.full_sectors(), stream.sectors()), (5, 6));
-        let sealed = |parts: [Range<u32>; 2]| {
-            let mut sealed = Vec::new();
-            parts.into_iter().for_each(|part| stream.seal(3, 100, part, &mut sealed));
-            sealed
+    fn what_is_appended_can_be_copied_out_before_and_after_the_end() {
+        let bytes: Vec<u8> = (0..5 * PAYLOAD + 9).map(|n| (n % 251) as u8).collect();
+        let mut stream = Stream::new(3, 100);
+        bytes.chunks(77).for_each(|frame| drop(stream.push(frame)));
+        let mut check = |stream: &Stream| {
+            for offset in [0, 1, PAYLOAD - 1, PAYLOAD, 3 * PAYLOAD + 5] {
+                for len in [0, 1, PAYLOAD, 2 * PAYLOAD + 3] {
+                    assert_eq!(stream.copy(offset, len), bytes[offset..offset + len]);
+                }
+            }
         };
-        let whole = sealed([0..0, 0..6]);
-        assert_eq!(whole.len(), 6 * SECTOR);
-        assert!((0..=6).all(|cut| sealed([0..cut, cut..6]) == whole));
+        check(&stream);
+        stream.finish();
+        check(&stream);
+        let sealed = stream.sealed().to_vec();
+        assert_eq!((stream.sectors(), sealed.len()), (6, 6 * SECTOR));
+        for (nth, index) in (100..106).enumerate() {
+            let class = classify(&sector(&sealed, nth), 3, index);
+            assert!(matches!(class, Class::Valid { group: 100, first: Some(_) }), "{class:?}");
+        }
+        // The memory of another stream changes nothing.
+        let mut again = stream.anew(3, 100);
+        bytes.chunks(77).for_each(|frame| drop(again.push(frame)));
+        again.finish();
+        assert_eq!(again.sealed(), sealed);
     }
 
     #[test]

@@ -91,10 +91,10 @@ fn scan_all<D: Disk + Sync>(
 ) -> Result<BTreeMap<u64, Scan>, WalError> {
     let next = AtomicUsize::new(0);
     let scan_some = || {
-        let mut scans = Vec::new();
+        let (mut scans, mut buffer) = (Vec::new(), Vec::new());
         while let Some(number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
             let tag = sector::tag(identity, *number);
-            scans.push((*number, Scan::read(disk, &segment_name(*number), tag)));
+            scans.push((*number, Scan::read(disk, &segment_name(*number), tag, &mut buffer)));
         }
         scans
     };
@@ -138,7 +138,7 @@ impl Survey {
     }
 
     fn read_mark<D: Disk>(&mut self, disk: &D, identity: Identity) -> Result<(), WalError> {
-        let scan = Scan::read(disk, MARK, sector::tag(identity, MARK_SEGMENT))?;
+        let scan = Scan::read(disk, MARK, sector::tag(identity, MARK_SEGMENT), &mut Vec::new())?;
         for piece in &scan.pieces {
             // Each slot is a group of its own.
             for (_, _, frame) in &piece.frames {

@@ -22,12 +22,12 @@ impl<D: Disk> Wal<D> {
             self.put(&Frame::Promise(voted));
         }
         if let Some(lineage) = &write.lineage {
-            self.put(&Frame::Lineage(lineage.clone()));
+            self.put(&Frame::Lineage(Box::new(lineage.clone())));
             self.index.adopt(lineage);
             self.hard.lineage = lineage.clone();
         }
         if let Some((lsn, membership)) = &write.membership {
-            self.put(&Frame::Membership(*lsn, membership.clone()));
+            self.put(&Frame::Membership(*lsn, Box::new(membership.clone())));
             self.hard.membership = Some((*lsn, membership.clone()));
         }
         for record in &write.records {
@@ -45,10 +45,15 @@ impl<D: Disk> Wal<D> {
 
     /// Appends a frame to the newest group.
     pub(super) fn put(&mut self, frame: &Frame) -> Place {
+        let mut scratch = std::mem::take(&mut self.scratch);
         let group = self.group();
         // Nobody shares it before it flies.
-        let (offset, len) = frame.put(Arc::make_mut(&mut group.stream));
-        Place::new(group.segment, group.start, offset, len)
+        let (offset, len) = frame.put(Arc::make_mut(&mut group.stream), &mut scratch);
+        let place = Place::new(group.segment, group.start, offset, len);
+        if scratch.capacity() <= SPARE_BYTES_MAX {
+            self.scratch = scratch;
+        }
+        place
     }
 
     /// Makes one step of what was put since the last one.
@@ -59,7 +64,6 @@ impl<D: Disk> Wal<D> {
         let group = self.group();
         group.number = group.number.max(number);
         group.sequence = sequence;
-        self.seal_ahead();
     }
 
     fn put_end(&mut self) {
@@ -75,13 +79,26 @@ impl<D: Disk> Wal<D> {
             if u64::from(start) * SECTOR as u64 >= self.options.segment_bytes {
                 self.open_segment(segment + 1, Some((segment, start)));
             } else {
-                let stream = Arc::new(std::mem::take(&mut self.spare.0));
-                let group = Group::new(segment, start, self.sequence);
-                self.queue.push_back(Group { stream, ..group });
+                let group = self.new_group(segment, start);
+                self.queue.push_back(group);
             }
         }
         let last = self.queue.len() - 1;
         &mut self.queue[last]
+    }
+
+    fn new_group(&mut self, segment: u64, start: u32) -> Group {
+        let tag = sector::tag(self.identity, segment);
+        Group {
+            segment,
+            start,
+            stream: Arc::new(std::mem::take(&mut self.spare).anew(tag, start)),
+            opens: None,
+            number: 0,
+            sequence: self.sequence,
+            remove: Vec::new(),
+            sealed: false,
+        }
     }
 
     /// Where the next group begins.
@@ -99,14 +116,14 @@ impl<D: Disk> Wal<D> {
         let oldest = oldest.max(self.oldest);
         let Wal { identity, doubt, incarnation, .. } = *self;
         let head = Head { identity, number, previous, oldest, doubt, incarnation };
-        let group = Group { opens: Some(head), ..Group::new(number, 0, self.sequence) };
+        let group = Group { opens: Some(head), ..self.new_group(number, 0) };
         self.queue.push_back(group);
-        self.put(&Frame::Head(head));
+        self.put(&Frame::Head(Box::new(head)));
         let hard = self.hard.clone();
         self.put(&Frame::Promise(hard.voted));
-        self.put(&Frame::Lineage(hard.lineage));
+        self.put(&Frame::Lineage(Box::new(hard.lineage)));
         if let Some((lsn, membership)) = hard.membership {
-            self.put(&Frame::Membership(lsn, membership));
+            self.put(&Frame::Membership(lsn, Box::new(membership)));
         }
         self.put(&Frame::Purged(hard.purged));
         for (record, _) in std::mem::take(&mut self.carried) {
@@ -154,16 +171,10 @@ impl<D: Disk> Wal<D> {
             }
             self.disk.sync_dir().map_err(|error| self.broke(error))?;
         }
-        let mut ready = group.ready;
-        if ready.capacity() <= SPARE_BYTES_MAX {
-            ready.clear();
-            self.spare.2 = ready;
-        }
-        if let Ok(mut stream) = Arc::try_unwrap(group.stream)
-            && stream.bytes.capacity() <= SPARE_BYTES_MAX
+        if let Ok(stream) = Arc::try_unwrap(group.stream)
+            && stream.capacity() <= SPARE_BYTES_MAX
         {
-            stream.clear();
-            self.spare.0 = stream;
+            self.spare = stream;
         }
         Ok(())
     }
@@ -181,11 +192,11 @@ impl<D: Disk> Wal<D> {
 
     fn sealed_mark(&self, slot: u32, sequence: u64) -> Vec<u8> {
         let (segment, sectors) = self.at;
-        let mut stream = Stream::default();
-        Frame::Mark(Mark { segment, sectors, sequence }).put(&mut stream);
-        let mut sealed = Vec::new();
-        stream.seal(sector::tag(self.identity, MARK_SEGMENT), slot, 0..1, &mut sealed);
-        sealed
+        let mut stream = Stream::new(sector::tag(self.identity, MARK_SEGMENT), slot);
+        let mark = Frame::Mark(Mark { segment, sectors, sequence });
+        mark.put(&mut stream, &mut Vec::new());
+        stream.finish();
+        stream.sealed().to_vec()
     }
 
     /// Makes both marks good.
@@ -203,21 +214,5 @@ impl<D: Disk> Wal<D> {
             self.mark_is_synced = true;
         }
         Ok(())
-    }
-}
-
-impl Group {
-    fn new(segment: u64, start: u32, sequence: u64) -> Group {
-        Group {
-            segment,
-            start,
-            stream: Arc::default(),
-            ready: Vec::new(),
-            opens: None,
-            number: 0,
-            sequence,
-            remove: Vec::new(),
-            sealed: false,
-        }
     }
 }

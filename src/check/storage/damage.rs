@@ -5,6 +5,7 @@ use super::report::Report;
 use super::script::{Chance, Model, mix, true_record};
 use super::{IDENTITY, Opener};
 use crate::disk::{SECTOR, SimDisk, State};
+use crate::replica::Write;
 use crate::wal::{Recovered, Store};
 
 /// How many disks are spoiled for each script and each way.
@@ -143,7 +144,7 @@ impl<O: Opener> Damage<'_, O> {
                 if found.doubt.is_some() {
                     *report.doubted.entry(self.way.name()).or_default() += 1;
                     drop(store);
-                    report.note(7, seed, self.repair(&disk).map(place));
+                    report.note(7, seed, self.repair(&disk, chance.one_in(2)).map(place));
                 }
             }
         }
@@ -177,8 +178,9 @@ impl<O: Opener> Damage<'_, O> {
         }
     }
 
-    /// Opened again it is still in doubt; given back what was lost, it is not.
-    fn repair(&self, disk: &SimDisk) -> Option<String> {
+    /// Opened again it is still in doubt; given back what was lost, it is not. That it has all is
+    /// said by the call or, `by_step`, with the step that gives it back.
+    fn repair(&self, disk: &SimDisk, by_step: bool) -> Option<String> {
         let model = &self.run.script.models[self.owed.1];
         let (mut store, found) = match self.opener.open(disk.clone(), IDENTITY) {
             Ok(opened) => opened,
@@ -188,9 +190,9 @@ impl<O: Opener> Damage<'_, O> {
             return Some("the doubt is gone without a repair".into());
         }
         let repaired = store
-            .append(&model.as_write(1))
+            .append(&Write { repaired: by_step, ..model.as_write(1) })
             .and_then(|()| store.purge(model.purged))
-            .and_then(|_| store.repaired());
+            .and_then(|_| if by_step { store.sync().map(drop) } else { store.repaired() });
         if let Err(error) = repaired {
             return Some(format!("repairing: {error}"));
         }

@@ -181,6 +181,8 @@ fn write(chance: &mut Chance, model: &Model, number: u64) -> Write {
         let voters = (0..=chance.below(5) as u64).map(ReplicaId);
         write.membership = Some((Lsn(top), Membership::majority(voters)));
     }
+    // Where nothing is in doubt it says nothing.
+    write.repaired = chance.one_in(9);
     write
 }
 
