@@ -3,10 +3,11 @@
 //! while. What was acknowledged stays, and in the end all states are equal.
 
 use std::collections::{BTreeMap, VecDeque};
-use traft::apply::kv::{Answer, Op};
+use traft::apply::kv::{Answer, Kv, Op};
 use traft::base::{Membership, ReplicaId};
 use traft::disk::SimDisk;
-use traft::runtime::{Effect, Engine, Event, Node, NodeOptions, Post, Refusal, SnapshotWork};
+use traft::replica::ReadLevel;
+use traft::runtime::{Done, Effect, Engine, Event, Host, Job, Lane, NodeOptions, Post, Refusal};
 use traft::snapshot::Parcel;
 use traft::wire;
 
@@ -41,9 +42,9 @@ fn options(id: u64) -> NodeOptions {
 
 struct Seat {
     disk: SimDisk,
-    node: Option<Node<SimDisk>>,
-    /// A snapshot that is being written, and when it is.
-    job: Option<(u64, SnapshotWork<SimDisk>)>,
+    node: Option<Host<SimDisk, Kv>>,
+    /// What other threads are doing, and when it is done.
+    jobs: Vec<(u64, Job<SimDisk, Kv>)>,
     back_at: u64,
 }
 
@@ -68,7 +69,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> World {
-        let seat = |_| Seat { disk: SimDisk::new(), node: None, job: None, back_at: 0 };
+        let seat = |_| Seat { disk: SimDisk::new(), node: None, jobs: Vec::new(), back_at: 0 };
         World {
             seats: (0..3).map(seat).collect(),
             network: BTreeMap::new(),
@@ -85,7 +86,7 @@ impl World {
         }
     }
 
-    fn handle(&mut self, at: usize, event: Event<Post, traft::store::Taken>) {
+    fn handle(&mut self, at: usize, event: Event<Post, Done>) {
         let Some(node) = &mut self.seats[at].node else { return };
         node.handle(event).expect("a sound disk");
     }
@@ -93,7 +94,7 @@ impl World {
     /// Carries out what the inputs of this moment led to.
     fn work(&mut self, at: usize) {
         let World { seats, network, sent, now, chance, weather, answers, .. } = self;
-        let Seat { node, job, .. } = &mut seats[at];
+        let Seat { node, jobs, .. } = &mut seats[at];
         let Some(node) = node else { return };
         let carried = node.work(&mut |effect| match effect {
             Effect::Send { to, message } => {
@@ -114,8 +115,9 @@ impl World {
             Effect::Refused { number, .. } => answers.push_back((number, None)),
             Effect::Lost { .. } => {}
             Effect::Do(work) => {
-                assert!(job.is_none(), "one snapshot at a time");
-                *job = Some((*now + chance.below(30), work));
+                let lane = Host::lane(&work);
+                assert!(jobs.iter().all(|(_, job)| Host::lane(job) != lane), "one at a time");
+                jobs.push((*now + chance.below(if lane == Lane::Work { 30 } else { 3 }), work));
             }
         });
         carried.expect("a sound disk");
@@ -123,10 +125,9 @@ impl World {
 
     /// Power fails: of what was not synced, any part is there.
     fn crash(&mut self, at: usize) {
-        let status = self.seats[at].node.as_ref().map(Engine::status);
-        let Some(status) = status else { return };
-        (self.taken, self.installed) =
-            (self.taken + status.taken, self.installed + status.installed);
+        let Some(node) = &self.seats[at].node else { return };
+        let (taken, installed) = node.snapshots();
+        (self.taken, self.installed) = (self.taken + taken, self.installed + installed);
         self.crashes += 1;
         let odds = 1 + self.chance.below(4);
         let chance = &mut self.chance;
@@ -144,7 +145,7 @@ impl World {
             }
         }
         let back_at = self.now + self.chance.below(400);
-        self.seats[at] = Seat { disk: SimDisk::of(image), node: None, job: None, back_at };
+        self.seats[at] = Seat { disk: SimDisk::of(image), node: None, jobs: Vec::new(), back_at };
     }
 
     fn tick(&mut self) {
@@ -152,7 +153,7 @@ impl World {
         for at in 0..3 {
             let seat = &mut self.seats[at];
             if seat.node.is_none() && seat.back_at <= self.now {
-                let opened = Node::open(seat.disk.clone(), options(at as u64 + 1));
+                let opened = Host::open(seat.disk.clone(), options(at as u64 + 1), Kv::new());
                 let (node, recovered) = opened.expect("it opens after every crash");
                 let lost = self.lost == Some(at);
                 assert!(recovered.doubt.is_none() || lost, "{recovered}");
@@ -160,8 +161,9 @@ impl World {
                 seat.node = Some(node);
             }
             let now = self.now;
-            if let Some((_, work)) = seat.job.take_if(|(due, _)| *due <= now) {
-                self.handle(at, Event::Done(Node::run(work)));
+            let due: Vec<_> = seat.jobs.extract_if(.., |(due, _)| *due <= now).collect();
+            for (_, job) in due {
+                self.handle(at, Event::Done(Host::run(job)));
             }
             self.handle(at, Event::Tick);
         }
@@ -255,7 +257,10 @@ fn settle(world: &mut World) -> Vec<u64> {
         if world.now.is_multiple_of(100) {
             for at in 0..3 {
                 let number = 1_000_000_000 + world.now * 3 + at as u64;
-                world.handle(at, Event::Read { number, command: read.clone() });
+                world.handle(
+                    at,
+                    Event::Read { number, command: read.clone(), level: ReadLevel::Confirmed },
+                );
             }
         }
         world.tick();
@@ -265,7 +270,7 @@ fn settle(world: &mut World) -> Vec<u64> {
             }
         }
         let states: Vec<_> =
-            world.seats.iter().flat_map(|seat| &seat.node).map(Node::status).collect();
+            world.seats.iter().flat_map(|seat| &seat.node).filter_map(Host::status).collect();
         let agreed = states.len() == 3 && states.windows(2).all(|w| w[0].done == w[1].done);
         if let Some(result) = values
             .as_ref()
@@ -301,7 +306,8 @@ fn what_is_acknowledged_stays_through_crashes_and_snapshots() {
         // What was lost was given back, and the doubt is over.
         let lost = world.lost.expect("somebody crashed with a snapshot");
         let image = SimDisk::of(world.seats[lost].disk.state().crash(|_| false));
-        let (_, recovered) = Node::open(image, options(lost as u64 + 1)).expect("it opens");
+        let opened = Host::open(image, options(lost as u64 + 1), Kv::new());
+        let (_, recovered) = opened.expect("it opens");
         assert_eq!(recovered.doubt, None, "seed {seed}");
         acknowledged += clients.iter().map(|client| client.acknowledged).sum::<u64>();
         (taken, installed) = (taken + world.taken, installed + world.installed);
@@ -315,12 +321,12 @@ fn what_is_acknowledged_stays_through_crashes_and_snapshots() {
 /// A node that is a cluster of its own, and what it says.
 struct Alone {
     disk: SimDisk,
-    node: Node<SimDisk>,
+    node: Host<SimDisk, Kv>,
     next: u64,
 }
 
 impl Alone {
-    fn ask(&mut self, event: impl FnOnce(u64) -> Event<Post, traft::store::Taken>) -> String {
+    fn ask(&mut self, event: impl FnOnce(u64) -> Event<Post, Done>) -> String {
         self.next += 1;
         let number = self.next;
         self.node.handle(event(number)).expect("it goes on");
@@ -335,26 +341,35 @@ impl Alone {
 
     fn read(&mut self, key: &str) -> String {
         let command = Op::Get { key: key.as_bytes() }.command();
-        self.ask(|number| Event::Read { number, command })
+        self.ask(|number| Event::Read { number, command, level: ReadLevel::Confirmed })
     }
 
+    /// Carries out everything, jobs included.
     fn work(&mut self) -> Vec<(u64, String)> {
-        let mut said = Vec::new();
-        let worked = self.node.work(&mut |effect| match effect {
-            Effect::Answer { number, result } if result.is_empty() => {
-                said.push((number, "done".into()))
+        let (mut said, mut jobs) = (Vec::new(), Vec::new());
+        loop {
+            let worked = self.node.work(&mut |effect| match effect {
+                Effect::Answer { number, result } if result.is_empty() => {
+                    said.push((number, "done".into()))
+                }
+                Effect::Answer { number, result } => {
+                    let Ok(Answer::Value(Some(value))) = Answer::decode(&result) else {
+                        panic!("a value")
+                    };
+                    said.push((number, String::from_utf8_lossy(&value[..2]).into()));
+                }
+                Effect::Refused { number, why } => said.push((number, why.to_string())),
+                Effect::Do(job) => jobs.push(job),
+                _ => {}
+            });
+            worked.expect("it goes on");
+            if jobs.is_empty() {
+                return said;
             }
-            Effect::Answer { number, result } => {
-                let Ok(Answer::Value(Some(value))) = Answer::decode(&result) else {
-                    panic!("a value")
-                };
-                said.push((number, String::from_utf8_lossy(&value[..2]).into()));
+            for job in jobs.drain(..) {
+                self.node.handle(Event::Done(Host::run(job))).expect("it goes on");
             }
-            Effect::Refused { number, why } => said.push((number, why.to_string())),
-            _ => {}
-        });
-        worked.expect("it goes on");
-        said
+        }
     }
 
     fn wait(&mut self, ticks: u64) -> Vec<(u64, String)> {
@@ -379,7 +394,7 @@ fn a_full_disk_is_no_end() {
         options.snapshot_records = u64::MAX;
         options
     };
-    let (node, _) = Node::open(disk.clone(), alone(1)).expect("a new one");
+    let (node, _) = Host::open(disk.clone(), alone(1), Kv::new()).expect("a new one");
     let mut it = Alone { disk, node, next: 0 };
     it.node.handle(Event::Campaign).expect("it goes on");
     it.work();
@@ -400,7 +415,7 @@ fn a_full_disk_is_no_end() {
         told.len() > done + 1 && told[done + 1..].iter().all(|what| *what == refused),
         "{told:?}"
     );
-    assert!(it.node.status().full);
+    assert!(it.node.status().expect("at rest").full);
     // What waits for the disk is waited for by those who read it, and by nobody else.
     assert_eq!((it.read("j"), it.read("k")), ("01".into(), "nothing".into()));
     it.disk.set_capacity(None);
@@ -411,8 +426,8 @@ fn a_full_disk_is_no_end() {
     );
     assert_eq!((it.write("k", &value(50)), it.read("k")), ("done".into(), "50".into()));
     // All of it is there.
-    let (node, recovered) =
-        Node::open(SimDisk::of(it.disk.state().crash(|_| false)), alone(1)).expect("it opens");
+    let image = SimDisk::of(it.disk.state().crash(|_| false));
+    let (node, recovered) = Host::open(image, alone(1), Kv::new()).expect("it opens");
     assert_eq!(recovered.doubt, None);
     it.node = node;
     it.node.handle(Event::Campaign).expect("it goes on");

@@ -1,5 +1,6 @@
 //! The contract between the engine and the user's state.
 
+use crate::base::Command;
 use bytes::Bytes;
 
 /// The user's state, and how commands change it.
@@ -45,4 +46,38 @@ pub trait Machine {
     /// A number that equal states share and others almost surely do not: everything that a later
     /// command or read can see goes into it, and nothing else. Linear in the state.
     fn digest(&self) -> u64;
+}
+
+/// A command or a read with its type: what it asks of a machine, and what it gets.
+pub trait Request {
+    /// What it gets.
+    type Answer;
+
+    /// The command: a body for the machine, and the keys that it reads and writes.
+    fn command(&self) -> Command;
+
+    /// What the machine's result means. Total: a result that no machine of this type gives is an
+    /// answer that says so.
+    fn answer(result: &Bytes) -> Self::Answer;
+}
+
+/// A machine whose state can be kept in a snapshot and taken back from there, as keys and values.
+/// Whoever keeps something else puts it under keys of its own.
+pub trait Stateful: Machine + Send + 'static {
+    /// The state of one moment, held fast while the machine goes on.
+    type Frozen: Send + 'static;
+
+    /// Holds the state of this moment fast. Takes no longer than a command, however large the state
+    /// is. `None` while an earlier one is still held; then it is asked again.
+    fn freeze(&mut self) -> Option<Self::Frozen>;
+
+    /// All pairs in the order of their keys, each key once. Called on another thread.
+    fn pairs(frozen: &Self::Frozen) -> impl Iterator<Item = (impl AsRef<[u8]>, impl AsRef<[u8]>)>;
+
+    /// Forgets the state: as it was before the first command.
+    fn clear(&mut self);
+
+    /// Takes one pair of a snapshot, whose pairs come in order after [`clear`](Self::clear). In the
+    /// end [`digest`](Machine::digest) is what it was.
+    fn load(&mut self, key: &[u8], value: &[u8]);
 }

@@ -15,4 +15,4 @@ pub mod redis;
 pub mod session;
 
 pub use digest::Digest;
-pub use machine::Machine;
+pub use machine::{Machine, Request, Stateful};

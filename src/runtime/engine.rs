@@ -1,6 +1,7 @@
-//! What a driver with threads drives.
+//! What a thread of a node drives.
 
 use crate::base::{Command, ReplicaId};
+use crate::replica::ReadLevel;
 use crate::store::StoreError;
 use bytes::Bytes;
 
@@ -8,13 +9,13 @@ use bytes::Bytes;
 /// about time is in ticks of a millisecond.
 pub trait Engine: Send + 'static {
     /// What replicas send each other.
-    type Message: Send;
+    type Message: Send + 'static;
     /// Work for another thread.
     type Job: Send + 'static;
     /// What comes of it.
-    type Done: Send;
+    type Done: Send + 'static;
     /// What it is, for those who watch it.
-    type Status: Send;
+    type Status: Send + 'static;
 
     /// Something happened. Everything that has happened is handled before [`work`](Self::work).
     ///
@@ -23,7 +24,7 @@ pub trait Engine: Send + 'static {
     /// [`NodeError`]: it stops, and must be opened again.
     fn handle(&mut self, event: Event<Self::Message, Self::Done>) -> Result<(), NodeError>;
 
-    /// Carries out what that led to, disk included.
+    /// Carries out what that led to. It never waits for a disk: what does is given out as a job.
     ///
     /// # Errors
     ///
@@ -33,11 +34,32 @@ pub trait Engine: Send + 'static {
         emit: &mut dyn FnMut(Effect<Self::Message, Self::Job>),
     ) -> Result<(), NodeError>;
 
-    /// What it is now.
-    fn status(&self) -> Self::Status;
+    /// What it is now; `None` while its state is being changed by another thread: ask again when
+    /// something has happened.
+    fn status(&self) -> Option<Self::Status>;
 
     /// Does a job, on another thread.
     fn run(job: Self::Job) -> Self::Done;
+
+    /// Which thread is to do it.
+    fn lane(job: &Self::Job) -> Lane;
+}
+
+/// The threads that a node has besides the one that owns its replica. No engine gives a lane a job
+/// before the one before it has come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Writes the log and syncs it.
+    Log,
+    /// Executes commands and reads.
+    Apply,
+    /// Writes snapshots: long, and in no hurry.
+    Work,
+}
+
+impl Lane {
+    /// All of them.
+    pub const ALL: [Lane; 3] = [Lane::Log, Lane::Apply, Lane::Work];
 }
 
 /// What happens to a replica.
@@ -60,6 +82,8 @@ pub enum Event<M, T> {
         number: u64,
         /// What to read.
         command: Command,
+        /// What the client may rely on.
+        level: ReadLevel,
     },
     /// Try to lead, now.
     Campaign,
@@ -96,19 +120,43 @@ pub enum Effect<M, J> {
         /// What.
         number: u64,
     },
-    /// Do this on another thread.
+    /// Do this on the thread of its [`lane`](Engine::lane), and say what came of it.
     Do(J),
 }
 
 /// Why something is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// This replica cannot: it does not lead, or too much is in flight. Ask another one, or later.
-    #[error("not here, or not now")]
-    NotHere,
+    /// This replica cannot, because it does not lead. Ask the one named, or later.
+    #[error("this replica does not lead{}", hint.map_or(String::new(), |hint| format!("; ask {hint}")))]
+    NotHere {
+        /// Who may know better.
+        hint: Option<ReplicaId>,
+    },
+    /// As much is in flight as the replica allows. Ask again when something has been answered.
+    #[error("too much is in flight; ask again when something has been answered")]
+    Busy,
+    /// It never will be, at any replica.
+    #[error("the command is larger than {max} bytes")]
+    TooLarge {
+        /// The most that is allowed.
+        max: usize,
+    },
     /// Its disk is full. It goes on by itself when there is room; reads are served all the while.
     #[error("the disk is full")]
     DiskFull,
+    /// It is being shut down.
+    #[error("the node is being shut down")]
+    Closing,
+}
+
+/// As many commands and reads are in flight at a node as it allows. Nothing was done: ask again
+/// when one of them has been answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{limit} commands and reads are in flight, which is the most this node takes")]
+pub struct Busy {
+    /// The limit: [`Limits::in_flight`](super::Limits::in_flight).
+    pub limit: usize,
 }
 
 /// Why a replica stops.
@@ -117,4 +165,8 @@ pub enum NodeError {
     /// Its disk. Open it again to learn what is there.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A thread of it panicked: the machine breaks its contract, or there is a bug here. Standard
+    /// error has the message.
+    #[error("a thread of the node panicked")]
+    Panicked,
 }

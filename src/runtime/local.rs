@@ -1,233 +1,129 @@
-//! Replicas in one process: a thread each, channels between them.
+//! Engines in one process, and one client for all of them: for what is checked by killing it
+//! (`traft check kill`) and what is measured on a real disk (`traft compare --durable`).
 
-use super::engine::{Effect, Engine, Event, NodeError, Refusal};
+use super::engine::{Busy, Engine, NodeError};
+use super::sync::{JoinHandle, Receiver, Sender, bounded};
+use super::thread::{Client, Door, Letter, Limits, Reply, State, Thread, Watcher, What};
+use super::transport::{Loopback, Network};
 use crate::base::{Command, ReplicaId};
-use bytes::Bytes;
+use crate::replica::ReadLevel;
 use std::collections::BTreeMap;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A tick.
-const TICK: Duration = Duration::from_millis(1);
-
-/// The most ticks that are made up for at once, and the most that a replica is told of together: a
-/// thread that was held up has not waited in vain for anybody.
-const TICKS_MAX: u32 = 8;
-
-/// The most that is handled before it is carried out.
-const BATCH_MAX: usize = 16_384;
-
-/// What a client hears.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// What came of it.
-    Answer {
-        /// To what.
-        number: u64,
-        /// What came of it; nothing of what returns nothing.
-        result: Bytes,
-    },
-    /// It was not done and never will be.
-    Refused {
-        /// What.
-        number: u64,
-        /// Why, and what to do.
-        why: Refusal,
-    },
-    /// It may be done or not.
-    Lost {
-        /// What.
-        number: u64,
-    },
-    /// A replica has stopped.
-    Stopped {
-        /// Which.
-        id: ReplicaId,
-        /// Why.
-        error: NodeError,
-    },
-}
-
-enum Letter<E: Engine> {
-    Event(Event<E::Message, E::Done>),
-    /// From now on nobody hears it and it hears nobody, or no longer so.
-    Cut(bool),
-    Status(Sender<E::Status>),
-    Stop,
-}
-
-/// A cluster in this process. Messages go through channels, which lose nothing and keep their
-/// order; a replica that is slow finds them all when it is back.
+/// A cluster in this process, of any [`Engine`]. Messages go through a [`Loopback`].
 ///
 /// Dropped, it stops all threads and waits for them.
 pub struct Local<E: Engine> {
-    seats: BTreeMap<ReplicaId, Sender<Letter<E>>>,
+    doors: BTreeMap<ReplicaId, Door<E>>,
     threads: Vec<JoinHandle<()>>,
+    reply: Sender<Reply>,
     replies: Receiver<Reply>,
+}
+
+/// Tells the client of a replica that stops.
+struct Stops {
+    id: ReplicaId,
+    reply: Sender<Reply>,
+}
+
+impl<E: Engine> Watcher<E> for Stops {
+    fn look(&mut self, _: &E) {}
+
+    fn ended(&mut self, why: Result<(), NodeError>) {
+        if let Err(error) = why {
+            // There is room, and whoever does not listen has gone.
+            let _ = self.reply.try_send(Reply::Stopped { id: self.id, error });
+        }
+    }
 }
 
 impl<E: Engine> Local<E> {
     /// Starts these replicas.
     pub fn start(engines: Vec<(ReplicaId, E)>) -> Local<E> {
-        let (reply, replies) = mpsc::channel();
-        let (mut seats, mut inboxes) = (BTreeMap::new(), Vec::new());
+        let limits = Limits::default();
+        let (reply, replies) = bounded(engines.len() * (limits.in_flight + 1));
+        let network = Loopback::new();
+        let (mut doors, mut threads) = (BTreeMap::new(), Vec::new());
+        let mut waiting = Vec::new();
+        // Everybody can be reached before anybody starts.
         for (id, engine) in engines {
-            let (seat, inbox) = mpsc::channel();
-            seats.insert(id, seat);
-            inboxes.push((id, engine, inbox));
+            let (door, inbox) = Door::new(limits);
+            let transport = network.join(id, door.inbox());
+            doors.insert(id, door.clone());
+            waiting.push((id, engine, door, inbox, transport));
         }
-        let mut threads = Vec::new();
-        for (id, engine, inbox) in inboxes {
-            let thread = Thread {
-                id,
-                engine,
-                inbox,
-                seats: seats.clone(),
-                reply: reply.clone(),
-                cut: false,
-                jobs: Vec::new(),
-            };
-            threads.push(thread::spawn(move || thread.run()));
+        for (id, engine, door, inbox, transport) in waiting {
+            let watcher = Box::new(Stops { id, reply: reply.clone() });
+            let (lanes, state) = (door.lanes(id.to_string()), State::default());
+            let thread = Thread { engine, inbox, lanes, transport, watcher, state };
+            threads.push(thread.start(id.to_string()));
         }
-        Local { seats, threads, replies }
+        Local { doors, threads, reply, replies }
     }
 
-    fn letter(&self, to: ReplicaId, letter: Letter<E>) {
-        // One that has stopped says so by itself.
-        if let Some(seat) = self.seats.get(&to) {
-            let _ = seat.send(letter);
-        }
+    fn ask(&self, to: ReplicaId, number: u64, what: What) -> Result<(), Busy> {
+        let client = Client::Channel(self.reply.clone());
+        self.doors.get(&to).map_or(Ok(()), |door| door.ask(number, what, client))
     }
 
     /// Hands a command to a replica; the reply comes from [`replies`](Self::replies).
-    pub fn write(&self, to: ReplicaId, number: u64, command: Command) {
-        self.letter(to, Letter::Event(Event::Write { number, command }));
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`]: no reply will come.
+    pub fn write(&self, to: ReplicaId, number: u64, command: Command) -> Result<(), Busy> {
+        self.ask(to, number, What::Write(command))
     }
 
-    /// Asks a replica to read.
-    pub fn read(&self, to: ReplicaId, number: u64, command: Command) {
-        self.letter(to, Letter::Event(Event::Read { number, command }));
+    /// Asks a replica to read, as [`ReadLevel::Confirmed`].
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`]: no reply will come.
+    pub fn read(&self, to: ReplicaId, number: u64, command: Command) -> Result<(), Busy> {
+        self.ask(to, number, What::Read(command, ReadLevel::Confirmed))
+    }
+
+    fn say(&self, to: ReplicaId, letter: Letter<E>) {
+        if let Some(door) = self.doors.get(&to) {
+            door.say(letter);
+        }
     }
 
     /// Asks a replica to try to lead.
     pub fn campaign(&self, to: ReplicaId) {
-        self.letter(to, Letter::Event(Event::Campaign));
+        self.say(to, Letter::Campaign);
     }
 
     /// Cuts a replica off from the others, or joins it to them again.
     pub fn cut(&self, id: ReplicaId, cut: bool) {
-        self.letter(id, Letter::Cut(cut));
+        self.say(id, Letter::Cut(cut));
     }
 
-    /// What clients hear, in the order in which it was said.
+    /// What the client hears, in the order in which it was said.
     pub fn replies(&self) -> &Receiver<Reply> {
         &self.replies
     }
 
-    /// What each replica is; those that have stopped are left out.
+    /// What each replica is; those that have stopped are left out. Waits until each is at rest for a
+    /// moment.
     pub fn status(&self) -> Vec<E::Status> {
-        let ask = |seat: &Sender<Letter<E>>| {
-            let (sender, receiver) = mpsc::channel();
-            seat.send(Letter::Status(sender)).ok().map(|()| receiver)
+        let ask = |door: &Door<E>| {
+            let (sender, receiver) = bounded(1);
+            door.say(Letter::Status(sender));
+            receiver
         };
-        let asked: Vec<_> = self.seats.values().filter_map(ask).collect();
+        let asked: Vec<_> = self.doors.values().map(ask).collect();
         asked.into_iter().filter_map(|receiver| receiver.recv().ok()).collect()
     }
 }
 
 impl<E: Engine> Drop for Local<E> {
     fn drop(&mut self) {
-        for seat in self.seats.values() {
-            let _ = seat.send(Letter::Stop);
-        }
+        self.doors.values().for_each(|door| door.say(Letter::Close(Duration::ZERO)));
         for thread in self.threads.drain(..) {
             // One that panicked has said so on standard error.
             let _ = thread.join();
         }
-    }
-}
-
-/// The thread that owns a replica.
-struct Thread<E: Engine> {
-    id: ReplicaId,
-    engine: E,
-    inbox: Receiver<Letter<E>>,
-    seats: BTreeMap<ReplicaId, Sender<Letter<E>>>,
-    reply: Sender<Reply>,
-    cut: bool,
-    jobs: Vec<JoinHandle<()>>,
-}
-
-impl<E: Engine> Thread<E> {
-    fn run(mut self) {
-        let stopped = self.serve();
-        for job in self.jobs.drain(..) {
-            let _ = job.join();
-        }
-        if let Err(error) = stopped {
-            let _ = self.reply.send(Reply::Stopped { id: self.id, error });
-        }
-    }
-
-    fn serve(&mut self) -> Result<(), NodeError> {
-        let mut next_tick = Instant::now() + TICK;
-        loop {
-            let now = Instant::now();
-            if now >= next_tick {
-                let late = (now - next_tick).as_micros() / TICK.as_micros();
-                let ticks = TICKS_MAX.min(u32::try_from(late).unwrap_or(TICKS_MAX) + 1);
-                for _ in 0..ticks {
-                    self.engine.handle(Event::Tick)?;
-                }
-                next_tick = now + TICK;
-            }
-            let mut letter = match self.inbox.recv_timeout(next_tick - now.min(next_tick)) {
-                Ok(letter) => Some(letter),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            };
-            let mut handled = 0;
-            while let Some(one) = letter.take() {
-                match one {
-                    Letter::Event(Event::Message(_)) if self.cut => {}
-                    Letter::Event(event) => self.engine.handle(event)?,
-                    Letter::Cut(cut) => self.cut = cut,
-                    Letter::Status(to) => drop(to.send(self.engine.status())),
-                    Letter::Stop => return Ok(()),
-                }
-                handled += 1;
-                if handled < BATCH_MAX {
-                    letter = self.inbox.try_recv().ok();
-                }
-            }
-            self.work()?;
-        }
-    }
-
-    fn work(&mut self) -> Result<(), NodeError> {
-        let Thread { id, engine, seats, reply, cut, jobs, .. } = self;
-        jobs.retain(|job| !job.is_finished());
-        engine.work(&mut |effect| match effect {
-            Effect::Send { to, message } if !*cut => {
-                if let Some(seat) = seats.get(&to) {
-                    let _ = seat.send(Letter::Event(Event::Message(message)));
-                }
-            }
-            Effect::Send { .. } => {}
-            Effect::Answer { number, result } => {
-                let _ = reply.send(Reply::Answer { number, result });
-            }
-            Effect::Refused { number, why } => {
-                let _ = reply.send(Reply::Refused { number, why });
-            }
-            Effect::Lost { number } => drop(reply.send(Reply::Lost { number })),
-            Effect::Do(job) => {
-                let Some(own) = seats.get(id).cloned() else { return };
-                jobs.push(thread::spawn(move || {
-                    let _ = own.send(Letter::Event(Event::Done(E::run(job))));
-                }));
-            }
-        })
     }
 }

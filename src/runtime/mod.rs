@@ -1,18 +1,36 @@
 //! Replicas in real time: threads, clocks and channels live here and nowhere else.
 //!
 //! ```text
-//!   Local        a thread for each replica, channels between them      (threads, clock)
-//!     Engine     what such a thread owns
-//!       Node     Replica + store::Home + machine                       (neither)
+//!   Node, Cluster      what an embedder holds: handles, watches, shutdown     (threads, clock)
+//!   Local              what a benchmark holds: any engine, one client         (threads, clock)
+//!     Thread           owns an engine; lanes write the log, execute, write snapshots
+//!       Engine         what such a thread drives
+//!         Host         Replica + store::Home + machine                        (neither)
+//!   Transport          takes messages from one thread to another: Loopback, or a network
 //! ```
 //!
-//! Enough for replicas that share a process: what is checked by killing it (`traft check kill`) and
-//! what is measured on a real disk (`traft compare --durable`). There is no network here.
+//! docs/architecture.md draws the threads, docs/embedding.md shows how to use a [`Node`].
 
+mod cluster;
 mod engine;
+mod execute;
+mod handle;
+mod host;
+mod lanes;
 mod local;
 mod node;
+mod sync;
+mod thread;
+mod transport;
+mod watch;
 
-pub use engine::{Effect, Engine, Event, NodeError, Refusal};
-pub use local::{Local, Reply};
-pub use node::{Node, NodeOptions, Post, SnapshotWork, Status};
+pub use cluster::Cluster;
+pub use engine::{Busy, Effect, Engine, Event, Lane, NodeError, Refusal};
+pub use execute::{Batch, Executed};
+pub use handle::{Failure, Pending};
+pub use host::{Done, Host, Job, NodeOptions, Post, Status};
+pub use local::Local;
+pub use node::{Node, SharedDisk};
+pub use thread::{Limits, Reply};
+pub use transport::{Inbox, Loopback, Network, Transport};
+pub use watch::{View, Watch};

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Persist(Write) ... append, append, sync      one group of the log: durable up to a number
+//!                 or ... depart -> Flight -> land  the same, while the next ones are appended
 //!   Load           ... load
 //!   TakeSnapshot   ... take -> Draft -> taken    a file is built beside the log; then Purge
 //!   SendSnapshot   ... offer -> hear             parcels come and go; then Install
@@ -22,7 +23,8 @@ mod open;
 mod take;
 mod transfer;
 
-pub use crate::wal::Identity;
+pub use crate::wal::{Flight, Identity, Landed};
+pub use log::Departed;
 pub use open::Opened;
 pub use take::{Draft, Taken};
 pub use transfer::Heard;

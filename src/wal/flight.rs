@@ -88,6 +88,16 @@ impl<D: Disk> Wal<D> {
         Ok(self.durable)
     }
 
+    /// Whether a flight is out.
+    pub fn is_flying(&self) -> bool {
+        self.flying.is_some()
+    }
+
+    /// The greatest number of a step that is durable.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
     /// Usable, and nothing is on its way.
     pub(super) fn grounded(&self) -> Result<(), WalError> {
         self.usable()?;

@@ -236,8 +236,10 @@ mod tests {
     fn what_is_appended_can_be_copied_out_before_and_after_the_end() {
         let bytes: Vec<u8> = (0..5 * PAYLOAD + 9).map(|n| (n % 251) as u8).collect();
         let mut stream = Stream::new(3, 100);
-        bytes.chunks(77).for_each(|frame| drop(stream.push(frame)));
-        let mut check = |stream: &Stream| {
+        for frame in bytes.chunks(77) {
+            stream.push(frame);
+        }
+        let check = |stream: &Stream| {
             for offset in [0, 1, PAYLOAD - 1, PAYLOAD, 3 * PAYLOAD + 5] {
                 for len in [0, 1, PAYLOAD, 2 * PAYLOAD + 3] {
                     assert_eq!(stream.copy(offset, len), bytes[offset..offset + len]);
@@ -255,7 +257,9 @@ mod tests {
         }
         // The memory of another stream changes nothing.
         let mut again = stream.anew(3, 100);
-        bytes.chunks(77).for_each(|frame| drop(again.push(frame)));
+        for frame in bytes.chunks(77) {
+            again.push(frame);
+        }
         again.finish();
         assert_eq!(again.sealed(), sealed);
     }

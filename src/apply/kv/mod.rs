@@ -20,7 +20,8 @@ pub use answer::{Answer, Failure};
 pub use entries::Frozen;
 pub use op::Op;
 
-use super::{Digest, Machine};
+use super::{Digest, Machine, Request, Stateful};
+use crate::base::Command;
 use bytes::Bytes;
 use entries::{Entries, KeptKey};
 use std::collections::BTreeSet;
@@ -212,5 +213,37 @@ impl Machine for Kv {
             sum = sum.wrapping_add(Digest::new().bytes(key).bytes(value).value());
         });
         sum
+    }
+}
+
+impl Request for Op<'_> {
+    type Answer = Answer;
+
+    fn command(&self) -> Command {
+        Op::command(self)
+    }
+
+    fn answer(result: &Bytes) -> Answer {
+        Answer::decode(result).unwrap_or(Answer::Failed(Failure::Malformed))
+    }
+}
+
+impl Stateful for Kv {
+    type Frozen = Frozen;
+
+    fn freeze(&mut self) -> Option<Frozen> {
+        Kv::freeze(self)
+    }
+
+    fn pairs(frozen: &Frozen) -> impl Iterator<Item = (impl AsRef<[u8]>, impl AsRef<[u8]>)> {
+        frozen.pairs()
+    }
+
+    fn clear(&mut self) {
+        *self = Kv::new();
+    }
+
+    fn load(&mut self, key: &[u8], value: &[u8]) {
+        self.set(key, Bytes::copy_from_slice(value));
     }
 }

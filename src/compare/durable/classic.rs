@@ -9,9 +9,9 @@ use crate::apply::kv::Kv;
 use crate::base::{Command, Footprint, LeaderId, Lsn, Payload, Record, ReplicaId};
 use crate::disk::Disk;
 use crate::replica::Write;
-use crate::runtime::{Effect, Engine, Event, NodeError, Refusal};
+use crate::runtime::{Effect, Engine, Event, Lane, NodeError, Refusal};
 use crate::store::StoreError;
-use crate::wal::{Identity, Store as _, Wal, WalOptions};
+use crate::wal::{Flight, Identity, Landed, Store as _, Wal, WalOptions};
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, HardState, Message, MessageType, Snapshot};
 use raft::{
@@ -85,6 +85,10 @@ pub(super) struct Classic<D: Disk> {
     /// The newest ready whose entries are in the log and not synced, and what waits for it.
     unsynced: Option<u64>,
     promises: Vec<Message>,
+    /// The same of those that are under way to the disk.
+    flying: Option<(u64, Vec<Message>)>,
+    /// What need not wait any more.
+    landed: Vec<Message>,
     writes: u64,
 }
 
@@ -115,23 +119,22 @@ impl<D: Disk + Sync> Classic<D> {
             proposals: Vec::new(),
             unsynced: None,
             promises: Vec::new(),
+            flying: None,
+            landed: Vec::new(),
             writes: 0,
         })
     }
 }
 
-type Emit<'a> = &'a mut dyn FnMut(Effect<Message, ()>);
+type Emit<'a, D> = &'a mut dyn FnMut(Effect<Message, Flight<D>>);
 
-impl<D: Disk + Sync + Send + 'static> Engine for Classic<D>
-where
-    D::Lock: Send,
-{
+impl<D: Disk<Lock: Send> + Sync + Send + 'static> Engine for Classic<D> {
     type Message = Message;
-    type Job = ();
-    type Done = ();
+    type Job = Flight<D>;
+    type Done = Landed;
     type Status = u64;
 
-    fn handle(&mut self, event: Event<Message, ()>) -> Result<(), NodeError> {
+    fn handle(&mut self, event: Event<Message, Landed>) -> Result<(), NodeError> {
         match event {
             Event::Tick => {
                 self.node.tick();
@@ -144,34 +147,50 @@ where
                 ..Entry::default()
             }),
             // Nothing is read here.
-            Event::Read { .. } | Event::Done(()) => {}
+            Event::Read { .. } => {}
+            Event::Done(landed) => {
+                self.wal.land(landed).map_err(StoreError::Log)?;
+                if let Some((number, promises)) = self.flying.take() {
+                    self.node.on_persist_ready(number);
+                    self.landed.extend(promises);
+                }
+            }
             Event::Campaign => drop(self.node.campaign()),
         }
         Ok(())
     }
 
-    fn work(&mut self, emit: Emit<'_>) -> Result<(), NodeError> {
+    fn work(&mut self, emit: Emit<'_, D>) -> Result<(), NodeError> {
+        std::mem::take(&mut self.landed).into_iter().for_each(|message| send(message, emit));
         self.propose(emit);
-        loop {
-            while self.node.has_ready() {
-                let ready = self.node.ready();
-                self.carry_out(ready, emit)?;
-            }
-            let Some(number) = self.unsynced.take() else { return Ok(()) };
-            self.wal.sync().map_err(StoreError::Log)?;
-            self.node.on_persist_ready(number);
-            std::mem::take(&mut self.promises).into_iter().for_each(|message| send(message, emit));
+        while self.node.has_ready() {
+            let ready = self.node.ready();
+            self.carry_out(ready, emit)?;
         }
+        if self.flying.is_none()
+            && let Some(number) = self.unsynced.take()
+            && let Some(flight) = self.wal.depart().map_err(StoreError::Log)?
+        {
+            self.flying = Some((number, std::mem::take(&mut self.promises)));
+            emit(Effect::Do(flight));
+        }
+        Ok(())
     }
 
-    fn status(&self) -> u64 {
-        self.node.raft.raft_log.applied
+    fn status(&self) -> Option<u64> {
+        Some(self.node.raft.raft_log.applied)
     }
 
-    fn run((): ()) {}
+    fn run(flight: Flight<D>) -> Landed {
+        flight.fly()
+    }
+
+    fn lane(_: &Flight<D>) -> Lane {
+        Lane::Log
+    }
 }
 
-fn send(message: Message, emit: Emit<'_>) {
+fn send<D: Disk>(message: Message, emit: Emit<'_, D>) {
     emit(Effect::Send { to: ReplicaId(message.to), message });
 }
 
@@ -181,7 +200,7 @@ fn number(entry: &Entry) -> Option<u64> {
 
 impl<D: Disk> Classic<D> {
     /// Proposes all that has come, in one message.
-    fn propose(&mut self, emit: Emit<'_>) {
+    fn propose(&mut self, emit: Emit<'_, D>) {
         if self.proposals.is_empty() {
             return;
         }
@@ -192,13 +211,12 @@ impl<D: Disk> Classic<D> {
         message.set_entries(entries.into());
         let leads = self.node.raft.state == StateRole::Leader;
         if !leads || self.node.raft.step(message).is_err() {
-            numbers
-                .into_iter()
-                .for_each(|number| emit(Effect::Refused { number, why: Refusal::NotHere }));
+            let why = Refusal::NotHere { hint: None };
+            numbers.into_iter().for_each(|number| emit(Effect::Refused { number, why }));
         }
     }
 
-    fn carry_out(&mut self, mut ready: Ready, emit: Emit<'_>) -> Result<(), NodeError> {
+    fn carry_out(&mut self, mut ready: Ready, emit: Emit<'_, D>) -> Result<(), NodeError> {
         let number = ready.number();
         ready.take_messages().into_iter().for_each(|message| send(message, emit));
         let must_sync = ready.must_sync();
@@ -217,7 +235,7 @@ impl<D: Disk> Classic<D> {
         let promises = ready.take_persisted_messages();
         let committed = ready.take_committed_entries();
         self.node.advance_append_async(ready);
-        if must_sync || self.unsynced.is_some() {
+        if must_sync || self.unsynced.is_some() || self.flying.is_some() {
             self.unsynced = Some(number);
             self.promises.extend(promises);
         } else {
@@ -244,7 +262,7 @@ impl<D: Disk> Classic<D> {
         }
     }
 
-    fn apply(&mut self, committed: Vec<Entry>, emit: Emit<'_>) {
+    fn apply(&mut self, committed: Vec<Entry>, emit: Emit<'_, D>) {
         let Some(last) = committed.last().map(|entry| entry.index) else { return };
         let leads = self.node.raft.state == StateRole::Leader;
         for entry in committed.iter().filter(|entry| !entry.data.is_empty()) {

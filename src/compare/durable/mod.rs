@@ -2,7 +2,7 @@
 //! classic Raft on the same log.
 //!
 //! ```text
-//!   client loop ──> Local (a thread for each of three replicas, channels) ──> Node | Classic
+//!   client loop ──> Local (a thread for each of three replicas, channels) ──> Host | Classic
 //!                                                                               └─ Wal on a Meter
 //!   limit: three threads write and sync the groups that the meters saw, and do nothing else
 //! ```
@@ -16,16 +16,15 @@ mod print;
 
 pub(super) use print::{csv, json, table};
 
-use crate::apply::kv::Op;
+use crate::apply::kv::{Kv, Op};
 use crate::base::{Command, Membership, ReplicaId};
 use crate::disk::{DiskError, RealDisk};
-use crate::runtime::{Engine, Local, Node, NodeError, NodeOptions, Reply};
+use crate::runtime::{Busy, Engine, Host, Local, NodeError, NodeOptions, Reply};
 use crate::wal::WalOptions;
 use classic::Classic;
 use meter::{Group, Meter};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 /// How many commands are kept in flight.
@@ -98,6 +97,9 @@ pub(super) enum DurableError {
     /// A replica did not start or stopped.
     #[error("a replica stopped: {0}")]
     Node(#[from] NodeError),
+    /// More is in flight than a node takes.
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// The replicas did not answer for `PATIENCE`.
     #[error("no answer for {} s", PATIENCE.as_secs())]
     Silent,
@@ -139,13 +141,13 @@ fn members() -> Membership {
     Membership::majority((1..=3).map(ReplicaId))
 }
 
-fn ours(id: ReplicaId, disk: Meter) -> Result<Node<Meter>, NodeError> {
+fn ours(id: ReplicaId, disk: Meter) -> Result<Host<Meter, Kv>, NodeError> {
     let mut options = NodeOptions::new(id, members());
     options.store.wal = wal();
     options.snapshot_records = u64::MAX;
     // Both sides keep their logs in memory.
     options.replica.log_bytes_max = 1 << 30;
-    Ok(Node::open(disk, options)?.0)
+    Ok(Host::open(disk, options, Kv::new())?.0)
 }
 
 fn classic(id: ReplicaId, disk: Meter) -> Result<Classic<Meter>, NodeError> {
@@ -214,17 +216,17 @@ struct Client<E: Engine> {
 }
 
 impl<E: Engine> Client<E> {
-    fn send(&mut self) {
+    fn send(&mut self) -> Result<(), Busy> {
         self.next += 1;
         self.sent.insert(self.next, Instant::now());
-        self.cluster.write(LEADER, self.next, command(self.next));
+        self.cluster.write(LEADER, self.next, command(self.next))
     }
 
     /// Until the leader leads it refuses.
     fn first_answer(&mut self) -> Result<(), DurableError> {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
-            self.send();
+            self.send()?;
             match self.cluster.replies().recv_timeout(PATIENCE) {
                 Ok(Reply::Answer { number, .. }) => {
                     self.sent.remove(&number);
@@ -245,13 +247,10 @@ impl<E: Engine> Client<E> {
     fn run(&mut self, in_flight: usize, long: Duration) -> Result<Vec<Duration>, DurableError> {
         let end = Instant::now() + long;
         let mut times = Vec::new();
-        (0..in_flight).for_each(|_| self.send());
+        (0..in_flight).try_for_each(|_| self.send())?;
         while !self.sent.is_empty() {
-            let reply = match self.cluster.replies().recv_timeout(PATIENCE) {
-                Ok(reply) => reply,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    return Err(DurableError::Silent);
-                }
+            let Ok(reply) = self.cluster.replies().recv_timeout(PATIENCE) else {
+                return Err(DurableError::Silent);
             };
             match reply {
                 Reply::Answer { number, .. } => {
@@ -264,7 +263,7 @@ impl<E: Engine> Client<E> {
                 Reply::Stopped { error, .. } => return Err(error.into()),
             }
             if Instant::now() < end {
-                self.send();
+                self.send()?;
             }
         }
         Ok(times)

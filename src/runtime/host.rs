@@ -1,0 +1,458 @@
+//! One replica with all that it drives: its directory, its machine. Still no thread and no clock:
+//! what takes time is given out as jobs.
+
+use super::engine::{Effect, Engine, Event, Lane, NodeError, Refusal};
+use super::execute::{Batch, Executed, Executor};
+use super::sync::{Arc, Mutex};
+use crate::apply::Stateful;
+use crate::base::{Lsn, Membership, ReplicaId, TailBitmap};
+use crate::disk::Disk;
+use crate::message::Envelope;
+use crate::replica::{self, Input, Output, ReadError, Rejection, Replica, RoleName, SnapshotMeta};
+use crate::snapshot::Parcel;
+use crate::store::{self, Departed, Draft, Flight, Heard, Home, Landed, Opened, StoreError, Taken};
+use crate::wal::{Identity, Recovered, WalError};
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+
+/// What a user can set.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// Of the replica; its id is that of the node.
+    pub replica: replica::Options,
+    /// Of the directory.
+    pub store: store::Options,
+    /// The cluster: a number that the user draws once.
+    pub cluster: u64,
+    /// After so many records executed a snapshot is taken.
+    pub snapshot_records: u64,
+}
+
+impl NodeOptions {
+    /// The defaults for replica `id` in a cluster of `members`.
+    pub fn new(id: ReplicaId, members: Membership) -> NodeOptions {
+        NodeOptions {
+            replica: replica::Options::new(id, members.clone()),
+            store: store::Options::new(members),
+            cluster: 1,
+            snapshot_records: 100_000,
+        }
+    }
+}
+
+/// What replicas send each other, snapshots included.
+#[derive(Clone, Debug)]
+pub enum Post {
+    /// Of the algorithm.
+    Message(Box<Envelope>),
+    /// Of a transfer.
+    Parcel(Box<Parcel>),
+}
+
+/// What another thread does for a host.
+pub enum Job<D: Disk, M: Stateful> {
+    /// Write a group of the log and sync it.
+    Sync(Flight<D>),
+    /// Execute commands and reads, in this order.
+    Execute(Batch<D, M>),
+    /// Write a snapshot of a state that is held fast.
+    Snapshot(Box<Draft<D>>, Box<M::Frozen>),
+}
+
+/// What came of a [`Job`].
+#[derive(Debug)]
+pub enum Done {
+    /// A group is durable, or not.
+    Landed(Landed),
+    /// Commands and reads are executed.
+    Executed(Executed),
+    /// A snapshot is written, or not.
+    Taken(Taken),
+}
+
+/// What a node is, for those who watch it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Which replica.
+    pub id: ReplicaId,
+    /// Whether it leads.
+    pub leads: bool,
+    /// What is done.
+    pub done: TailBitmap,
+    /// Of the state.
+    pub digest: u64,
+    /// Below it the records are dropped.
+    pub purged: Lsn,
+    /// How many snapshots were taken in this life.
+    pub taken: u64,
+    /// How many could not be written. The next one is tried as if it had been.
+    pub failed: u64,
+    /// How many of others took the place of the own state in this life.
+    pub installed: u64,
+    /// Whether writes are refused because the disk is full.
+    pub full: bool,
+}
+
+/// A replica, its directory and a machine.
+///
+/// Everything that has come is handled first, then [`work`](Engine::work) carries out what that led
+/// to: so messages and writes of one moment go together. What is to be sent leaves before the disk
+/// is synced, and what rests on the sync after it.
+pub struct Host<D: Disk, M: Stateful> {
+    replica: Replica,
+    home: Home<D>,
+    executor: Executor<D, M>,
+    options: NodeOptions,
+    /// Bodies of the reads that wait.
+    reads: FxHashMap<u64, Bytes>,
+    outputs: Vec<Output>,
+    inputs: Vec<Input>,
+    parcels: Vec<Parcel>,
+    /// Something was taken that is neither durable nor under way.
+    unsynced: bool,
+    /// There was no room for it.
+    full: bool,
+    /// Writes that came meanwhile.
+    refused: Vec<u64>,
+    /// Executed since the last snapshot.
+    executed: u64,
+    /// A snapshot is asked for.
+    wanted: bool,
+    ticks: u64,
+    taken: u64,
+    failed: u64,
+    installed: u64,
+}
+
+/// So many ticks of a replica are one of its store.
+const STORE_TICKS: u64 = 20;
+
+impl<D: Disk + Clone + Sync, M: Stateful> Host<D, M> {
+    /// Opens the directory, or begins it, and starts a replica from what is there. `machine` takes
+    /// the state of the snapshot, if there is one, and is as before its first command otherwise.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub fn open(
+        disk: D,
+        options: NodeOptions,
+        mut machine: M,
+    ) -> Result<(Host<D, M>, Recovered), NodeError> {
+        let identity = Identity { cluster: options.cluster, replica: options.replica.id };
+        let store = || options.store.clone();
+        let load = |snapshot: &_| super::execute::load(&mut machine, snapshot);
+        let opened = match Home::open(disk.clone(), identity, store(), load) {
+            Err(StoreError::Log(WalError::Empty)) => Opened {
+                home: Home::create(disk, identity, store())?,
+                recovered: Recovered::default(),
+                state: None,
+                damaged: Vec::new(),
+            },
+            opened => opened?,
+        };
+        let Opened { home, recovered, state, .. } = opened;
+        if state.is_none() {
+            machine.clear();
+        }
+        let host = Host {
+            replica: Replica::new(options.replica.clone(), recovered.durable.clone()),
+            home,
+            executor: Executor::new(Arc::new(Mutex::new(machine))),
+            options,
+            reads: FxHashMap::default(),
+            outputs: Vec::new(),
+            inputs: Vec::new(),
+            parcels: Vec::new(),
+            unsynced: false,
+            full: false,
+            refused: Vec::new(),
+            executed: 0,
+            wanted: false,
+            ticks: 0,
+            taken: 0,
+            failed: 0,
+            installed: 0,
+        };
+        Ok((host, recovered))
+    }
+
+    /// How many snapshots were taken, and how many of others installed, in this life.
+    pub fn snapshots(&self) -> (u64, u64) {
+        (self.taken, self.installed)
+    }
+
+    /// What it is, without its state: role, the leader it knows, the done set's offset, whether its
+    /// disk is full, whether it is in doubt. Cheap.
+    pub(super) fn view(&self) -> (RoleName, Option<ReplicaId>, Lsn, bool, bool) {
+        let replica = &self.replica;
+        let doubtful = replica.doubt().is_some();
+        (replica.role().0, replica.leader(), replica.done().offset(), self.full, doubtful)
+    }
+}
+
+/// Without room nothing is lost, and nothing has happened.
+fn unless_full<T>(result: Result<T, StoreError>) -> Result<Option<T>, NodeError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_full() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine for Host<D, M> {
+    type Message = Post;
+    type Job = Job<D, M>;
+    type Done = Done;
+    type Status = Status;
+
+    fn handle(&mut self, event: Event<Post, Done>) -> Result<(), NodeError> {
+        match event {
+            Event::Tick => {
+                self.ticks += 1;
+                if self.ticks.is_multiple_of(STORE_TICKS) {
+                    unless_full(self.home.tick(&mut self.parcels))?;
+                    // Perhaps there is room now.
+                    self.unsynced |= self.full;
+                }
+                self.replica.handle(Input::Tick);
+            }
+            Event::Message(Post::Message(envelope)) => {
+                self.replica.handle(Input::Receive(envelope));
+            }
+            Event::Message(Post::Parcel(parcel)) => {
+                let done = self.replica.done();
+                match unless_full(self.home.hear(*parcel, done, &mut self.parcels))? {
+                    None | Some(Heard::Nothing) => {}
+                    Some(Heard::Arrived(snapshot)) => {
+                        self.replica.handle(Input::Install(snapshot));
+                    }
+                    Some(Heard::Known) => self.wanted = true,
+                }
+            }
+            Event::Write { number, .. } if self.full => self.refused.push(number),
+            Event::Write { number, command } => {
+                self.replica.handle(Input::Propose { proposal: number, command });
+            }
+            Event::Read { number, command, level } => {
+                self.reads.insert(number, command.body);
+                let (read, footprint) = (number, command.footprint);
+                self.replica.handle(Input::Read { read, footprint, level });
+            }
+            Event::Campaign => self.replica.handle(Input::Campaign),
+            Event::Done(done) => self.done(done)?,
+        }
+        Ok(())
+    }
+
+    fn work(&mut self, emit: &mut dyn FnMut(Effect<Post, Job<D, M>>)) -> Result<(), NodeError> {
+        loop {
+            loop {
+                let mut outputs = std::mem::take(&mut self.outputs);
+                self.replica.drain(&mut outputs);
+                let any = !outputs.is_empty();
+                for output in outputs.drain(..) {
+                    self.carry_out(output, emit)?;
+                }
+                self.outputs = outputs;
+                for input in self.inputs.drain(..) {
+                    self.replica.handle(input);
+                }
+                if !any {
+                    break;
+                }
+            }
+            if !std::mem::take(&mut self.unsynced) {
+                break;
+            }
+            match unless_full(self.home.depart())? {
+                Some(Departed::Nothing) => break,
+                Some(Departed::Flight(flight)) => emit(Effect::Do(Job::Sync(flight))),
+                Some(Departed::Durable(number)) => self.durable(number),
+                None => {
+                    self.full = true;
+                    break;
+                }
+            }
+        }
+        for (number, result) in self.executor.answers() {
+            emit(Effect::Answer { number, result });
+        }
+        for number in self.refused.drain(..) {
+            emit(Effect::Refused { number, why: Refusal::DiskFull });
+        }
+        // Before anything more is executed: the state is what the replica knows of it.
+        self.take_snapshot(emit)?;
+        if let Some(batch) = self.executor.depart() {
+            emit(Effect::Do(Job::Execute(batch)));
+        }
+        for parcel in self.parcels.drain(..) {
+            let to = parcel.to;
+            emit(Effect::Send { to, message: Post::Parcel(Box::new(parcel)) });
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> Option<Status> {
+        Some(Status {
+            id: self.replica.id(),
+            leads: self.replica.leading().is_some(),
+            done: self.replica.done().clone(),
+            digest: self.executor.at_rest()?.lock().digest(),
+            purged: self.replica.purged(),
+            taken: self.taken,
+            failed: self.failed,
+            installed: self.installed,
+            full: self.full,
+        })
+    }
+
+    fn run(job: Job<D, M>) -> Done {
+        match job {
+            Job::Sync(flight) => Done::Landed(flight.fly()),
+            Job::Execute(batch) => Done::Executed(batch.run()),
+            Job::Snapshot(draft, state) => Done::Taken(draft.write(M::pairs(&state))),
+        }
+    }
+
+    fn lane(job: &Job<D, M>) -> Lane {
+        match job {
+            Job::Sync(_) => Lane::Log,
+            Job::Execute(_) => Lane::Apply,
+            Job::Snapshot(..) => Lane::Work,
+        }
+    }
+}
+
+impl<D: Disk + Clone, M: Stateful> Host<D, M> {
+    fn durable(&mut self, number: u64) {
+        self.full = false;
+        // There may be more.
+        self.unsynced = true;
+        self.replica.handle(Input::Persisted(number));
+    }
+
+    fn done(&mut self, done: Done) -> Result<(), NodeError> {
+        match done {
+            Done::Landed(landed) => match unless_full(self.home.land(landed))? {
+                Some(number) => self.durable(number),
+                None => self.full = true,
+            },
+            Done::Executed(executed) => {
+                let applied = self.executor.land(executed)?;
+                self.executed += applied.len() as u64;
+                self.replica.handle(Input::AppliedAll(applied.into_iter().collect()));
+            }
+            Done::Taken(taken) => match self.home.taken(taken) {
+                Ok(Some(below)) => {
+                    self.taken += 1;
+                    self.replica.handle(Input::Purge(below));
+                }
+                Ok(None) => {}
+                // The log goes on without it, and another one is due in a while.
+                Err(StoreError::Snapshot(_)) => self.failed += 1,
+                Err(error) => return Err(error.into()),
+            },
+        }
+        Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        output: Output,
+        emit: &mut dyn FnMut(Effect<Post, Job<D, M>>),
+    ) -> Result<(), NodeError> {
+        match output {
+            Output::Send(envelope) => {
+                emit(Effect::Send { to: envelope.to, message: Post::Message(envelope) });
+            }
+            Output::Persist(write) => {
+                self.home.append(&write)?;
+                self.unsynced = true;
+            }
+            Output::Apply(tasks) => {
+                for task in tasks {
+                    let command = self.replica.command(task.lsn);
+                    let body = command.map(|command| command.body.clone()).unwrap_or_default();
+                    self.executor.apply(task.lsn, task.proposal, body);
+                }
+            }
+            Output::Settled { proposal } => {
+                emit(Effect::Answer { number: proposal, result: Bytes::new() });
+            }
+            Output::ReadReady { read } => {
+                if let Some(body) = self.reads.remove(&read) {
+                    self.executor.read(read, body);
+                }
+            }
+            Output::ReadFailed { read, reason } => {
+                self.reads.remove(&read);
+                let why = match reason {
+                    ReadError::NotLeader { hint } => Refusal::NotHere { hint },
+                    ReadError::Busy => Refusal::Busy,
+                };
+                emit(Effect::Refused { number: read, why });
+            }
+            Output::Rejected { proposal, reason } => {
+                emit(Effect::Refused { number: proposal, why: refusal(&reason) });
+            }
+            Output::Unknown { proposal } => emit(Effect::Lost { number: proposal }),
+            Output::Load(positions) => {
+                self.inputs.push(Input::Loaded(self.home.load(&positions)?.into()));
+            }
+            Output::SendSnapshot { to, below } => match self.home.offer(to, below) {
+                Some(offer) => self.parcels.push(offer),
+                None => self.wanted = true,
+            },
+            Output::TakeSnapshot { .. } => self.wanted = true,
+            Output::Restore(snapshot) => self.restore(&snapshot)?,
+            Output::Role { .. } | Output::TransferFailed { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// What is given out for execution after that comes after it.
+    fn restore(&mut self, meta: &SnapshotMeta) -> Result<(), NodeError> {
+        let below = meta.done.offset();
+        let snapshot = self.home.state(&meta.done).ok_or(StoreError::Absent { below })?;
+        self.executor.restore(snapshot.clone());
+        self.executed = 0;
+        self.installed += 1;
+        Ok(())
+    }
+
+    /// If one is due, holds the state fast and gives it out to be written.
+    fn take_snapshot(
+        &mut self,
+        emit: &mut dyn FnMut(Effect<Post, Job<D, M>>),
+    ) -> Result<(), NodeError> {
+        if !self.wanted && self.executed < self.options.snapshot_records {
+            return Ok(());
+        }
+        let Some(machine) = self.executor.at_rest() else { return Ok(()) };
+        let Some(state) = machine.lock().freeze() else { return Ok(()) };
+        match self.home.take(&self.replica.snapshot_meta()) {
+            Ok(Some(draft)) => {
+                (self.executed, self.wanted) = (0, false);
+                emit(Effect::Do(Job::Snapshot(Box::new(draft), Box::new(state))));
+            }
+            // What it would save is saved.
+            Ok(None) => (self.executed, self.wanted) = (0, false),
+            // A while later again.
+            Err(StoreError::Snapshot(_)) => {
+                (self.executed, self.wanted) = (0, false);
+                self.failed += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+fn refusal(reason: &Rejection) -> Refusal {
+    match reason {
+        Rejection::Busy => Refusal::Busy,
+        Rejection::TooLarge { max, .. } => Refusal::TooLarge { max: *max },
+        other => Refusal::NotHere { hint: other.hint() },
+    }
+}

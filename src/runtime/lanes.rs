@@ -1,0 +1,73 @@
+//! The threads beside the one that owns a replica: one for each [`Lane`], for as long as that one
+//! lives.
+
+use super::engine::{Engine, Lane, NodeError};
+use super::sync::{JoinHandle, Sender, bounded, thread};
+use super::thread::Letter;
+
+/// One lane's thread.
+struct Worker<J> {
+    jobs: Sender<J>,
+    thread: JoinHandle<()>,
+}
+
+/// All lanes of a node. A lane that was never needed has no thread.
+pub(super) struct Lanes<E: Engine> {
+    name: String,
+    inbox: Sender<Letter<E>>,
+    workers: [Option<Worker<E::Job>>; Lane::ALL.len()],
+}
+
+/// Says that a lane has panicked, if it has.
+struct Guard<E: Engine>(Sender<Letter<E>>);
+
+impl<E: Engine> Drop for Guard<E> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // Nobody to tell: it is being shut down.
+            let _ = self.0.send(Letter::Panicked);
+        }
+    }
+}
+
+impl<E: Engine> Lanes<E> {
+    pub(super) fn new(name: String, inbox: Sender<Letter<E>>) -> Lanes<E> {
+        Lanes { name, inbox, workers: [const { None }; Lane::ALL.len()] }
+    }
+
+    /// Has a job done; what comes of it comes to the inbox. Never waits: an engine gives a lane one
+    /// job at a time.
+    pub(super) fn give(&mut self, job: E::Job) -> Result<(), NodeError> {
+        let lane = E::lane(&job);
+        let Lanes { name, inbox, workers } = self;
+        let worker = workers[lane as usize]
+            .get_or_insert_with(|| start(format!("{name}-{lane:?}").to_lowercase(), inbox.clone()));
+        worker.jobs.try_send(job).map_err(|_| NodeError::Panicked)
+    }
+
+    /// Lets each end what it is doing, and waits for that. What comes of it is lost, so the inbox
+    /// must be gone: else a lane could wait for room in it.
+    pub(super) fn close(self) {
+        let workers = self.workers.into_iter().flatten();
+        let threads: Vec<JoinHandle<()>> = workers.map(|worker| worker.thread).collect();
+        for thread in threads {
+            // One that panicked has said so on standard error.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn start<E: Engine>(name: String, inbox: Sender<Letter<E>>) -> Worker<E::Job> {
+    let (jobs, receiver) = bounded(1);
+    let thread = move || {
+        let guard = Guard(inbox);
+        for job in receiver {
+            if guard.0.send(Letter::Done(E::run(job))).is_err() {
+                break;
+            }
+        }
+    };
+    // A system that has no thread to give has none for anything.
+    let thread = thread::Builder::new().name(name).spawn(thread);
+    Worker { jobs, thread: thread.expect("the system gives a thread") }
+}

@@ -1,0 +1,292 @@
+//! Nodes with threads: the code of `docs/node.md`, and what a node owes whoever embeds it.
+
+use bytes::Bytes;
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake};
+use std::time::Duration;
+use traft::apply::kv::{Answer, Kv, Op};
+use traft::apply::{Machine, Request, Stateful};
+use traft::base::{Command, Footprint, KeySet, Lsn, Membership, ReplicaId};
+use traft::disk::{RealDisk, SimDisk};
+use traft::runtime::{
+    Busy, Cluster, Failure, Limits, Loopback, Node, NodeError, NodeOptions, Refusal,
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Store = Vec<Node<RealDisk, Kv>>;
+
+/// Three nodes, each with a directory of its own.
+fn open(root: &Path) -> Result<Store, Box<dyn Error>> {
+    let network = Loopback::new();
+    let mut nodes = Vec::new();
+    for id in (1..=3).map(ReplicaId) {
+        let disk = RealDisk::new(root.join(id.to_string()))?;
+        let options = NodeOptions::new(id, Membership::majority((1..=3).map(ReplicaId)));
+        nodes.push(Node::open(disk, options, Kv::new(), &network)?);
+    }
+    for node in &nodes {
+        node.watch().until(PATIENCE, |view| view.leader.is_some()).ok_or("nobody leads")?;
+    }
+    Ok(nodes)
+}
+
+/// Writes, stops everything, starts again, and reads.
+fn use_it(root: &Path) -> Result<Answer, Box<dyn Error>> {
+    let nodes = open(root)?;
+    let set = nodes[0].propose(&Op::Set { key: b"x", value: b"41" })?;
+    let sum = nodes[1].propose(&Op::Increment { key: b"y", by: 1 })?;
+    assert_eq!((set.wait()?, sum.wait()?), (Answer::Nothing, Answer::Number(1)));
+    for node in nodes {
+        node.close()?;
+    }
+    let nodes = open(root)?;
+    nodes[2].propose(&Op::Increment { key: b"x", by: 1 })?.wait()?;
+    Ok(nodes[0].read(&Op::Get { key: b"x" })?.wait()?)
+}
+
+#[test]
+fn a_durable_replicated_store_in_forty_lines() {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("forty-lines");
+    let _ = std::fs::remove_dir_all(&root);
+    let answer = use_it(&root).expect("it works");
+    assert_eq!(answer, Answer::Value(Some(Bytes::from_static(b"42"))));
+    std::fs::remove_dir_all(&root).expect("nobody holds it");
+}
+
+/// Every block of the page stands in this file, and the store has 40 lines at most.
+#[test]
+fn the_page_shows_this_code() {
+    let (page, code) = (include_str!("../docs/node.md"), include_str!("node.rs"));
+    let blocks: Vec<&str> =
+        page.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 3, "{} blocks", blocks.len());
+    for block in &blocks {
+        assert!(code.contains(block), "not in tests/node.rs:\n{block}");
+    }
+    let store = blocks.iter().find(|block| block.contains("fn open")).expect("the store");
+    assert!(store.lines().count() <= 40, "{} lines", store.lines().count());
+}
+
+fn leader(cluster: &Cluster<Kv>) -> u64 {
+    cluster.leader(PATIENCE).expect("somebody leads")
+}
+
+/// Asks until it is done: for what does no harm when it is done twice.
+fn surely(cluster: &Cluster<Kv>, id: u64, op: &Op<'_>) -> Answer {
+    for _ in 0..1_000 {
+        if let Ok(pending) = cluster.node(id).propose(op)
+            && let Some(Ok(answer)) = pending.wait_for(Duration::from_secs(1))
+        {
+            return answer;
+        }
+        leader(cluster);
+    }
+    panic!("not done");
+}
+
+#[test]
+fn what_is_answered_is_there_after_crashes() {
+    let mut cluster = Cluster::<Kv>::local(3).expect("three nodes");
+    let keys: Vec<String> = (0..60).map(|n| format!("key{n}")).collect();
+    for (n, key) in (0..).zip(&keys) {
+        let asked = 1 + n % 3;
+        surely(&cluster, asked, &Op::Set { key: key.as_bytes(), value: key.as_bytes() });
+        if n % 20 == 19 {
+            let leads = leader(&cluster);
+            cluster.crash(leads);
+            cluster.start(leads).expect("it starts again");
+            leader(&cluster);
+        }
+    }
+    let all = Op::GetMany { keys: keys.iter().map(|key| key.as_bytes()).collect() };
+    let there = Answer::Values(keys.iter().cloned().map(|key| Some(Bytes::from(key))).collect());
+    for id in cluster.ids() {
+        let read = || cluster.node(id).read(&all).expect("room").wait_for(PATIENCE);
+        let answer = (0..1_000).find_map(|_| read().and_then(Result::ok));
+        assert_eq!(answer.as_ref(), Some(&there), "n{id}");
+    }
+}
+
+#[test]
+fn a_node_without_a_leader_says_so() {
+    let members = Membership::majority((1..=3).map(ReplicaId));
+    let options = NodeOptions::new(ReplicaId(1), members);
+    let node = Node::open(SimDisk::new(), options, Kv::new(), &Loopback::new()).expect("a node");
+    let set = Op::Set { key: b"x", value: b"1" };
+    let refused = Err(Failure::NotDone(Refusal::NotHere { hint: None }));
+    assert_eq!(node.propose(&set).expect("room").wait(), refused);
+    assert_eq!(node.close(), Ok(()));
+}
+
+#[test]
+fn a_node_that_leads_says_that_it_is_busy() {
+    let limits = Limits { in_flight: 2, ..Limits::default() };
+    let network = Loopback::new();
+    let members = Membership::majority((1..=2).map(ReplicaId));
+    let open = |id| {
+        let options = NodeOptions::new(ReplicaId(id), members.clone());
+        Node::with_limits(SimDisk::new(), options, Kv::new(), &network, limits).expect("a node")
+    };
+    let (one, two) = (open(1), open(2));
+    one.campaign();
+    one.watch().until(PATIENCE, |view| view.leader == Some(ReplicaId(1))).expect("it leads");
+    let set = Op::Set { key: b"x", value: b"1" };
+    assert_eq!(one.propose(&set).expect("room").wait(), Ok(Answer::Nothing));
+    // Without the other one nothing commits.
+    two.cut(true);
+    let pending = [one.propose(&set).expect("room"), one.propose(&set).expect("room")];
+    assert_eq!(one.propose(&set).err(), Some(Busy { limit: 2 }));
+    assert_eq!(pending[0].outcome(), None);
+    // What it cannot answer in time it says that nobody knows of.
+    one.close_within(Duration::ZERO).expect("it had not ended");
+    for pending in pending {
+        assert_eq!(pending.wait(), Err(Failure::Unknown));
+    }
+    two.close_within(Duration::ZERO).expect("it had not ended");
+}
+
+#[test]
+fn closing_answers_what_is_in_flight() {
+    let node = alone(&SimDisk::new(), Kv::new());
+    let set = Op::Set { key: b"x", value: b"1" };
+    let pending: Vec<_> = (0..500).map(|_| node.propose(&set).expect("room")).collect();
+    node.close_within(PATIENCE).expect("it had not ended");
+    assert!(pending.into_iter().all(|pending| pending.wait() == Ok(Answer::Nothing)));
+}
+
+/// A machine that counts, and falls over when told to.
+#[derive(Default)]
+struct Fragile(u64);
+
+struct Count;
+struct Fall;
+
+impl Request for Count {
+    type Answer = u64;
+
+    fn command(&self) -> Command {
+        let footprint = Footprint::update(KeySet::point("count"));
+        Command { footprint, body: Bytes::from_static(b"+") }
+    }
+
+    fn answer(result: &Bytes) -> u64 {
+        (&result[..]).try_into().map_or(0, u64::from_be_bytes)
+    }
+}
+
+impl Request for Fall {
+    type Answer = ();
+
+    fn command(&self) -> Command {
+        Command { body: Bytes::from_static(b"!"), ..Count.command() }
+    }
+
+    fn answer(_: &Bytes) {}
+}
+
+impl Machine for Fragile {
+    fn apply(&mut self, body: &Bytes) -> Bytes {
+        assert_ne!(&body[..], b"!", "it falls over, as this test wants");
+        self.0 += 1;
+        Bytes::copy_from_slice(&self.0.to_be_bytes())
+    }
+
+    fn read(&self, _: &Bytes) -> Bytes {
+        Bytes::copy_from_slice(&self.0.to_be_bytes())
+    }
+
+    fn digest(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Stateful for Fragile {
+    type Frozen = [(&'static str, [u8; 8]); 1];
+
+    fn freeze(&mut self) -> Option<Self::Frozen> {
+        Some([("count", self.0.to_be_bytes())])
+    }
+
+    fn pairs(frozen: &Self::Frozen) -> impl Iterator<Item = (impl AsRef<[u8]>, impl AsRef<[u8]>)> {
+        frozen.iter().copied()
+    }
+
+    fn clear(&mut self) {
+        self.0 = 0;
+    }
+
+    fn load(&mut self, _: &[u8], value: &[u8]) {
+        self.0 = value.try_into().map_or(0, u64::from_be_bytes);
+    }
+}
+
+fn alone<M: Stateful>(disk: &SimDisk, machine: M) -> Node<SimDisk, M> {
+    let mut options = NodeOptions::new(ReplicaId(1), Membership::majority([ReplicaId(1)]));
+    options.snapshot_records = 100;
+    let node = Node::open(disk.clone(), options, machine, &Loopback::new()).expect("a node");
+    node.campaign();
+    node.watch().until(PATIENCE, |view| view.leader.is_some()).expect("it leads");
+    node
+}
+
+#[test]
+fn a_machine_of_ones_own_comes_back_from_its_snapshot() {
+    let disk = SimDisk::new();
+    let node = alone(&disk, Fragile(77));
+    let counts: Vec<_> = (0..1_000).map(|_| node.propose(&Count).expect("room")).collect();
+    let counts: Vec<u64> = counts.into_iter().map(|count| count.wait().expect("done")).collect();
+    assert!(counts.iter().copied().eq(1..=1_000), "it starts empty, and nobody comes between");
+    let mut watch = node.watch();
+    watch.until(PATIENCE, |view| view.done >= Lsn(1_000)).expect("all of it is done");
+    let status = node.status().expect("it runs");
+    assert_eq!(status.digest, 1_000);
+    node.close().expect("it had not ended");
+    assert!(disk.state().names().any(|name| name.ends_with(".snap")));
+    let node = alone(&disk, Fragile(0));
+    assert_eq!(node.read(&Count).expect("room").wait(), Ok(1_000));
+}
+
+#[test]
+fn a_machine_that_panics_ends_its_node_and_nobody_waits_for_ever() {
+    let disk = SimDisk::new();
+    let node = alone(&disk, Fragile::default());
+    assert_eq!(node.propose(&Count).expect("room").wait(), Ok(1));
+    assert_eq!(node.propose(&Fall).expect("room").wait(), Err(Failure::Unknown));
+    let ended = node.watch().until(PATIENCE, |view| view.ended.is_some()).expect("it ends");
+    assert_eq!(ended.ended, Some(Err(NodeError::Panicked)));
+    let late = node.propose(&Count).expect("room").wait();
+    assert_eq!(late, Err(Failure::NotDone(Refusal::Closing)));
+    assert!(node.status().is_none());
+    assert_eq!(node.close(), Err(NodeError::Panicked));
+}
+
+/// A future is driven by whatever its owner likes: here by a flag and a thread that parks.
+#[test]
+fn a_proposal_is_a_plain_future() {
+    struct Unpark(std::thread::Thread, AtomicBool);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.1.store(true, Ordering::Release);
+            self.0.unpark();
+        }
+    }
+    let node = alone(&SimDisk::new(), Kv::new());
+    let op = Op::Increment { key: b"x", by: 5 };
+    let mut future = std::pin::pin!(node.propose(&op).expect("room"));
+    let unpark = Arc::new(Unpark(std::thread::current(), AtomicBool::new(true)));
+    let waker = unpark.clone().into();
+    let mut context = Context::from_waker(&waker);
+    let answer = loop {
+        if unpark.1.swap(false, Ordering::AcqRel)
+            && let Poll::Ready(answer) = future.as_mut().poll(&mut context)
+        {
+            break answer;
+        }
+        std::thread::park();
+    };
+    assert_eq!(answer, Ok(Answer::Number(5)));
+}
