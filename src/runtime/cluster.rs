@@ -1,8 +1,8 @@
 //! A whole cluster in this process, in memory: for tests.
 
 use super::engine::NodeError;
-use super::host::{NodeOptions, Post};
 use super::node::Node;
+use super::parts::{NodeOptions, Post};
 use super::transport::Loopback;
 use crate::apply::Stateful;
 use crate::base::{Membership, ReplicaId};

@@ -124,11 +124,15 @@ pub enum Effect<M, J> {
     Do(J),
 }
 
+fn ask(hint: ReplicaId) -> String {
+    format!("ask {hint}")
+}
+
 /// Why something is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// This replica cannot, because it does not lead. Ask the one named, or later.
-    #[error("this replica does not lead{}", hint.map_or(String::new(), |hint| format!("; ask {hint}")))]
+    #[error("this replica does not lead; {}", hint.map_or("ask later".into(), ask))]
     NotHere {
         /// Who may know better.
         hint: Option<ReplicaId>,

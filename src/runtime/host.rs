@@ -2,96 +2,18 @@
 //! what takes time is given out as jobs.
 
 use super::engine::{Effect, Engine, Event, Lane, NodeError, Refusal};
-use super::execute::{Batch, Executed, Executor};
+use super::execute::Executor;
+use super::parts::{Done, Job, NodeOptions, Post, Status};
 use super::sync::{Arc, Mutex};
 use crate::apply::Stateful;
-use crate::base::{Lsn, Membership, ReplicaId, TailBitmap};
+use crate::base::{Lsn, ReplicaId};
 use crate::disk::Disk;
-use crate::message::Envelope;
-use crate::replica::{self, Input, Output, ReadError, Rejection, Replica, RoleName, SnapshotMeta};
+use crate::replica::{Input, Output, ReadError, Rejection, Replica, RoleName, SnapshotMeta};
 use crate::snapshot::Parcel;
-use crate::store::{self, Departed, Draft, Flight, Heard, Home, Landed, Opened, StoreError, Taken};
+use crate::store::{Departed, Heard, Home, Opened, StoreError};
 use crate::wal::{Identity, Recovered, WalError};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
-
-/// What a user can set.
-#[derive(Clone, Debug)]
-pub struct NodeOptions {
-    /// Of the replica; its id is that of the node.
-    pub replica: replica::Options,
-    /// Of the directory.
-    pub store: store::Options,
-    /// The cluster: a number that the user draws once.
-    pub cluster: u64,
-    /// After so many records executed a snapshot is taken.
-    pub snapshot_records: u64,
-}
-
-impl NodeOptions {
-    /// The defaults for replica `id` in a cluster of `members`.
-    pub fn new(id: ReplicaId, members: Membership) -> NodeOptions {
-        NodeOptions {
-            replica: replica::Options::new(id, members.clone()),
-            store: store::Options::new(members),
-            cluster: 1,
-            snapshot_records: 100_000,
-        }
-    }
-}
-
-/// What replicas send each other, snapshots included.
-#[derive(Clone, Debug)]
-pub enum Post {
-    /// Of the algorithm.
-    Message(Box<Envelope>),
-    /// Of a transfer.
-    Parcel(Box<Parcel>),
-}
-
-/// What another thread does for a host.
-pub enum Job<D: Disk, M: Stateful> {
-    /// Write a group of the log and sync it.
-    Sync(Flight<D>),
-    /// Execute commands and reads, in this order.
-    Execute(Batch<D, M>),
-    /// Write a snapshot of a state that is held fast.
-    Snapshot(Box<Draft<D>>, Box<M::Frozen>),
-}
-
-/// What came of a [`Job`].
-#[derive(Debug)]
-pub enum Done {
-    /// A group is durable, or not.
-    Landed(Landed),
-    /// Commands and reads are executed.
-    Executed(Executed),
-    /// A snapshot is written, or not.
-    Taken(Taken),
-}
-
-/// What a node is, for those who watch it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Which replica.
-    pub id: ReplicaId,
-    /// Whether it leads.
-    pub leads: bool,
-    /// What is done.
-    pub done: TailBitmap,
-    /// Of the state.
-    pub digest: u64,
-    /// Below it the records are dropped.
-    pub purged: Lsn,
-    /// How many snapshots were taken in this life.
-    pub taken: u64,
-    /// How many could not be written. The next one is tried as if it had been.
-    pub failed: u64,
-    /// How many of others took the place of the own state in this life.
-    pub installed: u64,
-    /// Whether writes are refused because the disk is full.
-    pub full: bool,
-}
 
 /// A replica, its directory and a machine.
 ///

@@ -105,8 +105,8 @@ impl<E: Engine> Local<E> {
         &self.replies
     }
 
-    /// What each replica is; those that have stopped are left out. Waits until each is at rest for a
-    /// moment.
+    /// What each replica is; those that have stopped are left out. Waits until each is at rest for
+    /// a moment.
     pub fn status(&self) -> Vec<E::Status> {
         let ask = |door: &Door<E>| {
             let (sender, receiver) = bounded(1);

@@ -2,7 +2,8 @@
 
 use super::engine::{Busy, NodeError};
 use super::handle::{Pending, pending};
-use super::host::{Host, NodeOptions, Post, Status};
+use super::host::Host;
+use super::parts::{NodeOptions, Post, Status};
 use super::sync::{Arc, AtomicU64, JoinHandle, Ordering, bounded};
 use super::thread::{Client, Door, Letter, Limits, State, Thread, Watcher, What};
 use super::transport::Network;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Takes messages to other replicas. It may lose them, double them, and let one overtake another:
-/// what a replica misses it asks for again. Owned by the thread of one replica, which it never makes
-/// wait: what cannot go now is dropped.
+/// what a replica misses it asks for again. Owned by the thread of one replica, which it never
+/// makes wait: what cannot go now is dropped.
 pub trait Transport<M>: Send {
     /// Sends a message, or begins to.
     fn send(&mut self, to: ReplicaId, message: M);

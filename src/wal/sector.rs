@@ -35,8 +35,8 @@ pub(super) fn tag(identity: Identity, segment: u64) -> u32 {
     crc32c::crc32c(&bytes)
 }
 
-/// A stream of frames, laid out in sectors as it goes: what is appended is copied once, and a sector
-/// gets its checksum when it is full, while it is still in the cache of the processor.
+/// A stream of frames, laid out in sectors as it goes: what is appended is copied once, and a
+/// sector gets its checksum when it is full, while it is still in the cache of the processor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stream {
     /// The sectors. The last one has no checksum before [`finish`](Self::finish), and may be short.
