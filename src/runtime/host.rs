@@ -263,7 +263,9 @@ impl<D: Disk + Clone, M: Stateful> Host<D, M> {
             Done::Executed(executed) => {
                 let applied = self.executor.land(executed)?;
                 self.executed += applied.len() as u64;
-                self.replica.handle(Input::AppliedAll(applied.into_iter().collect()));
+                if !applied.is_empty() {
+                    self.replica.handle(Input::AppliedAll(applied.into_iter().collect()));
+                }
             }
             Done::Taken(taken) => match self.home.taken(taken) {
                 Ok(Some(below)) => {
