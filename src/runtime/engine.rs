@@ -24,7 +24,7 @@ pub trait Engine: Send + 'static {
     /// [`NodeError`]: it stops, and must be opened again.
     fn handle(&mut self, event: Event<Self::Message, Self::Done>) -> Result<(), NodeError>;
 
-    /// Carries out what that led to. It never waits for a disk: what does is given out as a job.
+    /// Carries out what that led to. What waits for a disk again and again is given out as a job.
     ///
     /// # Errors
     ///
