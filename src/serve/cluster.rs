@@ -5,8 +5,7 @@ use super::local::Local;
 use super::options::Options;
 use super::server::{Door, Server};
 use crate::base::{Membership, ReplicaId};
-use crate::disk::Disk;
-use crate::runtime::{NodeError, NodeOptions};
+use crate::runtime::{NodeError, NodeOptions, SharedDisk};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -73,11 +72,7 @@ impl Cluster {
     /// # Errors
     ///
     /// [`UpError`].
-    pub fn up<D>(disks: Vec<D>, options: &ClusterOptions) -> Result<Cluster, UpError>
-    where
-        D: Disk + Clone + Send + Sync + 'static,
-        D::Lock: Send,
-    {
+    pub fn up<D: SharedDisk>(disks: Vec<D>, options: &ClusterOptions) -> Result<Cluster, UpError> {
         let ids: Vec<ReplicaId> = (1..).take(disks.len()).map(ReplicaId).collect();
         let members = Membership::majority(ids.iter().copied());
         let (mut doors, mut seats) = (Vec::new(), BTreeMap::new());

@@ -1,74 +1,175 @@
-//! Replicas of the store in this process: a thread each, channels between them.
+//! Replicas of the store in this process, joined by a loopback.
 
-use super::node::{Event, Node, SnapshotWork, Surface};
-use super::replica::{Freshness, Mailbox, Outcome, Replica, Standing};
+use super::replica::{Freshness, Mailbox, Outcome, Reason, Replica, Standing};
+use crate::apply::Request;
+use crate::apply::redis::Store;
 use crate::base::{Command, ReplicaId};
-use crate::disk::Disk;
-use crate::runtime::{NodeError, NodeOptions, Post};
+use crate::replica::{ReadLevel, RoleName};
+use crate::runtime::{
+    Busy, Failure, Loopback, Node, NodeError, NodeOptions, Pending, Refusal, SharedDisk, Watch,
+};
+use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 
-/// A tick of a replica.
-const TICK: Duration = Duration::from_millis(1);
-
-/// The most ticks that are made up for at once: a thread that was held up has not waited in vain
-/// for anybody.
-const TICKS_MAX: u32 = 8;
-
-/// The most that is handled before it is carried out.
-const BATCH_MAX: usize = 16_384;
-
-enum Letter {
-    Event(Event),
-    /// From now on nobody hears it and it hears nobody, or no longer so.
-    Cut(bool),
-    Stop,
-}
-
-/// Replicas in this process. Dropped, they stop, and their threads are waited for.
-#[derive(Debug)]
+/// Replicas in this process. Dropped, they answer what they have and end.
 pub struct Local {
-    seats: BTreeMap<ReplicaId, Sender<Letter>>,
-    standings: BTreeMap<ReplicaId, Arc<Mutex<Standing>>>,
-    threads: Vec<JoinHandle<()>>,
+    seats: BTreeMap<ReplicaId, Arc<dyn Seat>>,
 }
 
 /// A replica of [`Local`], as a server sees it.
-#[derive(Clone, Debug)]
-pub struct LocalReplica {
-    seat: Sender<Letter>,
-    standing: Arc<Mutex<Standing>>,
-}
+#[derive(Clone)]
+pub struct LocalReplica(Arc<dyn Seat>);
 
 /// Cuts replicas of a [`Local`] off from each other, for those who want to see what happens.
-#[derive(Clone, Debug)]
-pub struct Faults {
-    seats: BTreeMap<ReplicaId, Sender<Letter>>,
+#[derive(Clone)]
+pub struct Faults(BTreeMap<ReplicaId, Arc<dyn Seat>>);
+
+/// A node on whatever disk.
+trait Seat: Send + Sync {
+    fn write(&self, number: u64, command: Command);
+    fn read(&self, number: u64, command: Command, level: ReadLevel);
+    fn standing(&self) -> Standing;
+    fn cut(&self, cut: bool);
+    fn close(&self);
+}
+
+struct Place<D: SharedDisk> {
+    /// Nothing once it is closed.
+    node: Mutex<Option<Node<D, Store>>>,
+    watch: Mutex<Watch>,
+    mailbox: Arc<Mailbox>,
+}
+
+/// Whoever panicked with it left nothing half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A command as it is, and its result as bytes.
+struct Plain(Command);
+
+impl Request for Plain {
+    type Answer = Bytes;
+
+    fn command(&self) -> Command {
+        self.0.clone()
+    }
+
+    fn answer(result: &Bytes) -> Bytes {
+        result.clone()
+    }
+}
+
+/// Takes the outcome to the mailbox as soon as there is one.
+struct Errand {
+    number: u64,
+    pending: Mutex<Pending<Plain>>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Wake for Errand {
+    fn wake(self: Arc<Self>) {
+        let outcome = locked(&self.pending).outcome();
+        if let Some(outcome) = outcome {
+            self.mailbox.leave_one(self.number, told(outcome));
+        }
+    }
+}
+
+fn told(outcome: Result<Bytes, Failure>) -> Outcome {
+    match outcome {
+        Ok(result) => Outcome::Answer(result),
+        Err(Failure::NotDone(Refusal::DiskFull)) => Outcome::Refused(Reason::DiskFull),
+        Err(Failure::NotDone(_)) => Outcome::Refused(Reason::NotNow),
+        Err(Failure::Unknown) => Outcome::Lost,
+    }
+}
+
+impl<D: SharedDisk> Place<D> {
+    /// Asks, and sees to it that the outcome comes to the mailbox.
+    fn ask(&self, number: u64, ask: impl FnOnce(&Node<D, Store>) -> Result<Pending<Plain>, Busy>) {
+        let asked = locked(&self.node).as_ref().map(ask);
+        let Some(Ok(pending)) = asked else {
+            // Closed, or too much is in flight.
+            return self.mailbox.leave_one(number, Outcome::Refused(Reason::NotNow));
+        };
+        let (pending, mailbox) = (Mutex::new(pending), self.mailbox.clone());
+        let errand = Arc::new(Errand { number, pending, mailbox });
+        let waker = Waker::from(errand.clone());
+        let now = Pin::new(&mut *locked(&errand.pending)).poll(&mut Context::from_waker(&waker));
+        if let Poll::Ready(outcome) = now {
+            self.mailbox.leave_one(number, told(outcome));
+        }
+    }
+}
+
+impl<D: SharedDisk> Seat for Place<D> {
+    fn write(&self, number: u64, command: Command) {
+        self.ask(number, |node| node.propose(&Plain(command)));
+    }
+
+    fn read(&self, number: u64, command: Command, level: ReadLevel) {
+        self.ask(number, |node| node.read_as(level, &Plain(command)));
+    }
+
+    fn standing(&self) -> Standing {
+        let view = locked(&self.watch).view();
+        let stopped = view.ended.map(|ended| match ended {
+            Ok(()) => "asked to".to_string(),
+            Err(error) => error.to_string(),
+        });
+        Standing {
+            leads: view.role == RoleName::Leader,
+            leader: view.leader.map(|leader| leader.0),
+            stopped,
+        }
+    }
+
+    fn cut(&self, cut: bool) {
+        if let Some(node) = &*locked(&self.node) {
+            node.cut(cut);
+        }
+    }
+
+    fn close(&self) {
+        let node = locked(&self.node).take();
+        if let Some(node) = node {
+            // Why it had ended before, if it had, is in its standing.
+            let _ = node.close();
+        }
+    }
+}
+
+impl Replica for LocalReplica {
+    fn write(&self, number: u64, command: Command) {
+        self.0.write(number, command);
+    }
+
+    fn read(&self, number: u64, command: Command, freshness: Freshness) {
+        let level = match freshness {
+            Freshness::Linearizable => ReadLevel::Here,
+            Freshness::Stale => ReadLevel::Stale,
+        };
+        self.0.read(number, command, level);
+    }
+
+    fn standing(&self) -> Standing {
+        self.0.standing()
+    }
 }
 
 impl Faults {
     /// Cuts a replica off, or joins it to the others again; says whether there is one. Its clients
     /// still reach it.
     pub fn cut(&self, id: ReplicaId, cut: bool) -> bool {
-        self.seats.get(&id).is_some_and(|seat| seat.send(Letter::Cut(cut)).is_ok())
-    }
-}
-
-impl Replica for LocalReplica {
-    fn write(&self, number: u64, command: Command) {
-        // One that has stopped says so in its standing.
-        let _ = self.seat.send(Letter::Event(Event::Write { number, command }));
-    }
-
-    fn read(&self, number: u64, command: Command, freshness: Freshness) {
-        let _ = self.seat.send(Letter::Event(Event::Read { number, command, freshness }));
-    }
-
-    fn standing(&self) -> Standing {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let seat = self.0.get(&id);
+        seat.into_iter().for_each(|seat| seat.cut(cut));
+        seat.is_some()
     }
 }
 
@@ -77,167 +178,61 @@ impl Local {
     ///
     /// # Errors
     ///
-    /// That of the first directory that cannot be opened. Then none has started.
-    pub fn start<D>(
+    /// That of the first directory that cannot be opened. Those that had started have ended.
+    pub fn start<D: SharedDisk>(
         replicas: Vec<(D, NodeOptions, Arc<Mailbox>)>,
-    ) -> Result<Local, (ReplicaId, NodeError)>
-    where
-        D: Disk + Clone + Send + Sync + 'static,
-        D::Lock: Send,
-    {
-        let (mut seats, mut standings, mut inboxes) = (BTreeMap::new(), BTreeMap::new(), vec![]);
+    ) -> Result<Local, (ReplicaId, NodeError)> {
+        let network = Loopback::new();
+        let mut local = Local { seats: BTreeMap::new() };
         for (disk, options, mailbox) in replicas {
             let id = options.replica.id;
-            let (node, _) = Node::open(disk, options).map_err(|error| (id, error))?;
-            let (seat, inbox) = mpsc::channel();
-            let standing = Arc::new(Mutex::new(Standing::default()));
-            seats.insert(id, seat);
-            standings.insert(id, standing.clone());
-            inboxes.push((id, node, inbox, mailbox, standing));
+            let opened = Node::open(disk, options, Store::new(), &network);
+            let node = opened.map_err(|error| (id, error))?;
+            let watch = Mutex::new(node.watch());
+            let place = Place { node: Mutex::new(Some(node)), watch, mailbox };
+            local.seats.insert(id, Arc::new(place));
         }
-        let mut threads = Vec::new();
-        for (id, node, inbox, mailbox, standing) in inboxes {
-            let hands = Hands::new(id, seats.clone());
-            let thread = Thread { node, inbox, hands, mailbox, standing };
-            threads.push(thread::spawn(move || thread.run()));
-        }
-        Ok(Local { seats, standings, threads })
+        Ok(local)
     }
 
     /// One of them.
     pub fn replica(&self, id: ReplicaId) -> Option<LocalReplica> {
-        let (seat, standing) = (self.seats.get(&id)?.clone(), self.standings.get(&id)?.clone());
-        Some(LocalReplica { seat, standing })
+        self.seats.get(&id).cloned().map(LocalReplica)
     }
 
     /// A way to cut them off from each other.
     pub fn faults(&self) -> Faults {
-        Faults { seats: self.seats.clone() }
+        Faults(self.seats.clone())
     }
 
-    /// Stops one of them, as if its process had ended in good order; the others go on.
+    /// Ends one of them in good order; the others go on.
     pub fn stop(&self, id: ReplicaId) {
         if let Some(seat) = self.seats.get(&id) {
-            let _ = seat.send(Letter::Stop);
+            seat.close();
         }
     }
 }
 
 impl Drop for Local {
     fn drop(&mut self) {
-        for seat in self.seats.values() {
-            let _ = seat.send(Letter::Stop);
-        }
-        for thread in self.threads.drain(..) {
-            // One that panicked has said so on standard error.
-            let _ = thread.join();
-        }
+        self.seats.values().for_each(|seat| seat.close());
     }
 }
 
-/// The thread that owns a replica.
-struct Thread<D: Disk> {
-    node: Node<D>,
-    inbox: Receiver<Letter>,
-    hands: Hands,
-    mailbox: Arc<Mailbox>,
-    standing: Arc<Mutex<Standing>>,
-}
-
-/// What a replica reaches.
-struct Hands {
-    id: ReplicaId,
-    seats: BTreeMap<ReplicaId, Sender<Letter>>,
-    outcomes: Vec<(u64, Outcome)>,
-    jobs: Vec<JoinHandle<()>>,
-    cut: bool,
-}
-
-impl Hands {
-    fn new(id: ReplicaId, seats: BTreeMap<ReplicaId, Sender<Letter>>) -> Hands {
-        Hands { id, seats, outcomes: Vec::new(), jobs: Vec::new(), cut: false }
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.seats.keys()).finish()
     }
 }
 
-impl<D> Surface<D> for Hands
-where
-    D: Disk + Send + 'static,
-{
-    fn send(&mut self, to: ReplicaId, post: Post) {
-        if self.cut {
-            return;
-        }
-        if let Some(seat) = self.seats.get(&to) {
-            let _ = seat.send(Letter::Event(Event::Post(post)));
-        }
-    }
-
-    fn outcome(&mut self, number: u64, outcome: Outcome) {
-        self.outcomes.push((number, outcome));
-    }
-
-    fn snapshot(&mut self, work: SnapshotWork<D>) {
-        let Some(own) = self.seats.get(&self.id).cloned() else { return };
-        self.jobs.retain(|job| !job.is_finished());
-        self.jobs.push(thread::spawn(move || {
-            let _ = own.send(Letter::Event(Event::Taken(work.write())));
-        }));
+impl fmt::Debug for LocalReplica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LocalReplica")
     }
 }
 
-impl<D> Thread<D>
-where
-    D: Disk + Clone + Send + Sync + 'static,
-{
-    fn run(mut self) {
-        let served = self.serve();
-        for job in self.hands.jobs.drain(..) {
-            let _ = job.join();
-        }
-        let why = served.map_or_else(|error| error.to_string(), |()| "asked to".into());
-        let stopped = Standing { stopped: Some(why), ..Standing::default() };
-        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = stopped;
-    }
-
-    fn serve(&mut self) -> Result<(), NodeError> {
-        let mut next_tick = Instant::now() + TICK;
-        loop {
-            let now = Instant::now();
-            if now >= next_tick {
-                let late = (now - next_tick).as_micros() / TICK.as_micros();
-                let ticks = TICKS_MAX.min(u32::try_from(late).unwrap_or(TICKS_MAX) + 1);
-                (0..ticks).try_for_each(|_| self.node.handle(Event::Tick))?;
-                next_tick = now + TICK;
-            }
-            let mut letter = match self.inbox.recv_timeout(next_tick - now.min(next_tick)) {
-                Ok(letter) => Some(letter),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            };
-            let mut handled = 0;
-            while let Some(one) = letter.take() {
-                match one {
-                    Letter::Event(Event::Post(_)) if self.hands.cut => {}
-                    Letter::Event(event) => self.node.handle(event)?,
-                    Letter::Cut(cut) => self.hands.cut = cut,
-                    Letter::Stop => return Ok(()),
-                }
-                handled += 1;
-                if handled < BATCH_MAX {
-                    letter = self.inbox.try_recv().ok();
-                }
-            }
-            self.node.work(&mut self.hands)?;
-            self.tell();
-        }
-    }
-
-    /// Says what came of commands, and what it is if that has changed.
-    fn tell(&mut self) {
-        self.mailbox.leave(&mut self.hands.outcomes);
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        if *standing != *self.node.standing() {
-            standing.clone_from(self.node.standing());
-        }
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faults")
     }
 }

@@ -6,7 +6,7 @@
 //!                            Keeper       keys that have ended, the cluster's clock
 //!                              |  numbers and commands            ^  outcomes, through a Mailbox
 //!                              v                                  |
-//!                          Replica     a thread each: Local
+//!                          Replica     runtime::Node: Local
 //! ```
 //!
 //! docs/redis.md has every command with its footprint, and what differs from Redis.
@@ -28,7 +28,6 @@ mod local;
 mod metrics;
 #[cfg(all(feature = "compare", unix))]
 pub mod nemesis;
-mod node;
 mod options;
 mod own;
 mod parse;

@@ -91,6 +91,11 @@ impl Mailbox {
         }
     }
 
+    /// Leaves one.
+    pub fn leave_one(&self, number: u64, outcome: Outcome) {
+        self.leave(&mut vec![(number, outcome)]);
+    }
+
     /// Takes all that is there.
     pub fn take(&self, into: &mut Vec<(u64, Outcome)>) {
         let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,12 +3,12 @@
 use crate::redis_twin::{Dumb, dumb_match};
 use bytes::Bytes;
 use proptest::prelude::*;
-use traft::apply::Machine;
 use traft::apply::laws::{Dice, Plan, check};
 use traft::apply::redis::{
-    Answer, ExpireWhen, Failure, Frozen, KEY_BYTES_MAX, Limit, Malformed, Op, OpError,
-    PAGE_BYTES_MAX, Store, VALUE_BYTES_MAX, When, matches,
+    Answer, ExpireWhen, Failure, Frozen, KEY_BYTES_MAX, Limit, Op, OpError, PAGE_BYTES_MAX, Store,
+    VALUE_BYTES_MAX, When, matches,
 };
+use traft::apply::{Machine, Stateful};
 use traft::base::{Command, KeySet};
 
 const KEYS: [&[u8]; 5] = [b"", b"a", b"ab", b"b", b"a key that is longer than twenty-four"];
@@ -104,12 +104,15 @@ fn command(op: &Op<'_>) -> Command {
 
 /// The store that a snapshot of this state gives.
 fn restored(frozen: &Frozen) -> Store {
-    let pairs = frozen.pairs().map(|(key, value)| (Bytes::copy_from_slice(key), value.into()));
-    let pairs: Vec<Result<(Bytes, Bytes), Malformed>> = pairs.map(Ok).collect();
-    let sorted =
-        pairs.windows(2).all(|two| two[0].as_ref().unwrap().0 < two[1].as_ref().unwrap().0);
-    assert!(sorted, "a snapshot takes keys in order");
-    Store::from_pairs(pairs).expect("what it gave")
+    let pairs: Vec<(Vec<u8>, Vec<u8>)> =
+        frozen.pairs().map(|(key, value)| (key.to_vec(), value)).collect();
+    assert!(pairs.is_sorted_by(|a, b| a.0 < b.0), "a snapshot takes keys in order");
+    let mut store = Store::new();
+    // What was there before is forgotten.
+    store.apply(&command(&Op::Set { key: b"before", value: b"", deadline: Some(1) }).body);
+    store.clear();
+    pairs.iter().for_each(|(key, value)| store.load(key, value));
+    store
 }
 
 fn from_dumb(dumb: &Dumb) -> Store {

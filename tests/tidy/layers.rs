@@ -22,13 +22,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("runtime", &["base", "message", "replica", "apply", "disk", "snapshot", "wal", "store"]),
-    (
-        "serve",
-        &[
-            "base", "replica", "apply", "disk", "snapshot", "wal", "store", "check", "runtime",
-            "resp",
-        ],
-    ),
+    ("serve", &["base", "replica", "apply", "disk", "check", "runtime", "resp"]),
     (
         "compare",
         &[

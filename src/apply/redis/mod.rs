@@ -32,7 +32,7 @@ pub use glob::matches;
 pub use op::{ExpireWhen, KEY_BYTES_MAX, Limit, Op, OpError, RESERVED, VALUE_BYTES_MAX, When};
 pub use table::Frozen;
 
-use super::{Digest, Machine};
+use super::{Digest, Machine, Stateful};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use table::{Entry, KeptKey, Table};
@@ -52,8 +52,8 @@ pub const PAGE_BYTES_MAX: usize = 16 << 20;
 /// copied, so that what is kept takes at most four times the bytes of its values. Keys are kept in
 /// order, so a point costs a logarithm and a scan goes on where the last one ended.
 ///
-/// To take a snapshot, [`freeze`](Self::freeze) it and go on; to come back from one, give its pairs
-/// to [`from_pairs`](Self::from_pairs).
+/// To take a snapshot, [`freeze`](Self::freeze) it and go on; to come back from one,
+/// [`load`](Stateful::load) its pairs.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     table: Table,
@@ -88,24 +88,6 @@ impl Store {
     /// still held.
     pub fn freeze(&mut self) -> Option<Frozen> {
         self.table.freeze()
-    }
-
-    /// The state whose [`pairs`](Frozen::pairs) these are.
-    ///
-    /// # Errors
-    ///
-    /// The first failure of the source; or [`Malformed`], as a value that `pairs` does not give:
-    /// the snapshot is one of something else.
-    pub fn from_pairs<E: From<Malformed>>(
-        pairs: impl IntoIterator<Item = Result<(Bytes, Bytes), E>>,
-    ) -> Result<Store, E> {
-        let mut store = Store::new();
-        for pair in pairs {
-            let (key, value) = pair?;
-            let entry = Entry::decode(&value).ok_or(Malformed)?;
-            store.set(&key, entry);
-        }
-        Ok(store)
     }
 
     fn value(&self, key: &[u8]) -> Option<&Bytes> {
@@ -217,7 +199,7 @@ impl Store {
                 Answer::Nothing
             }
             Op::Clear => {
-                self.clear();
+                self.remove_all();
                 Answer::Nothing
             }
             Op::Put { .. } => self.put(body, op),
@@ -263,7 +245,8 @@ impl Store {
         }
     }
 
-    fn clear(&mut self) {
+    /// Of clients: the clock stays.
+    fn remove_all(&mut self) {
         let clock = self.table.remove(CLOCK);
         self.table.clear();
         self.limited.clear();
@@ -411,5 +394,29 @@ impl Machine for Store {
 
     fn digest(&self) -> u64 {
         self.fold(|_| true)
+    }
+}
+
+impl Stateful for Store {
+    type Frozen = Frozen;
+
+    fn freeze(&mut self) -> Option<Frozen> {
+        Store::freeze(self)
+    }
+
+    fn pairs(frozen: &Frozen) -> impl Iterator<Item = (impl AsRef<[u8]>, impl AsRef<[u8]>)> {
+        frozen.pairs()
+    }
+
+    fn clear(&mut self) {
+        *self = Store::new();
+    }
+
+    /// # Panics
+    /// If the value is none of [`Frozen::pairs`]: the snapshot is whole, and that of another
+    /// machine. To go on without the pair would be to go on with another state.
+    fn load(&mut self, key: &[u8], value: &[u8]) {
+        let entry = Entry::decode(&Bytes::copy_from_slice(value));
+        self.set(key, entry.expect("the snapshot of a store"));
     }
 }
