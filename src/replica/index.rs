@@ -119,8 +119,8 @@ impl Index {
     }
 
     /// `depends` and `overrides` of a command with `footprint` placed above everything inserted,
-    /// bits at and above `floor`. The next record inserted, if any before a trim, is the one of this
-    /// command. Without `overriding` it depends instead of overriding anything.
+    /// bits at and above `floor`. The next record inserted, if any before a trim, is the one of
+    /// this command. Without `overriding` it depends instead of overriding anything.
     ///
     /// Rests on two facts of the log: the floors of the records inserted are not above `floor`
     /// (I-11), and what a record inserted has in `depends` is inserted as well, unless it lies
