@@ -199,6 +199,9 @@ pub struct ReadPoint {
 /// A proposal passed on to the leader by a replica that does not lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
+    /// The leader that it is meant for. No other places it: of a copy that comes late nobody else
+    /// can tell whether this one has.
+    pub leader: LeaderId,
     /// The number that the forwarding replica gave the proposal.
     pub proposal: u64,
     /// The command.

@@ -8,6 +8,7 @@ use super::kill;
 use super::matrix::{Matrix, MatrixError};
 use super::place::Place;
 use super::scenario::{Plan, Scenario};
+use super::simulate;
 use super::storage;
 use super::trace::{self, TraceError};
 #[cfg(all(feature = "serve", unix))]
@@ -33,6 +34,9 @@ pub(super) enum Task {
     /// Say what a change of membership requires, and whether it can be made now
     #[command(after_help = change::GUIDE)]
     Plan(change::PlanArgs),
+    /// Run the production replica under faults, from seeds, and check everything that must hold
+    #[command(after_help = simulate::GUIDE)]
+    Sim(simulate::SimArgs),
     /// Check an implementation against its contract
     #[command(subcommand, disable_help_subcommand = true)]
     Check(CheckTask),

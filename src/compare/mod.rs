@@ -23,6 +23,7 @@ mod report;
 mod rng;
 mod row;
 mod scenario;
+mod simulate;
 mod storage;
 mod trace;
 mod work;
@@ -65,6 +66,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
             Err(error) => bad_input(&error.to_string()),
         },
+        Ok(Cli { command: Task::Sim(args) }) => {
+            let (text, complaints) = simulate::run(&args);
+            finish(&text, &complaints)
+        }
         Ok(Cli { command: Task::Check(CheckTask::Storage(args)) }) => {
             let (text, complaints) = storage::run(&args);
             finish(&text, &complaints)

@@ -1,5 +1,6 @@
 //! Authoring a record (algorithm.md, Authoring), and what becomes of proposals.
 
+use super::forwards::{Forwards, Known};
 use super::lead::Leadership;
 use super::{Input, Output, Rejection, Replica, Role};
 use crate::base::{Command, LeaderId, Lsn, Payload, Record, ReplicaId, TailBitmap};
@@ -20,6 +21,8 @@ pub(crate) struct Proposals {
     placed: BTreeMap<Lsn, (LeaderId, u64)>,
     /// Passed on and not yet known to be placed: (proposal, since when in ticks).
     forwarded: BTreeMap<u64, u64>,
+    /// What others passed on to this replica, and what it answered.
+    received: Forwards,
 }
 
 impl Proposals {
@@ -106,7 +109,8 @@ impl Replica {
             }
             Err(Rejection::NotLeader { hint: Some(leader) }) if self.options.forwarding => {
                 self.proposals.forwarded.insert(proposal, self.now);
-                self.send(leader, Message::Forward(Forward { proposal, command }));
+                let to = self.role.leader();
+                self.send(leader, Message::Forward(Forward { leader: to, proposal, command }));
             }
             Err(reason) => self.outputs.push(Output::Rejected { proposal, reason }),
         }
@@ -176,16 +180,26 @@ impl Replica {
         lsn
     }
 
-    /// Places a command for a client of another replica, which answers when it sees it settled.
+    /// This replica leads since now.
+    pub(super) fn expect_forwards(&mut self, leader: LeaderId) {
+        self.proposals.received.begin(leader);
+    }
+
+    /// Places a command for a client of another replica, which answers when it sees it settled. A
+    /// further copy gets the answer of the first: placed again it would take effect twice, and
+    /// called rejected it would be asked for again.
     pub(super) fn on_forward(&mut self, from: ReplicaId, message: Forward) {
-        let outcome = match self.admit(&message.command) {
-            Ok(()) => {
-                let lsn = self.place(Payload::Command(message.command));
-                ForwardOutcome::Placed(self.voted, lsn)
-            }
-            Err(_) => ForwardOutcome::Rejected,
+        let Forward { leader, proposal, command } = message;
+        let outcome = match self.proposals.received.known(from, leader, proposal) {
+            Known::Nothing => return,
+            Known::Answered(outcome) => outcome,
+            Known::New => match self.admit(&command) {
+                Ok(()) => ForwardOutcome::Placed(leader, self.place(Payload::Command(command))),
+                Err(_) => ForwardOutcome::Rejected,
+            },
         };
-        let reply = ForwardReply { proposal: message.proposal, outcome };
+        self.proposals.received.answered(from, proposal, outcome);
+        let reply = ForwardReply { proposal, outcome };
         self.send(from, Message::ForwardReply(reply));
     }
 
@@ -236,8 +250,10 @@ impl Replica {
     pub(super) fn leader_hint(&self) -> Option<ReplicaId> {
         match &self.role {
             Role::Leader(lead) => Some(lead.id.node),
+            // Its own id it followed when it led: it does not any more, and names nobody.
             Role::Follower { leader } if *leader == self.lineage.leader() => {
-                (*leader != LeaderId::NOBODY).then_some(leader.node)
+                let somebody = *leader != LeaderId::NOBODY && leader.node != self.options.id;
+                somebody.then_some(leader.node)
             }
             _ => None,
         }

@@ -153,6 +153,7 @@ impl Replica {
         for record in self.log.iter_from(open).filter(|record| record.command().is_some()) {
             lead.index.insert(record, |lsn| self.log.get(lsn));
         }
+        self.expect_forwards(lead.id);
         self.change_role(Role::Leader(Box::new(lead)));
         self.settle(&TailBitmap::below(floor));
         self.refresh_memberships();

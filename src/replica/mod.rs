@@ -28,7 +28,7 @@
 //! | `Replicate`, id at or above | accept | accept, follow | accept, follow | accept, step down |
 //! | `Replicate`, id below | refuse | refuse | refuse | refuse |
 //! | `ReplicateReply`, `Refuse`, `Anew` | | | | commit; step down; begin anew |
-//! | `Forward` | reject | reject | reject | place |
+//! | `Forward`, for a leadership of this life | reject | reject | reject | place once |
 //! | `SnapshotRequest` | send | send | send | send |
 //! | `TakeOver` | campaign | | | |
 //! | `ReadRequest` | refuse | refuse | refuse | confirm, answer |
@@ -40,6 +40,7 @@ mod commit;
 mod doubt;
 mod elect;
 mod follow;
+mod forwards;
 mod handover;
 mod index;
 mod io;

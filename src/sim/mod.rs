@@ -18,6 +18,7 @@ mod queue;
 pub mod repair;
 mod sides;
 mod spec;
+pub mod storm;
 mod time;
 mod weather;
 mod workers;

@@ -104,6 +104,9 @@ pub struct Forward {
     pub proposal: u64,
     #[prost(message, optional, tag = "2")]
     pub command: ::core::option::Option<Command>,
+    /// Whom it is meant for.
+    #[prost(message, optional, tag = "3")]
+    pub leader: ::core::option::Option<LeaderId>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ForwardReply {

@@ -175,6 +175,7 @@ impl Put for Forward {
     fn put<S: Sink>(&self, to: &mut S) {
         to.uint(1, self.proposal);
         to.message(2, &self.command);
+        to.message(3, &self.leader);
     }
 }
 

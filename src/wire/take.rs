@@ -86,6 +86,7 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
             doubtful: m.doubtful,
         }),
         Kind::Forward(m) => Message::Forward(Forward {
+            leader: leader(m.leader)?,
             proposal: m.proposal,
             command: command(m.command.ok_or(WireError::Missing("command"))?),
         }),

@@ -3,7 +3,7 @@
 use crate::stage::{Setup, Stage, set};
 use bytes::Bytes;
 use traft::base::*;
-use traft::message::Message;
+use traft::message::{Envelope, Message};
 use traft::replica::{Input, ReadLevel};
 
 /// Runs one command. An error is a command that makes no sense here.
@@ -52,6 +52,12 @@ pub(crate) fn run(stage: &mut Stage, line: &str) -> Result<(), String> {
         }
         ["deliver", "everything", ref cut @ ..] => {
             stage.deliver_all(&replicas(cut.get(1..).unwrap_or_default())?);
+        }
+        ["double", kind, "from", from, "to", to] => {
+            let (from, to) = (replica(from)?, replica(to)?);
+            let chosen = |e: &&Envelope| (e.from, e.to) == (from, to) && is(kind, &e.message);
+            let copies: Vec<Envelope> = stage.mail.iter().filter(chosen).cloned().collect();
+            stage.mail.extend(copies);
         }
         ["deliver", kind, "from", from, "to", to] => {
             let (from, to) = (replica(from)?, replica(to)?);

@@ -110,7 +110,7 @@ fn forwards() -> Vec<(&'static str, Message)> {
     let read_point = |point| Message::ReadPoint(ReadPoint { read: 5, leader, point });
     let reply = |outcome| Message::ForwardReply(ForwardReply { proposal: 17, outcome });
     vec![
-        ("forward", Message::Forward(Forward { proposal: 17, command: command(update()) })),
+        ("forward", Message::Forward(Forward { leader, proposal: 17, command: command(update()) })),
         ("forward-placed", reply(placed)),
         ("forward-rejected", reply(ForwardOutcome::Rejected)),
         ("read-request", Message::ReadRequest(ReadRequest { read: 5, footprint: update() })),

@@ -15,6 +15,11 @@ impl Promises {
         Promises { last: vec![Default::default(); replicas] }
     }
 
+    /// Nothing is known of this disk any more.
+    pub(super) fn forget(&mut self, r: usize) {
+        self.last[r] = Default::default();
+    }
+
     /// A disk says this now.
     pub(super) fn stored(&mut self, r: usize, voted: LeaderId, committer: LeaderId) -> Check {
         let before = std::mem::replace(&mut self.last[r], (voted, committer));

@@ -67,6 +67,8 @@ pub(crate) struct Auditor {
     orders: Vec<i08_order::Order>,
     states: i09_states::States,
     quorums: i10_quorums::Quorums,
+    /// Whether what is committed is counted.
+    counts: bool,
     /// Scratch space.
     commits: Vec<Commit>,
     /// What was found, in order.
@@ -77,16 +79,32 @@ impl Auditor {
     pub(super) fn new(spec: &Spec) -> Auditor {
         let preloaded = Lsn(spec.preload.as_ref().map_or(0, |preload| preload.count()));
         Auditor {
-            promises: i01_promises::Promises::new(spec.replicas),
+            ledger: Ledger::new(spec.replicas, preloaded),
+            ..Auditor::of(spec.replicas, true)
+        }
+    }
+
+    /// For a run that begins with nothing. Without `counts`, what follows from counting quorums on
+    /// disks is left out (I-4 to I-7, I-10, I-11): it is for majorities of all replicas, on disks
+    /// that keep what they have.
+    pub(super) fn of(replicas: usize, counts: bool) -> Auditor {
+        Auditor {
+            promises: i01_promises::Promises::new(replicas),
             records: i02_records::Records::default(),
             logs: Logs::new(),
-            ledger: Ledger::new(spec.replicas, preloaded),
-            orders: (0..spec.replicas).map(|_| i08_order::Order::default()).collect(),
+            ledger: Ledger::new(replicas, Lsn::ZERO),
+            orders: (0..replicas).map(|_| i08_order::Order::default()).collect(),
             states: i09_states::States::default(),
-            quorums: i10_quorums::Quorums::new(spec.replicas),
+            quorums: i10_quorums::Quorums::new(replicas),
+            counts,
             commits: Vec::new(),
             violations: Vec::new(),
         }
+    }
+
+    /// A disk has lost something: what it promised before is not expected of it.
+    pub(super) fn lost(&mut self, replica: usize) {
+        self.promises.forget(replica);
     }
 
     fn note(&mut self, check: Check) {
@@ -111,7 +129,9 @@ impl Auditor {
             }
             let floors = i11_floors::floor(log, record, self.ledger.settled());
             log.append(record);
-            self.note(floors);
+            if self.counts {
+                self.note(floors);
+            }
         }
     }
 
@@ -119,6 +139,9 @@ impl Auditor {
     pub(super) fn stored(&mut self, replica: usize, write: &Write, disk: Stored<'_>) {
         let grew = self.promises.stored(replica, disk.voted, disk.lineage.leader());
         self.note(grew);
+        if !self.counts {
+            return;
+        }
         let committer = disk.lineage.leader();
         let mut commits = std::mem::take(&mut self.commits);
         // First contact: what was kept counts under the new committer.
@@ -171,8 +194,10 @@ impl Auditor {
     pub(super) fn leads(&mut self, replica: usize, core: &Replica) {
         let (_, id) = core.role();
         let log = LeaderLog::of(core, self.ledger.preloaded());
-        let elected = self.quorums.elected(id, replica);
-        self.note(elected);
+        if self.counts {
+            let elected = self.quorums.elected(id, replica);
+            self.note(elected);
+        }
         for other in self.logs.values() {
             let matching = i03_matching::matching(other, &log);
             self.violations.extend(matching.err());
@@ -197,7 +222,7 @@ impl Auditor {
     /// this digest.
     pub(super) fn looks(&mut self, replica: usize, core: &Replica, executed: Option<u64>) {
         let wrong = core.settled().difference_iter(self.ledger.settled()).next();
-        if let Some(lsn) = wrong {
+        if let Some(lsn) = wrong.filter(|_| self.counts) {
             let check = match self.ledger.waits_for(lsn) {
                 Some(open) => i07_closure::closed(replica, lsn, open),
                 None => i06_agreement::settled(replica, lsn),

@@ -1,0 +1,87 @@
+//! The fault simulator: replicas as a server runs them (core, log, snapshots, machine, sessions) on
+//! simulated disks and a simulated network, with clients, in virtual time, in one thread.
+//!
+//! [`run`] takes a seed and gives an [`Outcome`]; one seed gives one outcome, byte for byte. The
+//! seed draws a plan: the cluster, which kinds of faults there are, and when each happens. First
+//! comes a phase with faults and then one without, at whose end everything must be done everywhere.
+//!
+//! | what | file |
+//! | --- | --- |
+//! | what a seed stands for | `plan.rs`, `act.rs` |
+//! | what happens next, and the network | `world.rs`, `queue.rs` |
+//! | faults | `faults.rs` |
+//! | a process, and what it does for its replica | `node.rs`, `drive.rs` |
+//! | what its disk holds for certain | `mirror.rs` |
+//! | clients, and the history of what they saw | `clients.rs` |
+//! | what must hold | `checks` |
+//!
+//! What is *not* simulated is in docs/trust.md.
+
+mod act;
+mod checks;
+mod clients;
+mod dice;
+mod drive;
+mod faults;
+mod mirror;
+mod node;
+mod plan;
+mod queue;
+mod world;
+
+use crate::check::history::Event;
+use std::collections::BTreeMap;
+
+/// What came of a seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// How many things happened: a message came, a clock ticked, a sync ended, a client asked.
+    pub steps: u64,
+    /// How much time passed there, in microseconds.
+    pub micros: u64,
+    /// Tells runs apart: of two equal runs it is equal.
+    pub trace: u64,
+    /// What happened, line by line, if that was asked for.
+    pub text: String,
+    /// How many operations of clients were answered.
+    pub acknowledged: u64,
+    /// What clients did and saw.
+    pub history: Vec<Event>,
+    /// Configurations that the check of the history looked at.
+    pub linear_steps: u64,
+    /// Which faults and branches were reached, and how often.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// The first thing that did not hold; it ended the run.
+    pub violation: Option<Violation>,
+}
+
+/// Something did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// At which step.
+    pub step: u64,
+    /// When, in microseconds.
+    pub at: u64,
+    /// What, beginning with the number of the invariant if it has one.
+    pub what: String,
+}
+
+impl Outcome {
+    /// How many elections timeouts, at the longest, fit into the time that passed.
+    pub fn election_timeouts(&self) -> u64 {
+        self.micros / plan::ELECTION
+    }
+
+    /// How often something was reached.
+    pub fn reached(&self, what: &str) -> u64 {
+        self.counts.get(what).copied().unwrap_or(0)
+    }
+}
+
+/// Runs a seed to its end, or for so many steps: what would only show at the end is not checked
+/// then. `traced`: with the text.
+pub fn run(seed: u64, steps_max: Option<u64>, traced: bool) -> Outcome {
+    world::World::new(plan::Plan::draw(seed), traced).run(steps_max.unwrap_or(u64::MAX))
+}
