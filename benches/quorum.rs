@@ -1,11 +1,13 @@
 //! The commit decision: which of 64 positions a write quorum holds, for 5, 9, 63 voters, for zones,
-//! for weights, and for a joint quorum. One decision serves 64 records, so records in flight cost
-//! what their number divided by 64 says and no more; the last group shows that. 101 voters are
-//! more than a leader counts (64): for them the decision by names, as planning asks for it.
+//! for weights, and for a joint quorum. One decision serves 64 records, and records in flight cost
+//! nothing: an answer is decided by the words that it brings, and `one answer` shows that the time
+//! does not grow with what else is in flight. 101 voters are more than a leader counts (64, one bit of
+//! a word each): for them the decisions by names, as planning asks for them.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use smallvec::SmallVec;
 use std::hint::black_box;
-use traft::base::{Membership, QuorumSystem, ReplicaId};
+use traft::base::{Lsn, Membership, QuorumSystem, ReplicaId, Tail, TailBitmap};
 use traft::quorum::Compiled;
 
 fn bit(id: ReplicaId) -> u64 {
@@ -55,17 +57,50 @@ fn by_name(c: &mut Criterion) {
     group.finish();
 }
 
+/// What each of `n` voters has: `records` in flight above a hole, so that no prefix helps, a
+/// different part of them at each.
+fn sets(n: u64, records: u64) -> Vec<TailBitmap> {
+    let set = |id: u64| {
+        let (mut tail, word) = (Tail::new(), words(n)[id as usize]);
+        (1..records.div_ceil(64)).for_each(|index| tail.insert_word(index, word));
+        TailBitmap::from_parts(Lsn::ZERO, tail)
+    };
+    (0..n).map(set).collect()
+}
+
+/// A follower's answer brings 64 positions: the leader looks at these and at no others.
 fn in_flight(c: &mut Criterion) {
-    let mut group = c.benchmark_group("majority of 5, records in flight");
-    let (compiled, words) = (Compiled::new(&majority(5), &bit), words(5));
-    for records in [64_u64, 4_096, 262_144] {
-        group.throughput(Throughput::Elements(records));
-        group.bench_with_input(BenchmarkId::from_parameter(records), &records, |b, records| {
-            b.iter(|| (0..records / 64).fold(0, |all, _| all ^ compiled.held(black_box(&words))));
+    for voters in [5, 9, 63] {
+        let mut group = c.benchmark_group(format!("one answer, majority of {voters}, in flight"));
+        let compiled = Compiled::new(&majority(voters), &bit);
+        for records in [1_024_u64, 16_384, 262_144] {
+            let sets = sets(voters, records);
+            let index = records / 64 - 1;
+            group.bench_with_input(BenchmarkId::from_parameter(records), &sets, |b, sets| {
+                b.iter(|| {
+                    let words: SmallVec<[u64; 64]> =
+                        black_box(sets).iter().map(|set| set.word(index)).collect();
+                    compiled.held(&words)
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+/// Beyond 64 voters a prefix can be decided: how far a majority of 101 has come.
+fn prefix(c: &mut Criterion) {
+    let mut group = c.benchmark_group("one prefix by names");
+    for n in [5_u64, 9, 101] {
+        let system = majority(n);
+        let ends: Vec<(ReplicaId, Lsn)> =
+            (0..n).map(|id| (ReplicaId(id), Lsn(1_000_000 + id * 7 % n))).collect();
+        group.bench_with_input(BenchmarkId::new("majority", n), &ends, |b, ends| {
+            b.iter(|| system.reached(black_box(ends)));
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, decide, by_name, in_flight);
+criterion_group!(benches, decide, by_name, in_flight, prefix);
 criterion_main!(benches);

@@ -260,10 +260,21 @@ pub enum Message {
 /// A message with its ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
+    /// In which cluster: a number that its user drew once; 0 if none was.
+    pub cluster: u64,
+    /// Which life of the sender says it; rises with each one that has lost something.
+    pub incarnation: u64,
     /// Who says it.
     pub from: ReplicaId,
     /// To whom.
     pub to: ReplicaId,
     /// What is said.
     pub message: Message,
+}
+
+impl Envelope {
+    /// Without a cluster, from a sender that never lost anything.
+    pub fn new(from: ReplicaId, to: ReplicaId, message: Message) -> Envelope {
+        Envelope { cluster: 0, incarnation: 0, from, to, message }
+    }
 }

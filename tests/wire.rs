@@ -19,7 +19,7 @@ use traft::base::{
     Payload, QuorumSystem, Record, ReplicaId, Tail, TailBitmap,
 };
 use traft::message::{Envelope, Fetch, FetchReply, Message, Replicate, ReplicateReply};
-use traft::wire::{FRAME_BYTES_MAX, WireError, decode, encode, encoded_len};
+use traft::wire::{FRAME_BYTES_MAX, WireError, admit, decode, encode, encoded_len};
 
 const GOLDEN: &str = "tests/golden/wire-v1.txt";
 
@@ -102,11 +102,7 @@ fn no_bit_flip_panics() {
 fn sets_are_short() {
     let len = |tail: Tail| {
         let positions = |positions| Fetch { candidate: LeaderId::new(1, 1), positions };
-        let envelope = |fetch| Envelope {
-            from: ReplicaId(1),
-            to: ReplicaId(2),
-            message: Message::Fetch(fetch),
-        };
+        let envelope = |fetch| Envelope::new(ReplicaId(1), ReplicaId(2), Message::Fetch(fetch));
         encoded_len(&envelope(positions(tail))) - encoded_len(&envelope(positions(Tail::new()))) - 2
     };
     assert_eq!(len(samples::set(&[0])), 2);
@@ -128,7 +124,9 @@ fn lone(records: Vec<generated::Record>) -> Bytes {
 
 fn framed(message: generated::envelope::Message) -> Bytes {
     let message = Some(message);
-    generated::Envelope { version: 1, from: 1, to: 2, message }.encode_to_vec().into()
+    let envelope =
+        generated::Envelope { version: 1, from: 1, to: 2, message, ..Default::default() };
+    envelope.encode_to_vec().into()
 }
 
 fn void(lsn: u64) -> generated::Record {
@@ -180,6 +178,9 @@ fn the_gate_refuses_what_is_not_well_formed() {
     let wide = [0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
     assert_eq!(decode(fetch(&wide)), Err(WireError::SetsTooWide));
 
+    let stranger = Envelope { cluster: 8, ..samples::all().remove(0).1 };
+    assert_eq!(admit(encode(&stranger), 7), Err(WireError::Cluster { found: 8, here: 7 }));
+    assert_eq!(admit(encode(&stranger), 8), Ok(stranger));
     let future = generated::Envelope { version: 2, ..Default::default() }.encode_to_vec();
     assert_eq!(decode(future.into()), Err(WireError::Version(2)));
     let large = Bytes::from(vec![0; FRAME_BYTES_MAX + 1]);
@@ -398,10 +399,10 @@ fn envelope() -> impl Strategy<Value = Envelope> {
     let fetch = (leader(), tail(0))
         .prop_map(|(candidate, positions)| Message::Fetch(Fetch { candidate, positions }));
     let message = prop_oneof![replicate, reply, fetched, fetch];
-    (any::<u64>(), message).prop_map(|(from, message)| Envelope {
-        from: ReplicaId(from),
-        to: ReplicaId(3),
-        message,
+    (any::<u64>(), any::<u64>(), message).prop_map(|(from, cluster, message)| Envelope {
+        cluster,
+        incarnation: cluster >> 9,
+        ..Envelope::new(ReplicaId(from), ReplicaId(3), message)
     })
 }
 

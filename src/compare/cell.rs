@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::rng::Rng;
 use super::scenario::Scenario;
-use crate::sim::{LinkKind, Outcome, Side, Spec, Time};
+use crate::sim::{ChangeStep, LinkKind, Outcome, Side, Spec, Time};
 
 /// A protocol on a kind of link: what differs between the rows of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +63,13 @@ pub(super) enum Measure {
     AfterDeath(u8),
     /// From the first campaign to the last change of leader.
     LastLeader,
+    /// Every operation, and how many are answered in each of so many seconds; a change of
+    /// membership is asked for at a time.
+    Windows { asked: Time, seconds: u64 },
 }
 
 /// What a view takes from the runs of a variant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Sample {
     pub(super) times: Vec<Time>,
     pub(super) unfinished: u64,
@@ -76,6 +79,59 @@ pub(super) struct Sample {
     pub(super) detection: Option<Time>,
     /// From the first campaign to the answer, in the slowest run.
     pub(super) after_detection: Option<Time>,
+    /// What came of a change of membership.
+    pub(super) change: Option<ChangeSample>,
+}
+
+/// A change of membership, seen by clients and by its leader.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct ChangeSample {
+    /// How much is answered in each second, in percent of what is asked for.
+    pub(super) windows: Vec<f64>,
+    /// From the request until the new voters had caught up, until the new membership alone was in
+    /// force, and until it was reported complete.
+    pub(super) caught_up: Option<Time>,
+    pub(super) decided: Option<Time>,
+    pub(super) complete: Option<Time>,
+    /// When it was asked for.
+    pub(super) asked: Time,
+}
+
+/// A second in which so much of the load is answered counts as a full one.
+const FULL_PERCENT: f64 = 99.0;
+
+impl ChangeSample {
+    fn of(outcome: &Outcome, asked: Time, seconds: u64) -> ChangeSample {
+        let mut answered = vec![0_u64; seconds as usize];
+        for at in outcome.ops.iter().filter_map(|op| op.finished) {
+            if let Some(window) = answered.get_mut((at.0 / Time::s(1).0) as usize) {
+                *window += 1;
+            }
+        }
+        let due = outcome.ops.len() as f64 / seconds as f64;
+        let when = |wanted| {
+            let step = outcome.changes.iter().find(|(_, step)| *step == wanted);
+            step.map(|(at, _)| *at - asked)
+        };
+        ChangeSample {
+            windows: answered.iter().map(|n| (*n as f64 / due * 1_000.0).round() / 10.0).collect(),
+            caught_up: when(ChangeStep::Proposed),
+            decided: when(ChangeStep::Decided),
+            complete: when(ChangeStep::Complete),
+            asked,
+        }
+    }
+
+    /// The least of the windows.
+    pub(super) fn lowest(&self) -> f64 {
+        self.windows.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// From the request to the end of the last second that was not full, in seconds.
+    pub(super) fn full_after_s(&self) -> f64 {
+        let low = self.windows.iter().rposition(|percent| *percent < FULL_PERCENT);
+        low.map_or(0.0, |at| (at as f64 + 1.0 - self.asked.as_ms() / 1e3).max(0.0))
+    }
 }
 
 impl Measure {
@@ -83,6 +139,7 @@ impl Measure {
     pub(super) fn class(self) -> Option<u8> {
         match self {
             Measure::Class(class) | Measure::AfterDeath(class) => Some(class),
+            Measure::Windows { .. } => Some(0),
             Measure::LastLeader => None,
         }
     }
@@ -90,6 +147,9 @@ impl Measure {
     /// Adds what is measured in one run.
     pub(super) fn take(self, outcome: &Outcome, sample: &mut Sample) {
         let Some(class) = self.class() else { return sample.add_duel(outcome) };
+        if let Measure::Windows { asked, seconds } = self {
+            sample.change = Some(ChangeSample::of(outcome, asked, seconds));
+        }
         for op in outcome.ops.iter().filter(|op| op.class == class) {
             let time = op.latency(outcome.ended);
             sample.times.push(time);

@@ -7,6 +7,8 @@ use super::inspect;
 use super::kill;
 use super::matrix::{Matrix, MatrixError};
 use super::place::Place;
+#[cfg(unix)]
+use super::recover;
 use super::scenario::{Plan, Scenario};
 use super::simulate;
 use super::storage;
@@ -37,6 +39,10 @@ pub(super) enum Task {
     /// Run the production replica under faults, from seeds, and check everything that must hold
     #[command(after_help = simulate::GUIDE)]
     Sim(simulate::SimArgs),
+    /// UNSAFE: go on without a majority that is lost for ever; acknowledged writes may be undone
+    #[cfg(unix)]
+    #[command(after_help = recover::GUIDE)]
+    Recover(recover::RecoverArgs),
     /// Check an implementation against its contract
     #[command(subcommand, disable_help_subcommand = true)]
     Check(CheckTask),
@@ -116,7 +122,7 @@ pub(super) struct CompareArgs {
     /// Decides the weather and the workload: one seed, one result, byte for byte
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Every side on every link, every rate and network, and a gap of a million: takes minutes
+    /// Every scenario, side, link, rate and network, and a gap of a million: takes minutes
     #[arg(long)]
     all: bool,
     /// Print one JSON document
@@ -142,6 +148,9 @@ const SIMULATED: [&str; 11] = [
     "seed",
     "all",
 ];
+
+/// Where three of five are replaced there are so many replicas.
+const REPLACED_MAX: usize = 8;
 
 /// The most operations that a closed loop may keep outstanding.
 const DEPTH_MAX: usize = 65_536;
@@ -227,6 +236,8 @@ impl CompareArgs {
             plan.scenarios = Scenario::ALL
                 .into_iter()
                 .filter(|s| (*s == Scenario::Trace) == self.trace.is_some())
+                .filter(|s| s.is_default() || plan.all || *s == Scenario::Trace)
+                .filter(|s| !s.replaces() || plan.replicas.is_none())
                 .filter(|s| plan.interference.is_empty() || s.has_rates() || self.trace.is_some())
                 .filter(|s| room >= s.replicas_min())
                 .collect();
@@ -240,6 +251,9 @@ impl CompareArgs {
             }
             () if !has(Scenario::has_rates) && !plan.interference.is_empty() => {
                 "--interference applies to the scenarios quiet, jitter and loss only"
+            }
+            () if has(Scenario::replaces) && plan.replicas.is_some() => {
+                "--replicas does not go with reconfigure-one and reconfigure-majority: they have five"
             }
             () => return Ok(()),
         };
@@ -256,6 +270,11 @@ fn check_sizes(plan: &Plan) -> Result<(), BadInput> {
         if let Some(n) = plan.replicas.filter(|n| !(1..=room).contains(n)) {
             return Err(range(&format!("--replicas on {name}"), format!("1 to {room}"), n));
         }
+    }
+    let room = plan.places.iter().map(Place::replicas_max).min().unwrap_or(usize::MAX);
+    for scenario in plan.scenarios.iter().filter(|s| s.replaces() && room < REPLACED_MAX) {
+        let what = format!("the number of places in {}", scenario.name());
+        return Err(range(&what, format!("at least {REPLACED_MAX}"), room));
     }
     for scenario in &plan.scenarios {
         let (name, least) = (scenario.name(), scenario.replicas_min());
@@ -300,7 +319,7 @@ const LINKS: [LinkKind; 2] = [LinkKind::Unordered, LinkKind::Ordered];
 /// What follows the options in `--help`.
 fn guide() -> String {
     let scenarios: String =
-        Scenario::ALL.iter().map(|s| format!("  {:<13} {}\n", s.name(), s.about())).collect();
+        Scenario::ALL.iter().map(|s| format!("  {:<20} {}\n", s.name(), s.about())).collect();
     format!(
         "Scenarios:
 {scenarios}
@@ -313,11 +332,13 @@ Networks:
 
 Examples:
   traft compare
-      everything, at most 120 rows, within a minute
+      most of it, at most 120 rows, within a minute
   traft compare --scenario loss --network calibration
       what a lost message costs, on the network whose figures are known
   traft compare --scenario loss --interference 0,2,10,30,100 --link unordered
       how the gain shrinks as commands interfere
+  traft compare --scenario reconfigure-majority
+      three of five replicas are replaced under load: what is answered in each second
   traft compare --trace requests.csv --depth 64
       block requests of a real machine, 64 at a time
   traft compare --matrix regions.toml --scenario quiet,jitter
@@ -353,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn without_options_everything_but_the_trace_runs() {
+    fn without_options_everything_quick_runs() {
         let plan = plan(&[]).expect("the default");
         assert_eq!(plan.scenarios, Scenario::ALL[..9]);
         assert!(plan.places.is_empty() && plan.sides.is_empty() && plan.seed == 1);
@@ -365,7 +386,8 @@ mod tests {
             (
                 &["--scenario", "storm"],
                 "unknown scenario \"storm\"; there are: quiet, jitter, loss, slow-command, \
-                 lagging, duel, failover, overwrite, ycsb, trace",
+                 lagging, duel, failover, overwrite, ycsb, reads, reconfigure-one, \
+                 reconfigure-majority, trace",
             ),
             (&["--side", "paxos"], "unknown side \"paxos\"; there are: traft, traft-serial, raft"),
             (&["--link", "tcp"], "unknown link \"tcp\"; there are: unordered, ordered"),

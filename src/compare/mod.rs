@@ -19,6 +19,8 @@ mod inspect;
 mod kill;
 mod matrix;
 mod place;
+#[cfg(unix)]
+mod recover;
 mod report;
 mod rng;
 mod row;
@@ -41,7 +43,7 @@ use std::process::ExitCode;
 /// An invariant was violated; the line that replays it is on standard error.
 const VIOLATION: u8 = 1;
 
-/// The change of membership that was asked about cannot be made now.
+/// The change of membership that was asked about cannot be made now, or the loss was not accepted.
 const REFUSED: u8 = 1;
 
 /// There is no such key.
@@ -70,6 +72,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let (text, complaints) = simulate::run(&args);
             finish(&text, &complaints)
         }
+        #[cfg(unix)]
+        Ok(Cli { command: Task::Recover(args) }) => match recover::run(&args) {
+            Ok((text, done)) => {
+                let _ = std::io::stdout().lock().write_all(text.as_bytes());
+                if done { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) }
+            }
+            Err(error) => bad_input(&error.to_string()),
+        },
         Ok(Cli { command: Task::Check(CheckTask::Storage(args)) }) => {
             let (text, complaints) = storage::run(&args);
             finish(&text, &complaints)

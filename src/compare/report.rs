@@ -5,7 +5,7 @@ use super::work::{Group, Report};
 use std::fmt::Write;
 
 /// The columns of `--csv`: the fields of `--json`, bounds flattened.
-const CSV_COLUMNS: [&str; 28] = [
+const CSV_COLUMNS: [&str; 34] = [
     "scenario",
     "network",
     "link",
@@ -33,6 +33,12 @@ const CSV_COLUMNS: [&str; 28] = [
     "terms",
     "detection_ms",
     "after_detection_ms",
+    "windows",
+    "lowest_window",
+    "full_after_s",
+    "caught_up_ms",
+    "decision_ms",
+    "complete_ms",
     "violations",
 ];
 
@@ -71,6 +77,12 @@ fn csv_fields(row: &Row) -> Vec<String> {
         or_empty(row.terms),
         or_empty(row.detection_ms),
         or_empty(row.after_detection_ms),
+        row.windows.as_ref().map_or(String::new(), |windows| listed(windows)),
+        or_empty(row.lowest_window),
+        or_empty(row.full_after_s),
+        or_empty(row.caught_up_ms),
+        or_empty(row.decision_ms),
+        or_empty(row.complete_ms),
         row.violations.to_string(),
     ];
     names
@@ -82,6 +94,11 @@ fn csv_fields(row: &Row) -> Vec<String> {
         .chain(counts.map(|n| n.to_string()))
         .chain(event)
         .collect()
+}
+
+/// With blanks between them.
+fn listed(numbers: &[f64]) -> String {
+    numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// A field that a comma, a quote or a line break would tear apart, in quotes.
@@ -136,6 +153,7 @@ fn table_group(text: &mut String, group: &Group, colour: bool) {
         table_row(text, shown, row, classic(row, &group.rows), colour);
         label = next;
     }
+    change_rows(text, group);
 }
 
 /// What tells the rows of a group apart, besides side and link.
@@ -189,6 +207,43 @@ fn table_row(text: &mut String, label: &str, row: &Row, classic: Option<(f64, f6
     }
     let _ = writeln!(text, "  {}", notes.join(", "));
     trim_end(text);
+}
+
+/// Below the others: what came of a change of membership, and how it compares.
+fn change_rows(text: &mut String, group: &Group) {
+    let Some(width) = group.rows.iter().filter_map(|row| row.windows.as_ref()).map(Vec::len).max()
+    else {
+        return;
+    };
+    let figures = |row: &Row| [row.caught_up_ms, row.decision_ms, row.complete_ms];
+    let classic = group.rows.iter().find(|row| row.side == "raft").map(figures);
+    let _ = writeln!(
+        text,
+        "{:<22} {:>10} {:>11} {:>17} {:>17} {:>17}",
+        "", "lowest s", "full after", "caught up", "then decided", "complete"
+    );
+    for row in &group.rows {
+        let times = figures(row).into_iter().enumerate().map(|(n, ms)| match ms {
+            Some(ms) => {
+                let other = classic.and_then(|classic| classic[n]).filter(|other| *other > 0.0);
+                let ratio = other.map_or(String::new(), |other| format!(" ({:.2})", ms / other));
+                format!("{}{ratio}", figure(ms))
+            }
+            None => "-".into(),
+        });
+        let times: String = times.map(|time| format!(" {time:>17}")).collect();
+        let percent = row.lowest_window.map_or("-".into(), |percent| format!("{percent} %"));
+        let full = row.full_after_s.map_or("-".into(), |s| format!("{s} s"));
+        let name = format!("{} {}", row.side, row.link);
+        let _ = writeln!(text, "{name:<22} {percent:>10} {full:>11}{times}");
+    }
+    let _ =
+        writeln!(text, "answered in each of {width} seconds, in percent of what was asked for:");
+    for row in &group.rows {
+        let windows = row.windows.iter().flatten();
+        let windows: String = windows.map(|percent| format!(" {percent:.0}")).collect();
+        let _ = writeln!(text, "  {:<12} {:<9}{windows}", row.side, row.link);
+    }
 }
 
 /// No blanks before the line break.
@@ -261,6 +316,12 @@ mod tests {
             terms: None,
             detection_ms: None,
             after_detection_ms: None,
+            windows: None,
+            lowest_window: None,
+            full_after_s: None,
+            caught_up_ms: None,
+            decision_ms: None,
+            complete_ms: None,
             violations: 0,
         }
     }
@@ -329,7 +390,7 @@ mod tests {
             csv(&report(vec![one])).lines().nth(1),
             Some(
                 "loss,lan,ordered,raft,2,\"a,b\",0.5,0.5,5.5,5.5,5.5,0.5,0.5,0.5,1.5,0.5,5.5,6,\
-                 100,0,400,210,300,120000,,,,0"
+                 100,0,400,210,300,120000,,,,,,,,,,0"
             )
         );
     }

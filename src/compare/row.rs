@@ -75,6 +75,18 @@ pub(super) struct Row {
     pub(super) detection_ms: Option<f64>,
     /// `failover`: from the first campaign to the answer, in the slowest run.
     pub(super) after_detection_ms: Option<f64>,
+    /// `reconfigure-*`: how much was answered in each second, in percent of what was asked for.
+    pub(super) windows: Option<Vec<f64>>,
+    /// `reconfigure-*`: the least of them.
+    pub(super) lowest_window: Option<f64>,
+    /// `reconfigure-*`: from the request to the end of the last second below 99 %, in seconds.
+    pub(super) full_after_s: Option<f64>,
+    /// `reconfigure-*`: from the request until the new voters had caught up.
+    pub(super) caught_up_ms: Option<f64>,
+    /// `reconfigure-*`: from then until the new membership alone was in force.
+    pub(super) decision_ms: Option<f64>,
+    /// `reconfigure-*`: from the request until it was reported complete.
+    pub(super) complete_ms: Option<f64>,
     /// Broken invariants. Anything but 0 ends the program with exit code 1.
     pub(super) violations: u64,
 }

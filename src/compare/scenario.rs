@@ -1,6 +1,8 @@
 //! The scenarios: what happens in each, and in how many settings.
 
 mod event;
+mod reads;
+mod reconfigure;
 mod steady;
 
 use super::cell::{Cell, Variant};
@@ -22,12 +24,15 @@ pub(super) enum Scenario {
     Failover,
     Overwrite,
     Ycsb,
+    Reads,
+    ReconfigureOne,
+    ReconfigureMajority,
     Trace,
 }
 
 impl Scenario {
     /// In the order of the table.
-    pub(super) const ALL: [Scenario; 10] = [
+    pub(super) const ALL: [Scenario; 13] = [
         Scenario::Quiet,
         Scenario::Jitter,
         Scenario::Loss,
@@ -37,6 +42,9 @@ impl Scenario {
         Scenario::Failover,
         Scenario::Overwrite,
         Scenario::Ycsb,
+        Scenario::Reads,
+        Scenario::ReconfigureOne,
+        Scenario::ReconfigureMajority,
         Scenario::Trace,
     ];
 
@@ -51,6 +59,9 @@ impl Scenario {
             Scenario::Failover => "failover",
             Scenario::Overwrite => "overwrite",
             Scenario::Ycsb => "ycsb",
+            Scenario::Reads => "reads",
+            Scenario::ReconfigureOne => "reconfigure-one",
+            Scenario::ReconfigureMajority => "reconfigure-majority",
             Scenario::Trace => "trace",
         }
     }
@@ -75,6 +86,11 @@ impl Scenario {
                 "blind writes to ten hot keys under loss: what is sent and executed"
             }
             Scenario::Ycsb => "YCSB A, B, C and F: reads and writes of zipfian keys, closed loop",
+            Scenario::Reads => "each read level: latency and messages, and after a failover",
+            Scenario::ReconfigureOne => {
+                "one of five replicas is replaced under load: writes in each second"
+            }
+            Scenario::ReconfigureMajority => "the same, three of five at once",
             Scenario::Trace => "block requests of a real machine (--trace FILE), closed loop",
         }
     }
@@ -84,6 +100,16 @@ impl Scenario {
         matches!(self, Scenario::Lagging | Scenario::Duel | Scenario::Failover)
     }
 
+    /// Whether it runs unless it is asked for by name or by `--all`: those that take long do not.
+    pub(super) fn is_default(self) -> bool {
+        !self.replaces() && !matches!(self, Scenario::Reads | Scenario::Trace)
+    }
+
+    /// Whether replicas are replaced. How many there are is a part of the scenario then.
+    pub(super) fn replaces(self) -> bool {
+        matches!(self, Scenario::ReconfigureOne | Scenario::ReconfigureMajority)
+    }
+
     /// Whether `--interference` applies.
     pub(super) fn has_rates(self) -> bool {
         matches!(self, Scenario::Quiet | Scenario::Jitter | Scenario::Loss)
@@ -91,7 +117,11 @@ impl Scenario {
 
     /// The fewest replicas with which it means something.
     pub(super) fn replicas_min(self) -> usize {
-        if self.is_single_event() { 3 } else { 1 }
+        match self {
+            Scenario::Reads => 3,
+            _ if self.is_single_event() => 3,
+            _ => 1,
+        }
     }
 
     /// Its settings.
@@ -105,6 +135,9 @@ impl Scenario {
             Scenario::Lagging => event::lagging(request),
             Scenario::Duel => event::duel(request),
             Scenario::Failover => event::failover(request),
+            Scenario::Reads => reads::cells(request),
+            Scenario::ReconfigureOne => reconfigure::cells(self, 1, request),
+            Scenario::ReconfigureMajority => reconfigure::cells(self, 3, request),
         }
     }
 }
@@ -260,7 +293,7 @@ mod tests {
     /// The limit for the default run.
     #[test]
     fn the_default_run_has_at_most_120_rows() {
-        let scenarios = Scenario::ALL.into_iter().filter(|s| *s != Scenario::Trace).collect();
+        let scenarios = Scenario::ALL.into_iter().filter(|s| s.is_default()).collect();
         let plan = Plan { seed: 1, scenarios, depth: 32, ..Plan::default() };
         let rows: usize =
             plan.cells().iter().map(|cell| cell.views.len() * cell.variants.len()).sum();

@@ -175,6 +175,8 @@ fn row(
     [bound, bound_ordered]: [Option<Bound>; 2],
 ) -> Row {
     let summary = Summary::of(sample.times.clone());
+    let change = sample.change.as_ref();
+    let decision = change.and_then(|c| Some((c.decided? - c.caught_up?).as_ms()));
     Row {
         scenario: cell.scenario.name(),
         network: cell.network.clone(),
@@ -200,6 +202,12 @@ fn row(
         terms: sample.terms,
         detection_ms: sample.detection.map(Time::as_ms),
         after_detection_ms: sample.after_detection.map(Time::as_ms),
+        windows: change.map(|c| c.windows.clone()),
+        lowest_window: change.map(|c| c.lowest()),
+        full_after_s: change.map(|c| c.full_after_s()),
+        caught_up_ms: change.and_then(|c| c.caught_up).map(Time::as_ms),
+        decision_ms: decision,
+        complete_ms: change.and_then(|c| c.complete).map(Time::as_ms),
         violations: totals.violations.len() as u64,
     }
 }

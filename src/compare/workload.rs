@@ -117,6 +117,11 @@ pub(super) fn set(n: u64) -> Command {
     padded(|value| kv::Op::Set { key: &key(n), value }.command())
 }
 
+/// Sets a key to nothing: the smallest write.
+pub(super) fn mark(n: u64) -> Command {
+    kv::Op::Set { key: &key(n), value: &[] }.command()
+}
+
 /// Reads a key, and writes and returns what follows from it.
 pub(super) fn modify(n: u64) -> Command {
     padded(|value| {

@@ -20,6 +20,9 @@ use std::collections::BTreeSet;
 /// How many election timeouts new voters have to answer for the first time.
 const SILENT_TIMEOUTS: u64 = 2;
 
+/// A new voter that lacks no more than this part of what it may lack is where the others are.
+const BESIDE: u64 = 16;
+
 /// The changes that somebody waits for at a leader.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
@@ -31,6 +34,10 @@ pub(crate) struct Changes {
     placed: Vec<(Lsn, u64)>,
     /// The newest membership that a write quorum of its own knows committed.
     pub(crate) complete: Option<Lsn>,
+    /// Since when all new voters are at most [`behind_positions_max`] behind.
+    ///
+    /// [`behind_positions_max`]: super::Options::behind_positions_max
+    close_since: Option<u64>,
     /// The write that makes the newest committed membership durable here.
     write: u64,
 }
@@ -260,17 +267,30 @@ impl Replica {
         let (Some(goal), Some(request)) = (newest.goal(), newest.request()) else { return };
         let Role::Leader(lead) = &self.role else { return };
         let joining = goal.voters().into_iter().filter(|id| newest.learners.contains(id));
-        let enough = lead.settled.offset().0.saturating_sub(self.options.behind_positions_max);
-        let caught_up = |id: ReplicaId| {
-            let peer = lead.peers.iter().find(|peer| peer.id == id);
-            id == lead.id.node
-                || peer.is_some_and(|peer| peer.known && peer.passed().offset().0 >= enough)
+        let joining: Vec<ReplicaId> = joining.collect();
+        let (settled, most) = (lead.settled.offset().0, self.options.behind_positions_max);
+        let within = |behind: u64| {
+            let enough = settled.saturating_sub(behind);
+            joining.iter().all(|id| {
+                let peer = lead.peers.iter().find(|peer| peer.id == *id);
+                *id == lead.id.node
+                    || peer.is_some_and(|peer| peer.known && peer.passed().offset().0 >= enough)
+            })
         };
-        if !joining.into_iter().all(caught_up) {
+        let (close, beside) = (within(most), within(most / BESIDE));
+        let goal = goal.clone();
+        let now = self.now;
+        let Role::Leader(lead) = &mut self.role else { return };
+        if !close {
+            lead.changes.close_since = None;
             return;
         }
-        let goal = goal.clone();
-        let Role::Leader(lead) = &mut self.role else { return };
+        // What they still lack holds the decision up, so it is waited for, but not for ever.
+        let since = *lead.changes.close_since.get_or_insert(now);
+        if !beside && now < since + self.options.election_ticks {
+            return;
+        }
+        lead.changes.close_since = None;
         let waiting = lead.changes.catching_up.extract_if(.., |(r, _)| *r == request);
         let proposals: Vec<u64> = waiting.map(|(_, proposal)| proposal).collect();
         let (membership, since) = (goal, self.now);

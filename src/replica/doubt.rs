@@ -89,7 +89,7 @@ impl Leadership {
         let loss = doubtful.then_some(Loss { incarnation, below: self.next, repaired: false });
         let mut new = Peer::new(old.id, old.bit, self.next, now);
         (new.incarnation, new.loss, new.round) = (incarnation, loss, old.round);
-        new.member = old.member;
+        (new.member, new.counts) = (old.member, old.counts);
         self.peers[at] = new;
     }
 

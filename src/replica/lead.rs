@@ -171,7 +171,17 @@ impl Replica {
         let me = self.options.id;
         let mut members = self.memberships.members();
         members.extend(lead.changes.guests());
-        lead.peers.iter_mut().for_each(|peer| peer.member = members.contains(&peer.id));
+        let voters = self.memberships.voters();
+        for peer in &mut lead.peers {
+            peer.member = members.contains(&peer.id);
+            let counts = voters.contains(&peer.id);
+            // Made a voter while it lacks much: new records first from now on.
+            let behind = lead.next.0 - peer.next.0 > self.options.behind_positions_max;
+            if counts && !peer.counts && behind {
+                peer.next = lead.next;
+            }
+            peer.counts = counts;
+        }
         for id in members {
             let known = lead.peers.iter().any(|peer| peer.id == id);
             if id != me && !known {
@@ -180,7 +190,11 @@ impl Replica {
                     return self.step_down();
                 }
                 let bit = 2_u64 << lead.peers.len();
-                lead.peers.push(Peer::new(id, bit, lead.next, self.now));
+                let counts = voters.contains(&id);
+                let next = if counts { lead.next } else { self.purged };
+                let mut peer = Peer::new(id, bit, next, self.now);
+                peer.counts = counts;
+                lead.peers.push(peer);
             }
         }
         let bit = |id: ReplicaId| {

@@ -14,6 +14,7 @@
 //! | Reading | `read.rs` at the leader, `read_here.rs` elsewhere, `lease.rs` |
 //! | Purging | `snapshot.rs` |
 //! | Doubt | `doubt.rs` |
+//! | Words: cluster, incarnation | `identity.rs` |
 //! | Membership | `member.rs`, and the barrier in `commit.rs` |
 //! | Membership 1: a change is complete; Electing 4 | `change.rs`, `handover.rs` |
 //!
@@ -42,6 +43,7 @@ mod elect;
 mod follow;
 mod forwards;
 mod handover;
+mod identity;
 mod index;
 mod io;
 mod lead;
@@ -84,6 +86,8 @@ pub struct Replica {
     behind: LeaderId,
     memberships: member::InForce,
     incarnation: u64,
+    /// The newest life heard of, of each replica that ever lost something.
+    lives: BTreeMap<ReplicaId, u64>,
     /// Something acknowledged may be missing: it must not vote.
     doubt: Option<Doubt>,
     // Volatile.
@@ -147,6 +151,7 @@ impl Replica {
             behind: snapshot.committer,
             memberships,
             incarnation: durable.incarnation,
+            lives: BTreeMap::new(),
             doubt: durable.doubt,
             settled: TailBitmap::below(purged),
             schedule: schedule::Schedule::of(snapshot.done),
@@ -242,6 +247,7 @@ impl Replica {
             }
         }
         self.trim();
+        self.sign();
         if outputs.is_empty() {
             std::mem::swap(outputs, &mut self.outputs);
         } else {
@@ -277,7 +283,7 @@ impl Replica {
 
     fn on_receive(&mut self, envelope: Box<Envelope>) {
         let (from, to) = (envelope.from, envelope.to);
-        if to != self.options.id || from == to {
+        if to != self.options.id || from == to || self.is_of_another_life(&envelope) {
             return;
         }
         match envelope.message {
@@ -375,5 +381,5 @@ impl Replica {
 }
 
 fn envelope(from: ReplicaId, to: ReplicaId, message: Message) -> Output {
-    Output::Send(Box::new(Envelope { from, to, message }))
+    Output::Send(Box::new(Envelope::new(from, to, message)))
 }

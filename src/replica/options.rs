@@ -7,6 +7,9 @@ use crate::base::{Membership, ReplicaId};
 pub struct Options {
     /// Which replica this is.
     pub id: ReplicaId,
+    /// Which cluster: a number that the user draws once. What is said in another one is not heard.
+    /// Default 0, for a cluster that cannot be taken for another.
+    pub cluster: u64,
     /// The membership that the cluster started with: the same at every replica, for ever.
     pub initial: Membership,
     /// Ticks between two messages of an idle leader. Default 20. Must be well below
@@ -42,7 +45,8 @@ pub struct Options {
     pub log_bytes_max: usize,
     /// How many positions below what is settled a new voter may lack and still count as caught up:
     /// it makes up for that while the change commits. Default 1,024. At 0 a change may wait for
-    /// ever under load.
+    /// ever under load. One that lacks more than a sixteenth of it is given an election timeout to
+    /// come closer: the less it lacks, the sooner the change commits.
     pub behind_positions_max: u64,
     /// Whether leaders hold a lease, and for how long. Default none. Must be the same at every
     /// replica: a lease is what *others* promise.
@@ -93,6 +97,7 @@ impl Options {
     pub fn new(id: ReplicaId, initial: Membership) -> Options {
         Options {
             id,
+            cluster: 0,
             initial,
             heartbeat_ticks: 20,
             election_ticks: 150,

@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// How many positions are asked back from disk at a time.
 const LOAD_MAX: u64 = 256;
 
+/// How much more than a voter one that catches up may have on its way.
+const CATCH_UP_SHARE: u64 = 2;
+
 /// How many bytes of records go in the first message to a follower that has not answered yet.
 const GREETING_BYTES_MAX: usize = 1 << 10;
 
@@ -21,6 +24,9 @@ pub(crate) struct Peer {
     pub(crate) bit: u64,
     /// A membership in force names it, as a voter or a learner.
     pub(crate) member: bool,
+    /// It is a voter of a membership in force. One that is not helps nobody by having new records
+    /// before old ones: it is sent the log in order, and nothing before it has the state.
+    pub(crate) counts: bool,
     /// It has answered under this leader: it has taken the lineage, and `accepted` is known.
     pub(crate) known: bool,
     /// Accepted there under this leader.
@@ -84,6 +90,7 @@ impl Peer {
             id,
             bit,
             member: true,
+            counts: true,
             known: false,
             accepted: TailBitmap::new(),
             covered: Tail::new(),
@@ -174,7 +181,16 @@ impl Peer {
     /// The records to send now: new ones first, then what is missing, as far as the windows allow
     /// (algorithm.md, Replicating 4 and 5).
     pub(crate) fn pick(&mut self, source: &Source, now: u64, options: &Options) -> Records {
-        let window = (options.in_flight_bytes_max as u64).min(self.window) as usize;
+        if !self.counts {
+            if !self.known || self.accepted.offset() < source.purged {
+                return Records::new();
+            }
+            // What has left memory comes from disk, as all that is missing.
+            self.next = self.next.max(self.accepted.offset()).max(source.log.first());
+        }
+        // Where the link is full, whoever catches up must gain on those that count, or never does.
+        let share = if self.counts { 1 } else { CATCH_UP_SHARE };
+        let window = (share * options.in_flight_bytes_max as u64).min(self.window) as usize;
         let most =
             if self.is_kept_short() { GREETING_BYTES_MAX } else { options.message_bytes_max };
         let mut budget = most.min(window.saturating_sub(self.in_flight_bytes));
@@ -222,7 +238,8 @@ impl Peer {
     fn pick_one_by_one(&mut self, source: &Source, budget: &mut usize) -> Records {
         let mut picked = Vec::new();
         while *budget > 0 && self.next < source.end {
-            if let Some(record) = source.get(self.next) {
+            let known = !self.counts && self.accepted.contains(self.next);
+            if let Some(record) = source.get(self.next).filter(|_| !known) {
                 *budget = budget.saturating_sub(record.size());
                 self.in_flight_bytes += record.size();
                 picked.push(record.clone());

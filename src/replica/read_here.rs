@@ -87,7 +87,7 @@ impl Replica {
     }
 
     /// Asks again for what was lost, and gives up after as long as a forwarded proposal is waited
-    /// for.
+    /// for. The leader asks a quorum before it answers, so an answer takes two round trips.
     pub(super) fn tick_reads_here(&mut self) {
         if self.reads_here.0.is_empty() {
             return;
@@ -95,7 +95,7 @@ impl Replica {
         self.give_up_reads_here(self.options.election_ticks + self.options.resend_ticks);
         let mut again = Vec::new();
         for waiting in &mut self.reads_here.0 {
-            let late = self.now > waiting.asked_at + self.options.resend_ticks;
+            let late = self.now > waiting.asked_at + 2 * self.options.resend_ticks;
             if waiting.point.is_none() && late {
                 waiting.asked_at = self.now;
                 let (read, footprint) = (waiting.read, waiting.footprint.clone());

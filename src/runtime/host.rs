@@ -50,7 +50,7 @@ pub struct Host<D: Disk, M: Stateful> {
 const STORE_TICKS: u64 = 20;
 
 impl<D: Disk + Clone + Sync, M: Stateful> Host<D, M> {
-    /// Opens the directory, or begins it, and starts a replica from what is there. `machine` takes
+    /// Opens the directory, or begins it if [`NodeOptions::start`] says so, and starts a replica from what is there. `machine` takes
     /// the state of the snapshot, if there is one, and is as before its first command otherwise.
     ///
     /// # Errors
@@ -63,22 +63,30 @@ impl<D: Disk + Clone + Sync, M: Stateful> Host<D, M> {
     ) -> Result<(Host<D, M>, Recovered), NodeError> {
         let identity = Identity { cluster: options.cluster, replica: options.replica.id };
         let store = || options.store.clone();
-        let load = |snapshot: &_| super::execute::load(&mut machine, snapshot);
-        let opened = match Home::open(disk.clone(), identity, store(), load) {
-            Err(StoreError::Log(WalError::Empty)) => Opened {
+        let mut load = |snapshot: &_| super::execute::load(&mut machine, snapshot);
+        let found = Home::open(disk.clone(), identity, store(), &mut load);
+        let opened = match (found, options.start) {
+            (Err(StoreError::Log(WalError::Empty)), Start::First) => Opened {
                 home: Home::create(disk, identity, store())?,
                 recovered: Recovered::default(),
                 state: None,
                 damaged: Vec::new(),
             },
-            opened => opened?,
+            (Err(StoreError::Log(WalError::Empty)), Start::Wiped { after }) => {
+                Home::create_wiped(disk.clone(), identity, store(), after)?;
+                Home::open(disk, identity, store(), load)?
+            }
+            (opened, _) => opened?,
         };
         let Opened { home, recovered, state, .. } = opened;
         if state.is_none() {
             machine.clear();
         }
         let host = Host {
-            replica: Replica::new(options.replica.clone(), recovered.durable.clone()),
+            replica: Replica::new(
+                replica::Options { cluster: options.cluster, ..options.replica.clone() },
+                recovered.durable.clone(),
+            ),
             home,
             executor: Executor::new(Arc::new(Mutex::new(machine))),
             options,

@@ -32,7 +32,7 @@ pub use handle::{Failure, Pending};
 pub use host::Host;
 pub use local::Local;
 pub use node::{Node, SharedDisk};
-pub use parts::{Done, Job, NodeOptions, Post, Status};
+pub use parts::{Done, Job, NodeOptions, Post, Start, Status};
 pub use thread::{Limits, Reply};
 pub use transport::{Inbox, Loopback, Network, Transport};
 pub use watch::{View, Watch};

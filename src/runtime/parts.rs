@@ -16,8 +16,10 @@ pub struct NodeOptions {
     pub replica: replica::Options,
     /// Of the directory.
     pub store: store::Options,
-    /// The cluster: a number that the user draws once.
+    /// The cluster: a number that the user draws once. Every message and every file has it.
     pub cluster: u64,
+    /// What an empty directory means.
+    pub start: Start,
     /// After so many records executed a snapshot is taken.
     pub snapshot_records: u64,
 }
@@ -29,9 +31,27 @@ impl NodeOptions {
             replica: replica::Options::new(id, members.clone()),
             store: store::Options::new(members),
             cluster: 1,
+            start: Start::First,
             snapshot_records: 100_000,
         }
     }
+}
+
+/// What it means if the directory of a replica has no log. Only whoever runs it can know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// The replica has never lived: the log is begun. Not for one that has lived: as if it were new
+    /// it could vote a second time, or for a leader that lacks what it has acknowledged.
+    #[default]
+    First,
+    /// The log was lost, and the replica does not start.
+    Again,
+    /// The replica has lived, and what it had is lost. It follows in doubt and does not vote until
+    /// a leader has given it everything back.
+    Wiped {
+        /// At least the incarnation of each of its lives so far: seconds since 1970 are.
+        after: u64,
+    },
 }
 
 /// What replicas send each other, snapshots included.

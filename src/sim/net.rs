@@ -142,6 +142,18 @@ impl<M: Clone> Links<M> {
         }
     }
 
+    /// Sends a piece of something large; says when it arrives, unless it is lost.
+    pub(super) fn piece(&mut self, now: Time, from: usize, to: usize, size: u64) -> Option<Time> {
+        let bytes = size + u64::from(self.network.header_bytes);
+        let (fate, due) = self.transmit(now, from, to, bytes);
+        (!fate.lost).then_some(due + fate.late)
+    }
+
+    /// When a replica has sent all that it was given.
+    pub(super) fn egress_free(&self, replica: usize) -> Time {
+        self.egress_free[replica]
+    }
+
     /// Puts a packet on the wire: its fate, and when it arrives if it is not late.
     fn transmit(&mut self, now: Time, from: usize, to: usize, bytes: u64) -> (Fate, Time) {
         let nanoseconds = bytes.saturating_mul(8_000_000_000) / self.network.egress_bits_per_s;

@@ -35,6 +35,17 @@ pub struct LeaderChange {
     pub replica: usize,
 }
 
+/// How far a change of membership has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChangeStep {
+    /// New voters have caught up, and what was asked for has been proposed.
+    Proposed,
+    /// It alone is in force, as the leader knows.
+    Decided,
+    /// Reported complete: whoever left may be switched off.
+    Complete,
+}
+
 /// The end of a replica that is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaEnd {
@@ -62,6 +73,8 @@ pub struct Outcome {
     pub bytes: u64,
     /// Every change of leader, in order of time; without the one before the load.
     pub leaders: Vec<LeaderChange>,
+    /// The steps of changes of membership, in order of time.
+    pub changes: Vec<(Time, ChangeStep)>,
     /// The term of the leader elected before the load; 0 after a cold start.
     pub term_before: u64,
     /// When a replica began to campaign (or to ask whether it may), and which.

@@ -13,6 +13,7 @@ pub struct Preload {
     missing: Vec<(usize, u64)>,
     purged: bool,
     records: Arc<OnceLock<Vec<Option<SharedRecord>>>>,
+    state_bytes: Arc<OnceLock<u64>>,
 }
 
 impl Preload {
@@ -23,10 +24,12 @@ impl Preload {
     /// other. `(replica, n)` in `missing`: this replica misses the last `n` of them; a majority
     /// must miss none.
     pub fn new(count: u64, command: fn(u64) -> Command, missing: Vec<(usize, u64)>) -> Preload {
-        Preload { count, command, missing, purged: false, records: Arc::default() }
+        let (records, state_bytes) = Default::default();
+        Preload { count, command, missing, purged: false, records, state_bytes }
     }
 
-    /// The same history, its records dropped by whoever holds all of it: a snapshot has them.
+    /// The same history, its records dropped by whoever holds all of it: a snapshot has them. Of
+    /// such a history no record is made unless somebody holds a part of it.
     pub fn purged(self) -> Preload {
         Preload { purged: true, ..self }
     }
@@ -45,6 +48,18 @@ impl Preload {
     pub fn held(&self, replica: usize) -> u64 {
         let missing = self.missing.iter().find(|(id, _)| *id == replica);
         self.count.saturating_sub(missing.map_or(0, |(_, n)| *n))
+    }
+
+    /// Whether this replica was never there: it holds nothing, and nobody has records for it.
+    pub(super) fn is_new(&self, replica: usize) -> bool {
+        self.purged && self.held(replica) == 0
+    }
+
+    /// How many bytes a state takes that has done all of it: the bodies of its commands. They are
+    /// counted without being kept.
+    pub(super) fn state_bytes(&self) -> u64 {
+        let body = |at| (self.command)(at).body.len() as u64;
+        *self.state_bytes.get_or_init(|| (0..self.count).map(body).sum())
     }
 
     /// Who wrote it: an author of its own, below every leader of the run.

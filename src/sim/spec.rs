@@ -163,6 +163,9 @@ pub enum Act {
     Rejoin(usize),
     /// The replica campaigns now, without waiting for its election timeout.
     Campaign(usize),
+    /// Whoever leads is asked for this one of [`Spec::memberships`]. Replicas that it does not name
+    /// are stopped as soon as the change is reported complete.
+    Change(usize),
 }
 
 /// A run: everything that its outcome depends on. Replicas are counted from 0 here; in the
@@ -215,6 +218,14 @@ pub struct Spec {
     pub script: Vec<(Time, Act)>,
     /// The history.
     pub preload: Option<Preload>,
+    /// Majorities of these: the cluster starts with the first one, [`Act::Change`] names others.
+    /// Without any, with majorities of all replicas. Replicas outside the first one start empty and
+    /// wait to be asked in.
+    pub memberships: Vec<Vec<usize>>,
+    /// The most bytes of records on their way to one follower; `None`: as much as each protocol's
+    /// own settings allow. Less keeps the queue of a sender short when there is more to send than
+    /// it can.
+    pub in_flight_bytes: Option<usize>,
     /// The run ends here at the latest. It ends earlier if every operation is finished and the
     /// script is over, and has been for `linger`.
     pub until: Time,
@@ -251,6 +262,8 @@ impl Spec {
             machine: None,
             script: Vec::new(),
             preload: None,
+            memberships: Vec::new(),
+            in_flight_bytes: None,
             until: Time::s(3_600),
             linger: Time::ZERO,
             network,
@@ -285,10 +298,31 @@ impl Spec {
         let acts = self.script.iter().flat_map(|(_, act)| act.replicas());
         let sites = self.load.ops().map(|op| op.site);
         let named = self.away.iter().copied().chain(self.leader).chain(self.successor);
+        let named = named.chain(self.memberships.iter().flatten().copied());
         match acts.chain(sites).chain(named).find(|r| *r >= n) {
             Some(replica) => Err(SpecError::NoSuchReplica { replica }),
-            None => self.check_order(),
+            None => self.check_memberships().and_then(|()| self.check_order()),
         }
+    }
+
+    fn check_memberships(&self) -> Result<(), SpecError> {
+        if self.memberships.iter().any(Vec::is_empty) {
+            return Err(SpecError::Zero("a membership"));
+        }
+        let last = self.memberships.len();
+        let unknown = |(_, act): &(Time, Act)| match act {
+            Act::Change(to) if *to >= last => Some(*to),
+            _ => None,
+        };
+        match self.script.iter().find_map(unknown) {
+            Some(membership) => Err(SpecError::NoSuchMembership { membership }),
+            None => Ok(()),
+        }
+    }
+
+    /// Who votes at the start.
+    pub(super) fn voters(&self) -> Vec<usize> {
+        self.memberships.first().cloned().unwrap_or_else(|| (0..self.replicas).collect())
     }
 
     fn check_order(&self) -> Result<(), SpecError> {
@@ -315,6 +349,7 @@ impl Act {
             | Act::Isolate(r)
             | Act::Rejoin(r)
             | Act::Campaign(r) => (r, r),
+            Act::Change(_) => return [0, 0].into_iter(),
         };
         [a, b].into_iter()
     }
@@ -349,6 +384,12 @@ pub enum SpecError {
         /// Which.
         replica: usize,
     },
+    /// The script asks for a membership that there is not.
+    #[error("there is no membership {membership}")]
+    NoSuchMembership {
+        /// Which.
+        membership: usize,
+    },
     /// The times of a load or of the script are not in order.
     #[error("the times of the load or of the script are not in order")]
     TimesFall,
@@ -378,6 +419,10 @@ mod tests {
         let mut unsorted = spec(3);
         unsorted.script = vec![(Time::ms(1), Act::Crash(0)), (Time::ZERO, Act::Crash(1))];
         assert_eq!(unsorted.check(), Err(SpecError::TimesFall));
+        let mut unknown = spec(3);
+        unknown.memberships = vec![vec![0, 1, 2]];
+        unknown.script = vec![(Time::ZERO, Act::Change(1))];
+        assert_eq!(unknown.check(), Err(SpecError::NoSuchMembership { membership: 1 }));
         assert_eq!(spec(3).check(), Ok(()));
     }
 }

@@ -20,12 +20,14 @@
 
 mod log;
 mod open;
+mod recover;
 mod take;
 mod transfer;
 
 pub use crate::wal::{Flight, Identity, Landed};
 pub use log::Departed;
 pub use open::Opened;
+pub use recover::{LossAccepted, Prospect, RecoverError, Survivor, prospect, recover};
 pub use take::{Draft, Taken};
 pub use transfer::Heard;
 

@@ -36,6 +36,25 @@ impl<D: Disk + Clone + Sync> Home<D> {
         Ok(Home::new(disk, identity, options, wal))
     }
 
+    /// The directory of a replica that lived before and lost all of it: [`open`](Self::open) then
+    /// finds it in doubt. `after` is at least the incarnation of each earlier life.
+    ///
+    /// # Errors
+    ///
+    /// As of [`create`](Self::create).
+    pub fn create_wiped(
+        disk: D,
+        identity: Identity,
+        options: Options,
+        after: u64,
+    ) -> Result<(), StoreError> {
+        if !newest_first(&disk)?.is_empty() {
+            return Err(WalError::NotEmpty.into());
+        }
+        Wal::create_wiped(disk, identity, options.wal, after)?;
+        Ok(())
+    }
+
     /// The store of a replica that lived before. `load` makes a state of a snapshot; it is called
     /// with the one that has the longest done prefix, and with the next one only if that is
     /// damaged.

@@ -28,6 +28,32 @@ impl<D: Disk + Sync> Wal<D> {
         Ok(wal)
     }
 
+    /// The log of a replica that lived before and lost all of it, in a directory that has none. It
+    /// is in doubt, its promise included, until a step says that it is repaired. `after` is at least
+    /// the incarnation of each earlier life; segments are counted from there.
+    ///
+    /// # Errors
+    ///
+    /// As of [`create`](Self::create).
+    pub fn create_wiped(
+        disk: D,
+        identity: Identity,
+        options: WalOptions,
+        after: u64,
+    ) -> Result<Wal<D>, WalError> {
+        let lock = locked(&disk)?;
+        let survey = Survey::read(&disk, identity)?;
+        if !survey.is_empty() {
+            return Err(WalError::NotEmpty);
+        }
+        let mut wal = Wal::new(disk, lock, identity, options);
+        wal.at = (survey.greatest.max(after) + 1, 0);
+        wal.incarnation = wal.at.0;
+        wal.doubt = doubtful::RECORDS | doubtful::PROMISE | doubtful::LINEAGE;
+        wal.begin(&survey, None)?;
+        Ok(wal)
+    }
+
     /// The log of a replica that lived before, and what it holds. What was begun and certainly not
     /// acknowledged is cut; if anything else is missing, the result says so.
     ///

@@ -11,6 +11,12 @@ pub struct Envelope {
     pub from: u64,
     #[prost(uint64, tag = "3")]
     pub to: u64,
+    /// The cluster of both, and which life of the sender says so: it rises with each one that has lost
+    /// something.
+    #[prost(uint64, tag = "4")]
+    pub cluster: u64,
+    #[prost(uint64, tag = "5")]
+    pub incarnation: u64,
     #[prost(
         oneof = "envelope::Message",
         tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25"

@@ -64,6 +64,15 @@ pub enum WireError {
     /// The sender speaks another version of the protocol: upgrade one or the other.
     #[error("the frame has version {0} and only {VERSION} is spoken here")]
     Version(u32),
+    /// The sender belongs to another cluster. Nothing of it is used: mend the address or the number
+    /// of the cluster at one end.
+    #[error("the frame is of cluster {found}, and this is cluster {here}")]
+    Cluster {
+        /// Whose it is.
+        found: u64,
+        /// Where it came.
+        here: u64,
+    },
     /// A field without which the message has no meaning is not there.
     #[error("the frame has no {0}")]
     Missing(&'static str),
@@ -110,6 +119,19 @@ pub fn encode(envelope: &Envelope) -> Bytes {
 /// The length of [`encode`]'s result, by arithmetic alone: nothing is allocated or copied.
 pub fn encoded_len(envelope: &Envelope) -> usize {
     put::len(envelope)
+}
+
+/// The same, if it is said in cluster `here`: what whoever listens to others calls.
+///
+/// # Errors
+///
+/// [`WireError::Cluster`] if it is not, and whatever [`decode`] says.
+pub fn admit(frame: Bytes, here: u64) -> Result<Envelope, WireError> {
+    let envelope = decode(frame)?;
+    match envelope.cluster {
+        found if found != here => Err(WireError::Cluster { found, here }),
+        _ => Ok(envelope),
+    }
 }
 
 /// The envelope in `frame`, whose keys and bodies the result shares.

@@ -119,6 +119,8 @@ impl Put for Envelope {
         to.uint(1, u64::from(VERSION));
         to.uint(2, self.from.0);
         to.uint(3, self.to.0);
+        to.uint(4, self.cluster);
+        to.uint(5, self.incarnation);
         match &self.message {
             Message::Replicate(m) => to.message(10, m),
             Message::ReplicateReply(m) => to.message(11, m),

@@ -37,6 +37,8 @@ pub(super) fn envelope(frame: Bytes) -> Taken<Envelope> {
     }
     let kind = envelope.message.ok_or(WireError::Missing("message"))?;
     Ok(Envelope {
+        cluster: envelope.cluster,
+        incarnation: envelope.incarnation,
         from: ReplicaId(envelope.from),
         to: ReplicaId(envelope.to),
         message: message(kind, &mut Budget(SET_WORDS_MAX))?,

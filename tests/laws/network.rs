@@ -225,7 +225,7 @@ impl Network {
     /// Hands a message over and gives what is sent because of it.
     pub(crate) fn step(&mut self, from: u64, to: u64, message: Message) -> Vec<Envelope> {
         let waiting = std::mem::take(&mut self.mail);
-        let envelope = Envelope { from: ReplicaId(from), to: ReplicaId(to), message };
+        let envelope = Envelope::new(ReplicaId(from), ReplicaId(to), message);
         self.input(to, Input::Receive(Box::new(envelope)));
         std::mem::replace(&mut self.mail, waiting)
     }

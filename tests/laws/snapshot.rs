@@ -170,7 +170,7 @@ fn law_raw_node_restart_from_snapshot_2c() {
         panic!("a leader begins with this message")
     };
     let message = Message::Replicate(Replicate { settled: TailBitmap::below(Lsn(5)), ..hello });
-    let envelope = Envelope { from: ReplicaId(1), to: ReplicaId(2), message };
+    let envelope = Envelope::new(ReplicaId(1), ReplicaId(2), message);
     replica.handle(Input::Receive(Box::new(envelope)));
     let outputs = drain(&mut replica);
     let applied: Vec<Lsn> = outputs

@@ -120,7 +120,7 @@ impl Stage {
 
     /// Hands one message over.
     pub(crate) fn receive(&mut self, from: ReplicaId, to: ReplicaId, message: Message) {
-        self.input(to, Input::Receive(Box::new(Envelope { from, to, message })));
+        self.input(to, Input::Receive(Box::new(Envelope::new(from, to, message))));
     }
 
     pub(crate) fn input(&mut self, id: ReplicaId, input: Input) {

@@ -14,15 +14,23 @@ use traft::message::{
 
 /// The samples by name.
 pub(crate) fn all() -> Vec<(&'static str, Envelope)> {
-    let envelope =
-        |(name, message)| (name, Envelope { from: ReplicaId(1), to: ReplicaId(300), message });
+    let envelope = |(name, message)| (name, Envelope::new(ReplicaId(1), ReplicaId(300), message));
     votes()
         .into_iter()
         .chain(replication())
         .chain(forwards())
         .chain([("quorum-systems", quorum_systems())])
         .map(envelope)
+        .chain([("of-a-cluster", of_a_cluster())])
         .collect()
+}
+
+/// One that says whose it is, and of a sender that has lost something.
+fn of_a_cluster() -> Envelope {
+    let leader = LeaderId::new(3, 2);
+    let message = Message::Refuse(Refuse { leader, voted: LeaderId::new(3, 3) });
+    let envelope = Envelope::new(ReplicaId(1), ReplicaId(300), message);
+    Envelope { cluster: 1 << 40, incarnation: 9, ..envelope }
 }
 
 fn votes() -> Vec<(&'static str, Message)> {

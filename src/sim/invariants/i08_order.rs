@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// with it lies below its floor, or is reached through `depends` and `overrides`.
 pub(super) fn ordered(log: &LeaderLog, record: &Record) -> Check {
     let mut reached: Option<Tail> = None;
-    for lsn in (record.floor.max(log.base()).0..record.lsn.0).map(Lsn) {
+    for lsn in log.suspects(record) {
         let Some(earlier) = log.get(lsn).filter(|earlier| earlier.interferes(record)) else {
             continue;
         };

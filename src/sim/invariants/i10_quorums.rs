@@ -1,14 +1,14 @@
 //! I-10: an election and a commit under memberships in force at the same time share a node.
 
 use super::Check;
+use super::systems::Systems;
 use crate::base::LeaderId;
 use crate::message::Message;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who granted what, and who held what was committed; one bit each.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Quorums {
-    replicas: usize,
     granted: BTreeMap<LeaderId, u64>,
     elections: BTreeSet<u64>,
     commits: BTreeSet<u64>,
@@ -23,13 +23,11 @@ pub(super) fn grant(message: &Message) -> Option<LeaderId> {
 }
 
 impl Quorums {
-    pub(super) fn new(replicas: usize) -> Quorums {
-        Quorums {
-            replicas,
-            granted: BTreeMap::new(),
-            elections: BTreeSet::new(),
-            commits: BTreeSet::new(),
-        }
+    /// A membership has committed: what was committed and who was elected before need not meet what
+    /// comes.
+    pub(super) fn forget(&mut self) {
+        self.elections.clear();
+        self.commits.clear();
     }
 
     /// A replica grants `candidate` its vote.
@@ -38,10 +36,10 @@ impl Quorums {
     }
 
     /// `replica` leads as `id`: a quorum has granted it.
-    pub(super) fn elected(&mut self, id: LeaderId, replica: usize) -> Check {
+    pub(super) fn elected(&mut self, id: LeaderId, replica: usize, systems: &Systems) -> Check {
         self.granted(id, replica);
         let voters = self.granted[&id];
-        if voters.count_ones() as usize <= self.replicas / 2 {
+        if !systems.could_elect(voters) {
             return Err(format!("I-10 {id} leads with the votes {voters:b}, which is no quorum"));
         }
         self.elections.insert(voters);
@@ -73,12 +71,12 @@ mod tests {
 
     #[test]
     fn quorums_that_do_not_meet_are_found() {
-        let mut quorums = Quorums::new(4);
+        let (mut quorums, four) = (Quorums::default(), Systems::new(&[0, 1, 2, 3]));
         for replica in [0, 1] {
             quorums.granted(id(1, 1), replica);
         }
-        fails(quorums.elected(id(1, 1), 0), "I-10");
-        assert_eq!(quorums.elected(id(1, 1), 2), Ok(()));
+        fails(quorums.elected(id(1, 1), 0, &four), "I-10");
+        assert_eq!(quorums.elected(id(1, 1), 2, &four), Ok(()));
         assert_eq!(quorums.committed(0b1010), Ok(()));
         fails(quorums.committed(0b1000), "I-10");
     }

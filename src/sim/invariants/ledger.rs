@@ -1,6 +1,7 @@
 //! What is committed, counted anew from what is on the disks; and the logs of all leaders.
 
-use crate::base::{LeaderId, Lsn, Record, SharedRecord, TailBitmap};
+use super::systems::{Systems, is_membership};
+use crate::base::{Footprint, Key, LeaderId, Lsn, Record, SharedRecord, TailBitmap};
 use crate::replica::Replica;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -18,6 +19,9 @@ pub(super) struct LeaderLog {
     slots: Vec<Option<SharedRecord>>,
     /// The floor of the last command.
     pub(super) floor: Lsn,
+    /// Who names a key alone, and who names a range of keys: in order of position.
+    by_key: FxHashMap<Key, SmallVec<[Lsn; 1]>>,
+    wide: Vec<Lsn>,
 }
 
 impl LeaderLog {
@@ -37,7 +41,40 @@ impl LeaderLog {
     ) -> LeaderLog {
         let commands = slots.iter().flatten().filter(|record| record.command().is_some());
         let floor = commands.map(|record| record.floor).max().unwrap_or_default();
-        LeaderLog { id, base, slots, floor }
+        let (by_key, wide) = Default::default();
+        let mut log = LeaderLog { id, base, slots, floor, by_key, wide };
+        for at in 0..log.slots.len() {
+            if let Some(record) = log.slots[at].clone() {
+                log.index(&record);
+            }
+        }
+        log
+    }
+
+    fn index(&mut self, record: &Record) {
+        let Some(footprint) = record.command().map(|command| &command.footprint) else { return };
+        if has_range(footprint) {
+            self.wide.push(record.lsn);
+        }
+        for key in footprint.reads.points().iter().chain(footprint.writes.points()) {
+            self.by_key.entry(key.clone()).or_default().push(record.lsn);
+        }
+    }
+
+    /// The positions from the floor of `record` up to it that may interfere with it, and others.
+    pub(super) fn suspects(&self, record: &Record) -> Vec<Lsn> {
+        let (from, to) = (record.floor.max(self.base), record.lsn);
+        let footprint = record.command().map(|command| &command.footprint);
+        let Some(footprint) = footprint.filter(|footprint| !has_range(footprint)) else {
+            return (from.0..to.0).map(Lsn).collect();
+        };
+        let keys = footprint.reads.points().iter().chain(footprint.writes.points());
+        let lists = keys.filter_map(|key| self.by_key.get(key)).map(|list| &list[..]);
+        let part = |list: &[Lsn]| -> Vec<Lsn> {
+            let at = |lsn| list.partition_point(|known| *known < lsn);
+            list[at(from)..at(to).max(at(from))].to_vec()
+        };
+        lists.chain([&self.wide[..]]).flat_map(part).collect()
     }
 
     /// The first position that is known of it.
@@ -61,10 +98,15 @@ impl LeaderLog {
         let at = (record.lsn.0 - self.base.0) as usize;
         self.slots.resize(at, None);
         self.slots.push(Some(record.clone()));
+        self.index(record);
         if record.command().is_some() {
             self.floor = self.floor.max(record.floor);
         }
     }
+}
+
+fn has_range(footprint: &Footprint) -> bool {
+    !footprint.reads.ranges().is_empty() || !footprint.writes.ranges().is_empty()
 }
 
 /// A record that a write quorum has accepted under one leader id, with every bit of `depends`
@@ -86,7 +128,7 @@ pub(super) struct Commit {
 /// The commits of a run.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    replicas: usize,
+    systems: Systems,
     preloaded: Lsn,
     /// From `preloaded` on.
     positions: Vec<Position>,
@@ -117,9 +159,9 @@ enum Settled {
 }
 
 impl Ledger {
-    pub(super) fn new(replicas: usize, preloaded: Lsn) -> Ledger {
+    pub(super) fn new(systems: Systems, preloaded: Lsn) -> Ledger {
         Ledger {
-            replicas,
+            systems,
             preloaded,
             positions: Vec::new(),
             settled: TailBitmap::below(preloaded),
@@ -172,10 +214,10 @@ impl Ledger {
             holders.len() - 1
         });
         let mask = &mut holders[found].1;
-        let before = mask.count_ones() as usize;
+        let before = *mask;
         *mask |= 1 << replica;
         let holders = *mask;
-        if before <= self.replicas / 2 && holders.count_ones() as usize > self.replicas / 2 {
+        if !self.systems.is_quorum(before) && self.systems.is_quorum(holders) {
             let record = record.clone();
             let (held_at, at, other) = (committer, committer, None);
             self.quorum(logs, Commit { record, held_at, at, holders, other }, commits);
@@ -221,7 +263,47 @@ impl Ledger {
                 *slot = Some(candidate.clone());
             }
             commits.push(candidate);
+            if is_membership(&record) && self.systems.committed(record.lsn, record.author) {
+                candidates.extend(self.held_now(logs, record.lsn));
+            }
         }
+    }
+
+    /// A membership has committed at `from`, and those before it need no quorum any more: what is
+    /// held by one of the others that was not before.
+    fn held_now(&self, logs: &Logs, from: Lsn) -> Vec<Commit> {
+        let mut held = Vec::new();
+        let first = (from.0 - self.preloaded.0) as usize;
+        for (at, position) in self.positions.iter().enumerate().skip(first) {
+            let lsn = Lsn(self.preloaded.0 + at as u64);
+            if position.commit.is_some() || self.waits.contains_key(&lsn) {
+                continue;
+            }
+            for (id, holders) in &position.holders {
+                let record = logs.get(id).and_then(|log| log.get(lsn)).cloned();
+                if let Some(record) = record.filter(|_| self.systems.is_quorum(*holders)) {
+                    let (held_at, at, holders, other) = (*id, *id, *holders, None);
+                    held.push(Commit { record, held_at, at, holders, other });
+                }
+            }
+        }
+        held
+    }
+
+    /// The memberships in force.
+    pub(super) fn systems(&self) -> &Systems {
+        &self.systems
+    }
+
+    /// A record is in a log from now on.
+    pub(super) fn placed(&mut self, record: &Record) {
+        self.systems.placed(record);
+    }
+
+    /// A new leader has this log; a membership that is not in it is dead.
+    pub(super) fn rebuilt(&mut self, log: &LeaderLog) {
+        let author = |lsn| log.get(lsn).map(|record| record.author);
+        self.systems.retain(|lsn, of| lsn < log.base() || author(lsn) == Some(of));
     }
 
     /// `by` is committed at `at`, and it is at `lsn` or overrides what is there.
@@ -290,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_quorum_under_two_leader_ids_is_none() {
-        let mut ledger = Ledger::new(3, Lsn::ZERO);
+        let mut ledger = Ledger::new(Systems::new(&[0, 1, 2]), Lsn::ZERO);
         let record = write(0, id(1, 1), "a", &[]);
         assert!(accepted(&mut ledger, 0, id(1, 1), &record).is_empty());
         assert!(accepted(&mut ledger, 1, id(1, 2), &record).is_empty());
@@ -300,7 +382,7 @@ mod tests {
 
     #[test]
     fn what_it_depends_on_comes_first() {
-        let mut ledger = Ledger::new(3, Lsn::ZERO);
+        let mut ledger = Ledger::new(Systems::new(&[0, 1, 2]), Lsn::ZERO);
         let first = write(0, id(1, 1), "a", &[]);
         let second = write(1, id(1, 1), "ab", &[0]);
         for replica in [0, 1] {
@@ -321,7 +403,7 @@ mod tests {
         let other = write(0, new, "c", &[]);
         let logs = [log(old, &[first, second.clone()]), log(new, std::slice::from_ref(&other))];
         let logs: Logs = logs.into_iter().map(|log| (log.id, log)).collect();
-        let mut ledger = Ledger::new(3, Lsn::ZERO);
+        let mut ledger = Ledger::new(Systems::new(&[0, 1, 2]), Lsn::ZERO);
         for replica in [1, 2] {
             assert!(accepted_of(&logs, &mut ledger, replica, old, &second).is_empty());
         }
@@ -338,7 +420,7 @@ mod tests {
         let (first, second) = (write(0, old, "a", &[]), write(1, old, "ab", &[0]));
         let of = |leader| log(leader, &[first.clone(), second.clone()]);
         let logs = Logs::from([(old, of(old)), (new, of(new))]);
-        let mut ledger = Ledger::new(3, Lsn::ZERO);
+        let mut ledger = Ledger::new(Systems::new(&[0, 1, 2]), Lsn::ZERO);
         for replica in [1, 2] {
             assert!(accepted_of(&logs, &mut ledger, replica, old, &second).is_empty());
         }

@@ -19,8 +19,8 @@
 //! The checks trust nothing that a replica believes about others. What is committed is counted
 //! anew from what is on the disks (`ledger.rs`), and what replicas call settled is held against it.
 //! What state a replica should be in is told by a machine that knows only footprints (`shadow.rs`).
-//! Not seen: the part of a log that was preloaded (it is taken for settled), and changes of
-//! membership (quorums are majorities of all replicas).
+//! Not seen: the part of a log that was preloaded (it is taken for settled). Quorums are majorities
+//! in each membership in force (`systems.rs`).
 
 mod i01_promises;
 mod i02_records;
@@ -35,6 +35,7 @@ mod i10_quorums;
 mod i11_floors;
 mod ledger;
 mod shadow;
+mod systems;
 
 use super::Spec;
 use crate::base::{LeaderId, Lineage, Lsn, Record, SharedRecord, TailBitmap};
@@ -42,6 +43,7 @@ use crate::message::Message;
 use crate::replica::{Replica, Write};
 use ledger::{Commit, LeaderLog, Ledger, Logs};
 pub(crate) use shadow::Shadow;
+use systems::Systems;
 
 /// A check passes, or says what is wrong, beginning with the number of the invariant.
 type Check = Result<(), String>;
@@ -79,7 +81,7 @@ impl Auditor {
     pub(super) fn new(spec: &Spec) -> Auditor {
         let preloaded = Lsn(spec.preload.as_ref().map_or(0, |preload| preload.count()));
         Auditor {
-            ledger: Ledger::new(spec.replicas, preloaded),
+            ledger: Ledger::new(Systems::new(&spec.voters()), preloaded),
             ..Auditor::of(spec.replicas, true)
         }
     }
@@ -88,14 +90,15 @@ impl Auditor {
     /// disks is left out (I-4 to I-7, I-10, I-11): it is for majorities of all replicas, on disks
     /// that keep what they have.
     pub(super) fn of(replicas: usize, counts: bool) -> Auditor {
+        let all: Vec<usize> = (0..replicas).collect();
         Auditor {
             promises: i01_promises::Promises::new(replicas),
             records: i02_records::Records::default(),
             logs: Logs::new(),
-            ledger: Ledger::new(replicas, Lsn::ZERO),
+            ledger: Ledger::new(Systems::new(&all), Lsn::ZERO),
             orders: (0..replicas).map(|_| i08_order::Order::default()).collect(),
             states: i09_states::States::default(),
-            quorums: i10_quorums::Quorums::new(replicas),
+            quorums: i10_quorums::Quorums::default(),
             counts,
             commits: Vec::new(),
             violations: Vec::new(),
@@ -120,6 +123,7 @@ impl Auditor {
     pub(super) fn writes(&mut self, write: &Write) {
         for record in write.records.iter_shared() {
             let record = &record;
+            self.ledger.placed(record);
             let known = self.records.record(record);
             self.note(known);
             // What a leader authors joins its log; its floor must not fall.
@@ -167,6 +171,9 @@ impl Auditor {
     fn committed(&mut self, commit: &Commit) {
         let agreed = i06_agreement::agree(commit);
         self.note(agreed);
+        if systems::is_membership(&commit.record) {
+            self.quorums.forget();
+        }
         let shared = self.quorums.committed(commit.holders);
         self.note(shared);
         for (id, log) in self.logs.range(commit.at..) {
@@ -195,7 +202,7 @@ impl Auditor {
         let (_, id) = core.role();
         let log = LeaderLog::of(core, self.ledger.preloaded());
         if self.counts {
-            let elected = self.quorums.elected(id, replica);
+            let elected = self.quorums.elected(id, replica, self.ledger.systems());
             self.note(elected);
         }
         for other in self.logs.values() {
@@ -206,6 +213,7 @@ impl Auditor {
             let complete = i05_completeness::complete(&log, commit);
             self.violations.extend(complete.err());
         }
+        self.ledger.rebuilt(&log);
         self.logs.insert(id, log);
     }
 

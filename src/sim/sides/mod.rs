@@ -4,7 +4,7 @@
 pub(super) mod raft;
 pub(super) mod traft;
 
-use super::Spec;
+use super::{ChangeStep, Spec};
 use crate::base::TailBitmap;
 use bytes::Bytes;
 
@@ -71,6 +71,8 @@ pub(super) enum Input<M> {
     Applied(u64),
     /// Campaign now.
     Campaign,
+    /// An operator wants this one of [`Spec::memberships`].
+    Change { to: usize },
 }
 
 /// What a replica wants done.
@@ -78,6 +80,9 @@ pub(super) enum Input<M> {
 pub(super) enum Effect<M> {
     /// Send a message of so many bytes, with so many records in it.
     Send { to: usize, message: M, bytes: u64, records: u64 },
+    /// Send a message with a state of so many bytes, in pieces beside all else. One that is on its
+    /// way to the same replica is not sent again.
+    SendState { to: usize, message: M, bytes: u64 },
     /// Make durable what has this number.
     Persist(u64),
     /// Execute a command. `op`: a client here waits for its result.
@@ -98,4 +103,6 @@ pub(super) enum Effect<M> {
     Follows,
     /// It begins to campaign, or to ask whether it may.
     Campaigns,
+    /// A change of membership that was asked for has come so far; said by the leader.
+    Change(ChangeStep),
 }

@@ -1,9 +1,10 @@
 //! What happens to the cluster from outside.
 
-use super::super::Act;
 use super::super::disk::Disk;
 use super::super::sides::Input;
 use super::super::workers::Workers;
+use super::super::{Act, ChangeStep};
+use super::transfer::Transfers;
 use super::{Event, Replica, World};
 
 impl<R: Replica> World<'_, R> {
@@ -18,9 +19,26 @@ impl<R: Replica> World<'_, R> {
             Act::Isolate(replica) => self.isolate(replica, true),
             Act::Rejoin(replica) => self.isolate(replica, false),
             Act::Campaign(replica) => self.give(replica, Input::Campaign),
+            Act::Change(to) => self.ask_for(to),
         }
         if let Some((at, _)) = self.spec.script.get(self.acts) {
             self.queue.put(self.origin + *at, Event::Act);
+        }
+    }
+
+    /// An operator asks everybody, and whoever leads takes it on.
+    fn ask_for(&mut self, to: usize) {
+        self.asked = to;
+        (0..self.nodes.len()).for_each(|replica| self.give(replica, Input::Change { to }));
+    }
+
+    /// A change has come so far. Once it is complete the operator stops whoever left.
+    pub(super) fn changed(&mut self, step: ChangeStep) {
+        self.outcome.changes.push((self.now.since(self.origin), step));
+        if step == ChangeStep::Complete {
+            let left = |r: &usize| !self.spec.memberships[self.asked].contains(r);
+            let left: Vec<usize> = self.spec.memberships[0].iter().copied().filter(left).collect();
+            left.into_iter().for_each(|replica| self.crash(replica));
         }
     }
 
@@ -42,6 +60,7 @@ impl<R: Replica> World<'_, R> {
             node.workers = workers;
             node.busy_until = self.now;
             node.inbox.clear();
+            node.transfers = Transfers::default();
             self.dirty.remove(&replica);
             self.links.crash(replica, self.now);
         }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod service;
+mod transfer;
 
 use super::clients::Clients;
 use super::disk::Disk;
@@ -14,6 +15,7 @@ use crate::apply::Machine;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
+use transfer::Transfers;
 
 /// What can happen.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ enum Event {
     Handle { replica: u32, life: u32 },
     /// A sync has ended.
     Synced { replica: u32, life: u32 },
+    /// The next piece of a state is due at its sender.
+    Piece { replica: u32, life: u32 },
+    /// All of a state has arrived.
+    State { from: u32, to: u32, life: u32 },
     /// A command has been executed that cost something.
     Executed { replica: u32, life: u32, job: Box<Job> },
 }
@@ -65,6 +71,7 @@ struct Node<R: Replica> {
     /// When it has handled all that it was given.
     busy_until: Time,
     inbox: std::collections::VecDeque<Arrived<R::Message>>,
+    transfers: Transfers<R::Message>,
 }
 
 /// A run.
@@ -80,6 +87,8 @@ pub(super) struct World<'a, R: Replica> {
     clients: Clients,
     /// How many acts of the script are over.
     acts: usize,
+    /// The membership that was asked for last.
+    asked: usize,
     /// What executing a body costs, for those that cost something.
     costs: FxHashMap<Bytes, Time>,
     /// Replicas that have handled something and were not drained.
@@ -110,6 +119,7 @@ impl<'a, R: Replica> World<'a, R> {
             workers: Workers::new(R::workers(spec.workers)),
             busy_until: Time::ZERO,
             inbox: std::collections::VecDeque::new(),
+            transfers: Transfers::default(),
         };
         let costly = spec.load.ops().filter(|op| op.cost > Time::ZERO);
         World {
@@ -122,6 +132,7 @@ impl<'a, R: Replica> World<'a, R> {
             links: Links::new(&spec.network, spec.link, spec.seed, origin, spec.replicas),
             clients: Clients::new(spec),
             acts: 0,
+            asked: 0,
             costs: costly.map(|op| (op.command.body.clone(), op.cost)).collect(),
             dirty: BTreeSet::new(),
             outcome: Outcome::default(),
@@ -215,6 +226,8 @@ impl<'a, R: Replica> World<'a, R> {
             Event::Wire(wire) => self.wire(wire),
             Event::Handle { replica, life } => self.handle_inbox(replica as usize, life),
             Event::Synced { replica, life } => self.synced(replica as usize, life),
+            Event::Piece { replica, life } => self.piece(replica as usize, life),
+            Event::State { from, to, life } => self.state(from as usize, to as usize, life),
             Event::Executed { replica, life, job } => {
                 let replica = replica as usize;
                 if self.nodes[replica].life == life {
@@ -258,6 +271,9 @@ impl<'a, R: Replica> World<'a, R> {
                 let queue = &mut self.queue;
                 let mut later = |at, wire| queue.put(at, Event::Wire(wire));
                 self.links.send(self.now, (replica, to), message, bytes, &mut later);
+            }
+            Effect::SendState { to, message, bytes } => {
+                self.send_state((replica, to), message, bytes);
             }
             Effect::Persist(number) => {
                 let Node { disk, life, .. } = &mut self.nodes[replica];
@@ -306,6 +322,7 @@ impl<'a, R: Replica> World<'a, R> {
                 }
             }
             Effect::Follows => self.retry(replica),
+            Effect::Change(step) => self.changed(step),
             Effect::Campaigns => {
                 if self.now >= self.origin {
                     self.outcome.campaigns.push((self.now - self.origin, replica));

@@ -13,13 +13,20 @@ use std::collections::VecDeque;
 pub(crate) struct Log {
     /// Indices `1 ..= preloaded` are the history, or a snapshot of it.
     preloaded: u64,
+    /// The term of the last of them.
+    preloaded_term: u64,
     /// The first index that there is an entry for.
     first: u64,
     history: Option<Preload>,
     /// Indices from `preloaded + 1` on.
     tail: Vec<Entry>,
     pub(super) hard_state: HardState,
-    voters: ConfState,
+    /// The configuration as of what is applied.
+    pub(super) voters: ConfState,
+    /// How much of the log is applied: what a snapshot has.
+    pub(super) applied: u64,
+    /// Bytes of the bodies applied since the history: a state has them as well.
+    pub(super) applied_bytes: u64,
     /// What a crash leaves: how much of the tail, and which hard state.
     durable: (usize, HardState),
     /// Writes under way: their number, and what is durable once they are.
@@ -30,21 +37,32 @@ impl Log {
     /// The log of replica `id` before its first life.
     pub(super) fn new(spec: &Spec, id: usize) -> Log {
         let mut voters = ConfState::default();
-        voters.set_voters((1..=spec.replicas as u64).collect());
+        // Whoever is asked in later learns from the leader who counts.
+        let initial = spec.voters();
+        if initial.contains(&id) {
+            voters.set_voters(initial.iter().map(|r| *r as u64 + 1).collect());
+        }
         let mut hard_state = HardState::default();
         let mut log = Log {
             preloaded: 0,
+            preloaded_term: 1,
             first: 1,
             history: None,
             tail: Vec::new(),
             hard_state: hard_state.clone(),
             voters,
+            applied: 0,
+            applied_bytes: 0,
             durable: (0, HardState::default()),
             under_way: VecDeque::new(),
         };
         if let Some(preload) = &spec.preload {
             log.preloaded = preload.held(id);
             log.history = Some(preload.clone());
+            if preload.is_new(id) {
+                return log;
+            }
+            log.applied = log.preloaded;
             if preload.is_snapshot(id) {
                 log.first = log.preloaded + 1;
             }
@@ -68,21 +86,20 @@ impl Log {
             return;
         }
         (self.preloaded, self.first) = (index, index + 1);
+        self.voters = snapshot.get_metadata().get_conf_state().clone();
+        self.applied = index;
+        self.preloaded_term = snapshot.get_metadata().term;
         self.tail.clear();
         self.durable.0 = 0;
         self.hard_state.commit = self.hard_state.commit.max(index);
     }
 
-    /// How many bytes go with a message besides its own: with a snapshot the state, which is the
-    /// bodies of the history's commands.
-    pub(super) fn beside(&self, message: &Message) -> u64 {
-        match &self.history {
-            Some(history) if message.get_msg_type() == MessageType::MsgSnapshot => {
-                let commands = history.records().iter().flatten().filter_map(|r| r.command());
-                commands.map(|command| command.body.len() as u64).sum()
-            }
-            _ => 0,
-        }
+    /// How many bytes the state that goes with a message takes: the bodies of all commands that it
+    /// has done. `None`: no state goes with it.
+    pub(super) fn beside(&self, message: &Message) -> Option<u64> {
+        let history = self.history.as_ref().map_or(0, Preload::state_bytes);
+        let bytes = history + self.applied_bytes;
+        (message.get_msg_type() == MessageType::MsgSnapshot).then_some(bytes)
     }
 
     /// Writes entries, replacing those from the first of them on.
@@ -165,7 +182,8 @@ impl Storage for Log {
         match index {
             0 => Ok(0),
             _ if index + 1 < self.first => Err(Error::Store(StorageError::Compacted)),
-            _ if index <= self.preloaded => Ok(1),
+            _ if index == self.preloaded => Ok(self.preloaded_term),
+            _ if index < self.preloaded => Ok(1),
             _ => {
                 let entry = self.tail.get((index - self.preloaded - 1) as usize);
                 entry.map(|entry| entry.term).ok_or(Error::Store(StorageError::Unavailable))
@@ -187,7 +205,7 @@ impl Storage for Log {
         }
         let mut snapshot = Snapshot::default();
         let about = snapshot.mut_metadata();
-        (about.index, about.term) = (self.preloaded, 1);
+        (about.index, about.term) = (self.applied, self.term(self.applied)?);
         about.set_conf_state(self.voters.clone());
         Ok(snapshot)
     }

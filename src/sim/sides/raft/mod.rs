@@ -29,24 +29,35 @@
 //! - A prefix is applied in order, so commands are executed one at a time, in log order: a slow
 //!   one holds up all that follow.
 
+mod change;
 mod egress;
 mod log;
+mod reads;
+mod settings;
 
 use super::{Audit, Effect, Input, Replica};
 use crate::base::{Lsn, TailBitmap};
+use crate::replica::ReadLevel;
 use crate::sim::Spec;
-use crate::sim::weather::{below, mix};
 use bytes::Bytes;
 use egress::Egress;
 use log::Log;
 use protobuf::Message as _;
-use raft::eraftpb::{Entry, Message, MessageType};
-use raft::{Config, RawNode, ReadOnlyOption, Ready, StateRole};
+use raft::eraftpb::{ConfChangeV2, Entry, EntryType, Message, MessageType};
+use raft::{RawNode, Ready, StateRole};
+use reads::Reads;
 use rustc_hash::FxHashSet;
+use settings::{config, election_ticks};
 use std::collections::{BTreeMap, VecDeque};
 
 /// After how many resend timeouts without a word a follower is left to the heartbeats.
 const SILENT_AFTER: u64 = 4;
+
+/// How many entries a learner may lack and still be made a voter: as in traft.
+const BEHIND_MAX: u64 = 1_024;
+
+/// One that lacks no more than this part of it is where the others are.
+const BESIDE: u64 = 16;
 
 /// A replica of the crate and its driver.
 pub(crate) struct RaftReplica {
@@ -59,8 +70,8 @@ pub(crate) struct RaftReplica {
     /// Operations proposed here and not committed as far as is known.
     mine: FxHashSet<usize>,
     reads: Reads,
-    /// Committed entries given out for execution, in order; `false` needs none.
-    handed: VecDeque<(u64, bool)>,
+    /// Committed entries in order, given out for execution if they need any.
+    handed: VecDeque<(u64, Handed)>,
     applied: u64,
     /// Messages that wait for writes up to one.
     withheld: VecDeque<(u64, Vec<Message>)>,
@@ -69,8 +80,22 @@ pub(crate) struct RaftReplica {
     /// Per replica: when it was heard last, in ticks.
     heard: BTreeMap<u64, u64>,
     egress: Egress,
+    /// A change of membership that was asked for.
+    change: Option<change::Change>,
+    /// How many messages go to a voter at once, if that is bounded by the spec.
+    window: Option<usize>,
     role: (StateRole, u64, u64),
     effects: Vec<Effect<Message>>,
+}
+
+/// What a committed entry needs.
+#[derive(Debug)]
+enum Handed {
+    /// It is executed; so many bytes of it go into the state.
+    Command(u64),
+    /// It changes the configuration.
+    Change(ConfChangeV2),
+    Nothing,
 }
 
 /// The crate is somebody else's: its latency is measured, its invariants are not checked.
@@ -87,18 +112,6 @@ impl Audit for Unwatched {
     fn violations(&mut self) -> &mut Vec<String> {
         &mut self.none
     }
-}
-
-/// Reads by `ReadIndex`.
-#[derive(Default)]
-struct Reads {
-    /// Not asked for so far.
-    new: Vec<usize>,
-    /// Asked for under a number.
-    asked: BTreeMap<u64, Vec<usize>>,
-    next: u64,
-    /// Confirmed; wait for the execution up to an index.
-    confirmed: BTreeMap<u64, Vec<usize>>,
 }
 
 impl Replica for RaftReplica {
@@ -131,19 +144,24 @@ impl Replica for RaftReplica {
             Input::Tick => self.on_tick(),
             Input::Receive { message } => self.receive(message),
             Input::Propose { op } => self.proposals.push(op),
+            Input::Read { op } if spec.read_level == ReadLevel::Stale => {
+                self.effects.push(Effect::ReadReady { op });
+            }
             Input::Read { op } => self.reads.new.push(op),
             Input::Persisted(number) => self.persisted(number),
             Input::Applied(index) => self.on_applied(index),
             Input::Campaign => {
                 let _ = self.node.campaign();
             }
+            Input::Change { to } => self.change = Some(change::Change::new(spec, to)),
         }
         self.note_role(spec);
     }
 
     fn drain(&mut self, spec: &Spec, effects: &mut Vec<Effect<Message>>, _audit: &mut Unwatched) {
         self.propose(spec);
-        self.ask_reads();
+        self.drive_change();
+        self.ask_reads(spec.read_level == ReadLevel::Here);
         while self.node.has_ready() {
             let ready = self.node.ready();
             self.carry_out(ready);
@@ -174,6 +192,8 @@ impl RaftReplica {
             progress: BTreeMap::new(),
             heard: BTreeMap::new(),
             egress: Egress::new(spec),
+            change: None,
+            window: spec.in_flight_bytes.map(|_| config.max_inflight_msgs),
             role: (StateRole::Follower, 0, 0),
             effects: Vec::new(),
         }
@@ -208,6 +228,8 @@ impl RaftReplica {
                 *entry = (pr.matched, self.tick);
             }
         }
+        let prs = raft.prs();
+        self.progress.retain(|id, _| prs.get(*id).is_some());
         for (follower, (_, since)) in &mut self.progress {
             if self.tick - *since >= self.resend_ticks {
                 let heard = self.heard.get(follower).copied().unwrap_or_default();
@@ -253,24 +275,6 @@ impl RaftReplica {
     fn refuse(&mut self, ops: Vec<usize>) {
         let hint = self.node.raft.leader_id.checked_sub(1).map(|id| id as usize);
         self.effects.extend(ops.into_iter().map(|op| Effect::Refused { op, hint }));
-    }
-
-    /// Asks for a read index, once for all reads of this instant, as soon as it can be given: a
-    /// leader must have committed in its term.
-    fn ask_reads(&mut self) {
-        let raft = &self.node.raft;
-        if raft.state != StateRole::Leader {
-            let ops = std::mem::take(&mut self.reads.new);
-            return self.refuse(ops);
-        }
-        if self.reads.new.is_empty() || !raft.commit_to_current_term() {
-            return;
-        }
-        self.reads.next += 1;
-        let number = self.reads.next;
-        let ops = std::mem::take(&mut self.reads.new);
-        self.reads.asked.insert(number, ops);
-        self.node.read_index(number.to_be_bytes().to_vec());
     }
 
     fn carry_out(&mut self, mut ready: Ready) {
@@ -323,8 +327,13 @@ impl RaftReplica {
             if let Some(op) = op {
                 self.effects.push(Effect::Committed { op });
             }
-            let executes = !entry.data.is_empty();
-            self.handed.push_back((entry.index, executes));
+            let handed = match entry.get_entry_type() {
+                EntryType::EntryNormal if entry.data.is_empty() => Handed::Nothing,
+                EntryType::EntryNormal => Handed::Command(entry.data.len() as u64),
+                _ => Handed::Change(change::parse(&entry)),
+            };
+            let executes = matches!(handed, Handed::Command(_));
+            self.handed.push_back((entry.index, handed));
             if executes {
                 self.effects.push(Effect::Apply { number: entry.index, body: entry.data, op });
             }
@@ -334,16 +343,22 @@ impl RaftReplica {
 
     fn on_applied(&mut self, index: u64) {
         self.applied = index;
-        self.handed.pop_front();
+        if let Some((_, Handed::Command(bytes))) = self.handed.pop_front() {
+            self.node.mut_store().applied_bytes += bytes;
+        }
         self.skip();
     }
 
     /// Passes over entries that execute nothing, and serves the reads that waited.
     fn skip(&mut self) {
-        while let Some((index, false)) = self.handed.front().copied() {
-            self.handed.pop_front();
+        let passed = |handed: &mut (u64, Handed)| !matches!(handed.1, Handed::Command(_));
+        while let Some((index, handed)) = self.handed.pop_front_if(passed) {
             self.applied = index;
+            if let Handed::Change(change) = handed {
+                self.reconfigure(&change);
+            }
         }
+        self.node.mut_store().applied = self.applied;
         if self.applied > self.node.raft.raft_log.applied {
             self.node.advance_apply_to(self.applied);
         }
@@ -355,23 +370,14 @@ impl RaftReplica {
         }
     }
 
-    fn confirmed(&mut self, index: u64, context: &[u8]) {
-        let number = context.try_into().map(u64::from_be_bytes).unwrap_or_default();
-        if let Some(ops) = self.reads.asked.remove(&number) {
-            self.reads.confirmed.entry(index).or_default().extend(ops);
-        }
-        self.skip();
-    }
-
     fn send(&mut self, message: Message) {
-        let bytes = u64::from(message.compute_size()) + self.node.store().beside(&message);
+        let to = (message.to - 1) as usize;
+        if let Some(bytes) = self.node.store().beside(&message) {
+            return self.effects.push(Effect::SendState { to, message, bytes });
+        }
+        let bytes = u64::from(message.compute_size());
         self.egress.send(self.tick, bytes);
-        let effect = Effect::Send {
-            to: (message.to - 1) as usize,
-            bytes,
-            records: message.entries.len() as u64,
-            message,
-        };
+        let effect = Effect::Send { to, bytes, records: message.entries.len() as u64, message };
         self.effects.push(effect);
     }
 
@@ -403,40 +409,6 @@ impl RaftReplica {
             _ => {}
         }
     }
-}
-
-/// The best options known: see the top of the file.
-fn config(spec: &Spec, id: usize, resend_ticks: u64, applied: u64) -> Config {
-    let election_tick = (spec.election_timeout.0 / spec.tick.0).max(2) as usize;
-    Config {
-        id: id as u64 + 1,
-        election_tick,
-        heartbeat_tick: (resend_ticks as usize / 3).clamp(1, election_tick / 2),
-        applied,
-        max_size_per_msg: 1 << 20,
-        max_inflight_msgs: 4096,
-        check_quorum: true,
-        pre_vote: true,
-        // The crate draws from the thread's generator; the driver overrules it, from the seed.
-        min_election_tick: election_tick,
-        max_election_tick: 4 * election_tick,
-        skip_bcast_commit: true,
-        batch_append: false,
-        read_only_option: ReadOnlyOption::Safe,
-        ..Config::default()
-    }
-}
-
-/// A replica's election timeout in a term: one to two times the least one.
-fn election_ticks(spec: &Spec, id: u64, term: u64) -> usize {
-    let least = (spec.election_timeout.0 / spec.tick.0).max(2);
-    let draw = below(mix(mix(mix(spec.seed) ^ id) ^ term), least);
-    let ticks = match spec.successor {
-        Some(successor) if successor as u64 + 1 == id => least,
-        Some(_) => 2 * least + draw,
-        None => least + draw,
-    };
-    ticks as usize
 }
 
 /// Names the operation an entry comes from: the replica it was handed to, and its number.

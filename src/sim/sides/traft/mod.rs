@@ -1,18 +1,31 @@
 //! traft: the production replica, driven in virtual time.
 
+mod change;
+mod disk;
+
+pub(crate) use disk::TraftDisk;
+
 use super::{Audit, Effect, Input, Replica};
 use crate::base::{
-    Footprint, KeySet, LeaderId, Lineage, Lsn, Membership, Records, ReplicaId, SharedRecord,
-    TailBitmap,
+    Footprint, KeySet, Lsn, Membership, Records, ReplicaId, SharedRecord, TailBitmap,
 };
 use crate::message::{Envelope, Message};
 use crate::replica::{
-    self, Durable, Lease, Options, Output, ReadError, RoleName, SnapshotMeta, Task, Write,
+    self, Lease, Options, Output, ReadError, RoleName, SnapshotMeta, Task, Write,
 };
-use crate::sim::invariants::{Auditor, Shadow, Stored};
+use crate::sim::invariants::{Auditor, Shadow};
 use crate::sim::{Preload, Routing, Side, Spec};
 use crate::wire;
 use std::collections::VecDeque;
+
+/// What replicas send each other.
+#[derive(Clone, Debug)]
+pub(crate) enum Post {
+    /// Of the algorithm.
+    Message(Box<Envelope>),
+    /// A state, whole.
+    State(Box<SnapshotMeta>),
+}
 
 /// A replica, its disk, and what is on its way there.
 pub(crate) struct TraftReplica {
@@ -33,91 +46,17 @@ pub(crate) struct TraftReplica {
     executed: bool,
     /// Positions below are history.
     preloaded: Lsn,
-}
-
-/// What is durable.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TraftDisk {
-    voted: LeaderId,
-    lineage: Lineage,
-    /// By position.
-    records: Vec<Option<SharedRecord>>,
-    /// The positions that have a record.
-    held: TailBitmap,
-    membership: Option<(Lsn, Membership)>,
-    snapshot: Option<Box<SnapshotMeta>>,
-}
-
-impl TraftDisk {
-    /// One atomic step.
-    fn write(&mut self, write: &Write) {
-        self.voted = write.voted.unwrap_or(self.voted);
-        if let Some(lineage) = &write.lineage {
-            self.held = TailBitmap::below(self.purged());
-            for slot in &mut self.records {
-                slot.take_if(|record| lineage.author(record.lsn) != record.author);
-                if let Some(record) = slot {
-                    self.held.insert(record.lsn);
-                }
-            }
-            self.lineage = lineage.clone();
-        }
-        for record in write.records.iter_shared() {
-            let at = record.lsn.0 as usize;
-            if at >= self.records.len() {
-                self.records.resize(at + 1, None);
-            }
-            self.held.insert(record.lsn);
-            self.records[at] = Some(record);
-        }
-        if write.membership.is_some() {
-            self.membership = write.membership.clone();
-        }
-    }
-
-    /// Below it there are no records.
-    fn purged(&self) -> Lsn {
-        self.snapshot.as_ref().map_or(Lsn::ZERO, |snapshot| snapshot.done.offset())
-    }
-
-    fn stored(&self) -> Stored<'_> {
-        let TraftDisk { voted, lineage, records, held, .. } = self;
-        Stored { voted: *voted, lineage, records, held }
-    }
-
-    fn durable(&self) -> Durable {
-        Durable {
-            voted: self.voted,
-            lineage: self.lineage.clone(),
-            records: Records::gather(self.records.iter().flatten()),
-            membership: self.membership.clone(),
-            snapshot: self.snapshot.clone(),
-            ..Durable::default()
-        }
-    }
+    /// A change of membership that is under way.
+    change: Option<change::Watch>,
 }
 
 impl Replica for TraftReplica {
-    type Message = Box<Envelope>;
+    type Message = Post;
     type Disk = TraftDisk;
     type Audit = Auditor;
 
     fn disks(spec: &Spec) -> Vec<TraftDisk> {
-        let mut disks = vec![TraftDisk::default(); spec.replicas];
-        let Some(preload) = &spec.preload else { return disks };
-        for (id, disk) in disks.iter_mut().enumerate() {
-            let held = preload.held(id);
-            disk.held = TailBitmap::below(Lsn(held));
-            if preload.is_snapshot(id) {
-                let (done, committer) = (disk.held.clone(), Preload::author());
-                disk.snapshot = Some(Box::new(SnapshotMeta { done, committer, membership: None }));
-            } else {
-                disk.records = preload.records()[..held as usize].to_vec();
-            }
-            disk.lineage = Lineage::new(Preload::author());
-            disk.voted = Preload::author();
-        }
-        disks
+        (0..spec.replicas).map(|id| TraftDisk::new(spec, id)).collect()
     }
 
     fn start(spec: &Spec, id: usize, disk: TraftDisk, audit: &mut Auditor) -> TraftReplica {
@@ -136,6 +75,7 @@ impl Replica for TraftReplica {
             election_ticks,
             shadow: Shadow::new(has_ranges(spec)),
             executed: false,
+            change: None,
             preloaded: Lsn(spec.preload.as_ref().map_or(0, Preload::count)),
         }
     }
@@ -152,19 +92,21 @@ impl Replica for TraftReplica {
         self.replica.done().clone()
     }
 
-    fn handle(&mut self, spec: &Spec, input: Input<Box<Envelope>>, audit: &mut Auditor) {
+    fn handle(&mut self, spec: &Spec, input: Input<Post>, audit: &mut Auditor) {
         let input = match input {
             Input::Tick => {
                 self.tick();
                 replica::Input::Tick
             }
-            Input::Receive { message } => {
+            Input::Receive { message: Post::Message(message) } => {
                 if let (Message::Replicate(_), Some(ticks)) = (&message.message, &mut self.silence)
                 {
                     *ticks = 0;
                 }
                 replica::Input::Receive(message)
             }
+            Input::Receive { message: Post::State(state) } => replica::Input::Install(state),
+            Input::Change { to } => self.ask_for(spec, to),
             Input::Propose { op } => {
                 let mut command = spec.load.op(op).command.clone();
                 if spec.side == Side::TraftSerial {
@@ -196,12 +138,7 @@ impl Replica for TraftReplica {
         self.replica.handle(input);
     }
 
-    fn drain(
-        &mut self,
-        _spec: &Spec,
-        effects: &mut Vec<Effect<Box<Envelope>>>,
-        audit: &mut Auditor,
-    ) {
+    fn drain(&mut self, spec: &Spec, effects: &mut Vec<Effect<Post>>, audit: &mut Auditor) {
         let mut outputs = std::mem::take(&mut self.outputs);
         loop {
             self.replica.drain(&mut outputs);
@@ -210,10 +147,11 @@ impl Replica for TraftReplica {
             }
             self.audit(&outputs, audit);
             for output in outputs.drain(..) {
-                self.carry_out(output, effects);
+                self.carry_out(spec, output, effects);
             }
         }
         self.outputs = outputs;
+        self.watch_change(effects);
         let executed = std::mem::take(&mut self.executed).then(|| self.shadow.digest());
         audit.looks(self.id, &self.replica, executed);
     }
@@ -291,14 +229,15 @@ impl TraftReplica {
         }
     }
 
-    fn carry_out(&mut self, output: Output, effects: &mut Vec<Effect<Box<Envelope>>>) {
+    fn carry_out(&mut self, spec: &Spec, output: Output, effects: &mut Vec<Effect<Post>>) {
+        let Some(output) = self.about_change(output, effects) else { return };
         let op = |number: u64| (number & u64::from(u32::MAX)) as usize;
         effects.push(match output {
             Output::Send(envelope) => Effect::Send {
                 to: envelope.to.0 as usize - 1,
                 bytes: wire::encoded_len(&envelope) as u64,
                 records: records(&envelope.message),
-                message: envelope,
+                message: Post::Message(envelope),
             },
             Output::Persist(write) => {
                 let number = write.number;
@@ -329,18 +268,26 @@ impl TraftReplica {
                 Effect::Refused { op: op(read), hint: hint.map(place) }
             }
             Output::Load(positions) => {
-                let at = |lsn: Lsn| self.disk.records.get(lsn.0 as usize).cloned().flatten();
+                let at = |lsn: Lsn| self.disk.record(lsn);
                 let records: Vec<SharedRecord> = positions.iter().filter_map(at).collect();
                 let records = Records::gather(&records);
                 self.replica.handle(replica::Input::Loaded(records));
                 return;
             }
-            // A snapshot is paced behind new records; here it never comes, so that what is measured
-            // does without it.
-            Output::SendSnapshot { .. } | Output::TakeSnapshot { .. } | Output::Restore(_) => {
+            // The only states here are those of the history.
+            Output::SendSnapshot { to, .. } => match (self.disk.state(), &spec.preload) {
+                (Some(state), Some(preload)) => Effect::SendState {
+                    to: place(to),
+                    bytes: preload.state_bytes(),
+                    message: Post::State(state),
+                },
+                _ => return,
+            },
+            Output::Restore(_) => {
+                self.shadow = Shadow::new(has_ranges(spec));
                 return;
             }
-            Output::TransferFailed { .. } => return,
+            Output::TakeSnapshot { .. } | Output::TransferFailed { .. } => return,
             Output::Role { role, leader } => match role {
                 RoleName::Leader => Effect::Leads { term: leader.term },
                 RoleName::Follower => Effect::Follows,
@@ -357,19 +304,26 @@ fn has_ranges(spec: &Spec) -> bool {
     spec.side == Side::TraftSerial || spec.load.ops().any(|op| has(&op.command.footprint))
 }
 
+/// Majorities of these.
+fn majority(replicas: &[usize]) -> Membership {
+    Membership::majority(replicas.iter().map(|r| ReplicaId(*r as u64 + 1)))
+}
+
 fn place(id: ReplicaId) -> usize {
     id.0 as usize - 1
 }
 
 fn options(spec: &Spec, id: usize, election_ticks: u64) -> Options {
     let me = ReplicaId(id as u64 + 1);
-    let voters = (1..=spec.replicas as u64).map(ReplicaId);
-    let mut options = Options::new(me, Membership::majority(voters));
+    let mut options = Options::new(me, majority(&spec.voters()));
     options.election_ticks = election_ticks;
     options.heartbeat_ticks = options.heartbeat_ticks.min(election_ticks / 4).max(1);
     options.resend_ticks = spec.resend.0.div_ceil(spec.tick.0).max(1);
     let lease = Lease { ticks: election_ticks, drift_permille: 10 };
     options.lease = spec.lease.then_some(lease);
+    if let Some(bytes) = spec.in_flight_bytes {
+        options.in_flight_bytes_max = bytes;
+    }
     options.forwarding = spec.routing == Routing::Forward;
     options.seed = crate::sim::weather::mix(spec.seed ^ me.0 << 32);
     options

@@ -1,0 +1,46 @@
+//! Reads by read index, once for all reads of an instant.
+
+use super::RaftReplica;
+use raft::StateRole;
+use std::collections::BTreeMap;
+
+/// Reads by `ReadIndex`.
+#[derive(Default)]
+pub(super) struct Reads {
+    /// Not asked for so far.
+    pub(super) new: Vec<usize>,
+    /// Asked for under a number.
+    pub(super) asked: BTreeMap<u64, Vec<usize>>,
+    pub(super) next: u64,
+    /// Confirmed; wait for the execution up to an index.
+    pub(super) confirmed: BTreeMap<u64, Vec<usize>>,
+}
+
+impl RaftReplica {
+    /// Asks for a read index, once for all reads of this instant, as soon as it can be given: a
+    /// leader must have committed in its term. `here`: a follower asks its leader.
+    pub(super) fn ask_reads(&mut self, here: bool) {
+        let raft = &self.node.raft;
+        let leads = raft.state == StateRole::Leader;
+        if !leads && !(here && raft.leader_id != raft::INVALID_ID) {
+            let ops = std::mem::take(&mut self.reads.new);
+            return self.refuse(ops);
+        }
+        if self.reads.new.is_empty() || leads && !raft.commit_to_current_term() {
+            return;
+        }
+        self.reads.next += 1;
+        let number = self.id << 40 | self.reads.next;
+        let ops = std::mem::take(&mut self.reads.new);
+        self.reads.asked.insert(number, ops);
+        self.node.read_index(number.to_be_bytes().to_vec());
+    }
+
+    pub(super) fn confirmed(&mut self, index: u64, context: &[u8]) {
+        let number = context.try_into().map(u64::from_be_bytes).unwrap_or_default();
+        if let Some(ops) = self.reads.asked.remove(&number) {
+            self.reads.confirmed.entry(index).or_default().extend(ops);
+        }
+        self.skip();
+    }
+}
