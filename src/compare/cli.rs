@@ -253,7 +253,7 @@ impl CompareArgs {
                 "--interference applies to the scenarios quiet, jitter and loss only"
             }
             () if has(Scenario::replaces) && plan.replicas.is_some() => {
-                "--replicas does not go with reconfigure-one and reconfigure-majority: they have five"
+                "--replicas does not go with reconfigure-one or reconfigure-majority: they have 5"
             }
             () => return Ok(()),
         };

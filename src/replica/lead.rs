@@ -174,13 +174,7 @@ impl Replica {
         let voters = self.memberships.voters();
         for peer in &mut lead.peers {
             peer.member = members.contains(&peer.id);
-            let counts = voters.contains(&peer.id);
-            // Made a voter while it lacks much: new records first from now on.
-            let behind = lead.next.0 - peer.next.0 > self.options.behind_positions_max;
-            if counts && !peer.counts && behind {
-                peer.next = lead.next;
-            }
-            peer.counts = counts;
+            peer.stands(voters.contains(&peer.id), lead.next, self.options.behind_positions_max);
         }
         for id in members {
             let known = lead.peers.iter().any(|peer| peer.id == id);
@@ -192,9 +186,7 @@ impl Replica {
                 let bit = 2_u64 << lead.peers.len();
                 let counts = voters.contains(&id);
                 let next = if counts { lead.next } else { self.purged };
-                let mut peer = Peer::new(id, bit, next, self.now);
-                peer.counts = counts;
-                lead.peers.push(peer);
+                lead.peers.push(Peer::new(id, bit, next, self.now).counting(counts));
             }
         }
         let bit = |id: ReplicaId| {

@@ -114,6 +114,20 @@ impl Peer {
         }
     }
 
+    /// The same, counting or not.
+    pub(crate) fn counting(self, counts: bool) -> Peer {
+        Peer { counts, ..self }
+    }
+
+    /// It counts from now on, or no longer. Made a voter while it lacks more than `behind_max`, it
+    /// has new records first from now on.
+    pub(crate) fn stands(&mut self, counts: bool, next: Lsn, behind_max: u64) {
+        if counts && !self.counts && next.0 - self.next.0 > behind_max {
+            self.next = next;
+        }
+        self.counts = counts;
+    }
+
     /// Its answer: all that it has accepted. `news` gets the words that were not known before.
     pub(crate) fn accept(&mut self, accepted: &TailBitmap, log: &Log, news: &mut Vec<(u64, u64)>) {
         self.known = true;
@@ -199,7 +213,9 @@ impl Peer {
         }
         let mut picked = self.pick_new(source, now, &mut budget);
         if self.known && self.scan < source.end {
-            let backlog = options.backlog_bytes_max.saturating_sub(self.backlog_bytes);
+            // Of whoever catches up all is backlog, and nothing has to go before it.
+            let most = if self.counts { options.backlog_bytes_max } else { window };
+            let backlog = most.saturating_sub(self.backlog_bytes);
             self.pick_missing(source, now, budget.min(backlog), &mut picked);
         }
         picked

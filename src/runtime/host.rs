@@ -3,12 +3,14 @@
 
 use super::engine::{Effect, Engine, Event, Lane, NodeError, Refusal};
 use super::execute::Executor;
-use super::parts::{Done, Job, NodeOptions, Post, Status};
+use super::parts::{Done, Job, NodeOptions, Post, Start, Status};
 use super::sync::{Arc, Mutex};
 use crate::apply::Stateful;
 use crate::base::{Lsn, ReplicaId};
 use crate::disk::Disk;
-use crate::replica::{Input, Output, ReadError, Rejection, Replica, RoleName, SnapshotMeta};
+use crate::replica::{
+    self, Input, Output, ReadError, Rejection, Replica, RoleName, SnapshotMeta,
+};
 use crate::snapshot::Parcel;
 use crate::store::{Departed, Heard, Home, Opened, StoreError};
 use crate::wal::{Identity, Recovered, WalError};

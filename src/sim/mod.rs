@@ -3,9 +3,9 @@
 //! [`run`] takes a [`Spec`] and gives an [`Outcome`]; both are values, and one spec gives one
 //! outcome, byte for byte. [`bound`] says what no protocol can beat on the same weather.
 //!
-//! A state that a replica lacks goes in pieces of 16 KiB beside all else that its sender has to send
-//! ([`Spec::preload`]): in the pauses, but at least a quarter of the time. That is the same for
-//! every side.
+//! A state that a replica lacks goes in pieces of 16 KiB beside all else that its sender has to
+//! send ([`Spec::preload`]): in the pauses, but at least a quarter of the time. That is the same
+//! for every side.
 //!
 //! What is *not* simulated: CPU time (zero unless [`Spec::cpu`] says otherwise), the client's own
 //! link (it stands beside a replica), and disks that lie. A crash keeps exactly what was durable.

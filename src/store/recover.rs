@@ -87,8 +87,8 @@ pub struct Prospect {
     pub certain: Lsn,
     /// The first position above all that a survivor holds. What was acknowledged above is lost.
     pub end: Lsn,
-    /// Positions from `certain` to `end` that no survivor holds: what was acknowledged there is lost,
-    /// with what was acknowledged and depends on it.
+    /// Positions from `certain` to `end` that no survivor holds: what was acknowledged there is
+    /// lost, with what was acknowledged and depends on it.
     pub missing: Tail,
     /// Whether the lost ones alone were enough to acknowledge a write. If not, every acknowledged
     /// write is held by a survivor (unless one of them is doubtful).
@@ -166,8 +166,8 @@ fn survivor(identity: Identity, recovered: &Recovered) -> Survivor {
 }
 
 /// Makes the survivors a cluster of their own, for good: the membership of the [`Prospect`] is
-/// written to each of their logs as committed, and their promises rise above every leader of before.
-/// They are then started as always. An interrupted call is repeated.
+/// written to each of their logs as committed, and their promises rise above every leader of
+/// before. They are then started as always.
 ///
 /// # Errors
 ///

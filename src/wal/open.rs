@@ -29,8 +29,8 @@ impl<D: Disk + Sync> Wal<D> {
     }
 
     /// The log of a replica that lived before and lost all of it, in a directory that has none. It
-    /// is in doubt, its promise included, until a step says that it is repaired. `after` is at least
-    /// the incarnation of each earlier life; segments are counted from there.
+    /// is in doubt, its promise included, until a step says that it is repaired. `after` is at
+    /// least the incarnation of each earlier life; segments are counted from there.
     ///
     /// # Errors
     ///

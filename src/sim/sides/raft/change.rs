@@ -1,8 +1,8 @@
 //! Changes of membership the classic way: learners first, then joint consensus.
 //!
-//! New voters are added as learners, with twice the window of a voter. When each of them is as close
-//! as traft wants a new voter to be, one joint change makes them voters and removes those that leave;
-//! the crate leaves the joint configuration by itself.
+//! New voters are added as learners, with twice the window of a voter. When each of them is as
+//! close as traft wants a new voter to be, one joint change makes them voters and removes those
+//! that leave; the crate leaves the joint configuration by itself.
 
 use super::{BEHIND_MAX, BESIDE, RaftReplica};
 use crate::sim::sides::Effect;
