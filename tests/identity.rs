@@ -110,8 +110,9 @@ impl Cluster {
     }
 
     fn leader(&self) -> Option<usize> {
-        let leads =
-            |node: &Option<Host<SimDisk, Kv>>| node.as_ref().is_some_and(|node| node.status().is_some_and(|status| status.leads));
+        let leads = |node: &Option<Host<SimDisk, Kv>>| {
+            node.as_ref().is_some_and(|node| node.status().is_some_and(|status| status.leads))
+        };
         let up = |at: &usize| leads(&self.nodes[*at]) && !self.cut.contains(at);
         (0..self.nodes.len()).find(up)
     }

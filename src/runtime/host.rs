@@ -8,9 +8,7 @@ use super::sync::{Arc, Mutex};
 use crate::apply::Stateful;
 use crate::base::{Lsn, ReplicaId};
 use crate::disk::Disk;
-use crate::replica::{
-    self, Input, Output, ReadError, Rejection, Replica, RoleName, SnapshotMeta,
-};
+use crate::replica::{self, Input, Output, ReadError, Rejection, Replica, RoleName, SnapshotMeta};
 use crate::snapshot::Parcel;
 use crate::store::{Departed, Heard, Home, Opened, StoreError};
 use crate::wal::{Identity, Recovered, WalError};
