@@ -29,9 +29,7 @@ pub(super) fn cells(plan: &Plan) -> Vec<Cell> {
     for place in plan.places(&[Place::Lan]) {
         let setting = plan.calm(&place);
         cells.extend(LEVELS.map(|level| steady(plan, &setting, level)));
-        for level in [ReadLevel::Confirmed, ReadLevel::Lease] {
-            cells.push(failover(plan, &setting, level));
-        }
+        cells.push(failover(plan, &setting));
     }
     cells
 }
@@ -49,7 +47,7 @@ fn steady(plan: &Plan, setting: &Setting, (level, name, away): (ReadLevel, &str,
 }
 
 /// Keys that nobody has touched are read beside the successor of a leader that dies under load.
-fn failover(plan: &Plan, setting: &Setting, level: ReadLevel) -> Cell {
+fn failover(plan: &Plan, setting: &Setting) -> Cell {
     let (leader, replicas) = (setting.leader, setting.replicas);
     let successor = (leader + 1) % replicas;
     let spec = move |spec: &mut Spec, seed| {
@@ -64,11 +62,8 @@ fn failover(plan: &Plan, setting: &Setting, level: ReadLevel) -> Cell {
         spec.successor = Some(successor);
         spec.until = death + Time::s(2);
         spec.script = vec![(death, Act::Crash(leader))];
-        spec.read_level = level;
-        spec.lease = level == ReadLevel::Lease;
     };
-    let name = if level == ReadLevel::Lease { "lease" } else { "confirmed" };
-    let param = format!("level={name} after=failover");
+    let param = "level=confirmed after=failover".to_string();
     cell(plan, setting, param, Measure::AfterDeath(1), spec)
 }
 
