@@ -122,7 +122,7 @@ pub(super) struct CompareArgs {
     /// Decides the weather and the workload: one seed, one result, byte for byte
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Every scenario, side, link, rate and network, and a gap of a million: takes minutes
+    /// Every side, link, rate and network, reads, and a gap of a million: takes minutes
     #[arg(long)]
     all: bool,
     /// Print one JSON document
@@ -236,7 +236,7 @@ impl CompareArgs {
             plan.scenarios = Scenario::ALL
                 .into_iter()
                 .filter(|s| (*s == Scenario::Trace) == self.trace.is_some())
-                .filter(|s| s.is_default() || plan.all || *s == Scenario::Trace)
+                .filter(|s| s.is_default() || plan.all && !s.replaces() || *s == Scenario::Trace)
                 .filter(|s| !s.replaces() || plan.replicas.is_none())
                 .filter(|s| plan.interference.is_empty() || s.has_rates() || self.trace.is_some())
                 .filter(|s| room >= s.replicas_min())

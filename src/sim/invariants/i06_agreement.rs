@@ -26,11 +26,12 @@ pub(super) fn settled(replica: usize, lsn: Lsn) -> Check {
 mod tests {
     use super::super::forge::{fails, id, write};
     use super::super::ledger::{Ledger, Logs};
+    use super::super::systems::Systems;
     use super::*;
 
     #[test]
     fn two_commits_at_one_position_are_found() {
-        let mut ledger = Ledger::new(3, Lsn::ZERO);
+        let mut ledger = Ledger::new(Systems::new(&[0, 1, 2]), Lsn::ZERO);
         let mut commit = |author, replicas: [usize; 2]| {
             let record = write(0, author, "a", &[]);
             let mut commits = Vec::new();

@@ -13,11 +13,12 @@ pub(super) fn closed(replica: usize, lsn: Lsn, open: Lsn) -> Check {
 mod tests {
     use super::super::forge::{id, write};
     use super::super::ledger::{Ledger, Logs};
+    use super::super::systems::Systems;
     use super::*;
 
     #[test]
     fn a_record_before_what_it_depends_on_is_found() {
-        let mut ledger = Ledger::new(3, Lsn::ZERO);
+        let mut ledger = Ledger::new(Systems::new(&[0, 1, 2]), Lsn::ZERO);
         let record = write(5, id(1, 1), "a", &[3]);
         for replica in [0, 1] {
             ledger.accepted(&Logs::new(), replica, id(1, 1), &record, &mut Vec::new());

@@ -2,8 +2,9 @@
 //! floor, directly or through others, and no replica applies them the other way round.
 
 use super::Check;
-use super::ledger::LeaderLog;
-use crate::base::{Lsn, Record, SharedRecord, Tail};
+use super::ledger::{LeaderLog, has_range};
+use crate::base::{Key, Lsn, Record, SharedRecord, Tail};
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
 /// `record` is committed by the leader with this log: every earlier record there that interferes
@@ -48,6 +49,10 @@ pub(super) struct Order {
     done: Lsn,
     /// What was applied at or above.
     open: BTreeMap<Lsn, SharedRecord>,
+    /// By key named alone: the greatest position applied, of those above, that names it.
+    latest: FxHashMap<Key, Lsn>,
+    /// The greatest one that names a range.
+    wide: Option<Lsn>,
 }
 
 impl Order {
@@ -58,11 +63,34 @@ impl Order {
             return Err(format!("I-8 replica {replica} applies {record}, which is done"));
         }
         let mut later = self.open.range(record.lsn..).map(|(_, later)| later);
-        if let Some(later) = later.find(|later| later.interferes(record)) {
+        if self.may_be_late(record)
+            && let Some(later) = later.find(|later| later.interferes(record))
+        {
             return Err(format!("I-8 replica {replica} applies {record} after {later}"));
         }
         self.open.insert(record.lsn, record.clone());
+        if let Some(footprint) = record.command().map(|command| &command.footprint) {
+            if has_range(footprint) {
+                self.wide = self.wide.max(Some(record.lsn));
+            }
+            for key in footprint.reads.points().iter().chain(footprint.writes.points()) {
+                let latest = self.latest.entry(key.clone()).or_default();
+                *latest = record.lsn.max(*latest);
+            }
+        }
         Ok(())
+    }
+
+    /// Whether one that interferes may have been applied and come later: only then are all looked
+    /// at.
+    fn may_be_late(&self, record: &Record) -> bool {
+        let Some(footprint) = record.command().map(|command| &command.footprint) else {
+            return false;
+        };
+        let mut keys = footprint.reads.points().iter().chain(footprint.writes.points());
+        has_range(footprint)
+            || self.wide > Some(record.lsn)
+            || keys.any(|key| self.latest.get(key) > Some(&record.lsn))
     }
 
     /// Everything below `done` is done.
@@ -70,6 +98,9 @@ impl Order {
         if done.0 >= self.done.0 + 64 {
             self.done = done;
             self.open = self.open.split_off(&done);
+            if self.latest.len() > 2 * self.open.len() + 1_024 {
+                self.latest.retain(|_, lsn| *lsn >= done);
+            }
         }
     }
 }

@@ -105,7 +105,8 @@ impl LeaderLog {
     }
 }
 
-fn has_range(footprint: &Footprint) -> bool {
+/// Whether it names keys by more than one at a time.
+pub(super) fn has_range(footprint: &Footprint) -> bool {
     !footprint.reads.ranges().is_empty() || !footprint.writes.ranges().is_empty()
 }
 
