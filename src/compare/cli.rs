@@ -272,7 +272,9 @@ fn check_sizes(plan: &Plan) -> Result<(), BadInput> {
         }
     }
     let room = plan.places.iter().map(Place::replicas_max).min().unwrap_or(usize::MAX);
-    for scenario in plan.scenarios.iter().filter(|s| s.replaces() && room < REPLACED_MAX) {
+    if room < REPLACED_MAX
+        && let Some(scenario) = plan.scenarios.iter().find(|scenario| scenario.replaces())
+    {
         let what = format!("the number of places in {}", scenario.name());
         return Err(range(&what, format!("at least {REPLACED_MAX}"), room));
     }

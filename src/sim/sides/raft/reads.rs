@@ -22,7 +22,8 @@ impl RaftReplica {
     pub(super) fn ask_reads(&mut self, here: bool) {
         let raft = &self.node.raft;
         let leads = raft.state == StateRole::Leader;
-        if !leads && !(here && raft.leader_id != raft::INVALID_ID) {
+        let knows_leader = raft.leader_id != raft::INVALID_ID;
+        if !(leads || here && knows_leader) {
             let ops = std::mem::take(&mut self.reads.new);
             return self.refuse(ops);
         }
