@@ -50,8 +50,9 @@ pub struct Host<D: Disk, M: Stateful> {
 const STORE_TICKS: u64 = 20;
 
 impl<D: Disk + Clone + Sync, M: Stateful> Host<D, M> {
-    /// Opens the directory, or begins it if [`NodeOptions::start`] says so, and starts a replica from what is there. `machine` takes
-    /// the state of the snapshot, if there is one, and is as before its first command otherwise.
+    /// Opens the directory, or begins it if [`NodeOptions::start`] says so, and starts a replica
+    /// from what is there. `machine` takes the state of the snapshot, if there is one, and is as
+    /// before its first command otherwise.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ const EGRESS_BITS_PER_S: u64 = 1_000_000_000;
 
 /// Commands a second: 60 % of what the cluster can do while nothing changes. They come once a
 /// millisecond.
-const PER_MS: u64 = 59;
+const PER_MS: u64 = 64;
 
 /// When the operator asks, and how long clients go on.
 const ASKED: Time = Time::s(3);

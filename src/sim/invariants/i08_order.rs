@@ -68,7 +68,11 @@ impl Order {
         {
             return Err(format!("I-8 replica {replica} applies {record} after {later}"));
         }
-        self.open.insert(record.lsn, record.clone());
+        self.keep(record.clone());
+        Ok(())
+    }
+
+    fn keep(&mut self, record: SharedRecord) {
         if let Some(footprint) = record.command().map(|command| &command.footprint) {
             if has_range(footprint) {
                 self.wide = self.wide.max(Some(record.lsn));
@@ -78,7 +82,7 @@ impl Order {
                 *latest = record.lsn.max(*latest);
             }
         }
-        Ok(())
+        self.open.insert(record.lsn, record);
     }
 
     /// Whether one that interferes may have been applied and come later: only then are all looked
@@ -99,7 +103,11 @@ impl Order {
             self.done = done;
             self.open = self.open.split_off(&done);
             if self.latest.len() > 2 * self.open.len() + 1_024 {
-                self.latest.retain(|_, lsn| *lsn >= done);
+                self.latest.clear();
+                self.wide = None;
+                for record in std::mem::take(&mut self.open).into_values() {
+                    self.keep(record);
+                }
             }
         }
     }

@@ -123,7 +123,9 @@ impl Auditor {
     pub(super) fn writes(&mut self, write: &Write) {
         for record in write.records.iter_shared() {
             let record = &record;
-            self.ledger.placed(record);
+            if self.counts {
+                self.ledger.placed(record);
+            }
             let known = self.records.record(record);
             self.note(known);
             // What a leader authors joins its log; its floor must not fall.
