@@ -57,7 +57,7 @@ impl Replica {
         self.log.shared(lsn)
     }
 
-    /// The command at a position, if memory holds one: for a [`Task`].
+    /// The command at a position, if memory holds one: for a [`Task`](super::Task).
     pub fn command(&self, lsn: Lsn) -> Option<&Command> {
         self.log.get(lsn).and_then(|record| record.command())
     }
