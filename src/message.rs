@@ -174,12 +174,23 @@ pub struct Anew {
     pub incarnation: u64,
 }
 
+/// What a replica calls a request that it passes on. The number is its driver's, who begins again
+/// with each start; so that a leader which outlives several starts takes no request for one of an
+/// earlier life, and no answer to that is taken for one of this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket {
+    /// Which life of the replica ([`Durable::life`](crate::replica::Durable::life)).
+    pub life: u64,
+    /// Its driver's number.
+    pub number: u64,
+}
+
 /// A replica that does not lead to the leader: a client wants to read here; what does the read have
 /// to see? Promises nothing and changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadRequest {
-    /// The number that the asking replica gave the read.
-    pub read: u64,
+    /// What the asking replica calls the read.
+    pub ticket: Ticket,
     /// What is going to be read.
     pub footprint: Footprint,
 }
@@ -187,8 +198,8 @@ pub struct ReadRequest {
 /// The leader's answer to [`ReadRequest`], once its leadership was confirmed after that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadPoint {
-    /// The number in the request.
-    pub read: u64,
+    /// That of the request.
+    pub ticket: Ticket,
     /// The leader. The point is of use only while its lineage is the one taken last.
     pub leader: LeaderId,
     /// Everything below the first that interferes with the read, and all of the second, is to be
@@ -202,8 +213,8 @@ pub struct Forward {
     /// The leader that it is meant for. No other places it: of a copy that comes late nobody else
     /// can tell whether this one has.
     pub leader: LeaderId,
-    /// The number that the forwarding replica gave the proposal.
-    pub proposal: u64,
+    /// What the forwarding replica calls the proposal.
+    pub ticket: Ticket,
     /// The command.
     pub command: crate::base::Command,
 }
@@ -211,8 +222,8 @@ pub struct Forward {
 /// The leader's answer to [`Forward`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardReply {
-    /// The number in the forward.
-    pub proposal: u64,
+    /// That of the forward.
+    pub ticket: Ticket,
     /// What became of it.
     pub outcome: ForwardOutcome,
 }

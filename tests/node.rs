@@ -12,7 +12,7 @@ use traft::apply::{Machine, Request, Stateful};
 use traft::base::{Command, Footprint, KeySet, Lsn, Membership, ReplicaId};
 use traft::disk::{RealDisk, SimDisk};
 use traft::runtime::{
-    Busy, Cluster, Failure, Limits, Loopback, Node, NodeError, NodeOptions, Refusal,
+    Busy, Cluster, Failure, Limits, Loopback, Node, NodeError, NodeOptions, Pending, Refusal, View,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -111,6 +111,26 @@ fn what_is_answered_is_there_after_crashes() {
     }
 }
 
+/// A leader remembers what was passed on to it by number. A node that starts again while that one
+/// still leads passes on other commands, which must not be taken for the old ones.
+#[test]
+fn what_a_later_life_passes_on_is_not_taken_for_what_an_earlier_one_did() {
+    let mut cluster = Cluster::<Kv>::local(3).expect("three nodes");
+    let leads = leader(&cluster);
+    let follower = cluster.ids().into_iter().find(|id| *id != leads).expect("two follow");
+    for n in 1..=3_i64 {
+        let value = n.to_string();
+        surely(&cluster, follower, &Op::Set { key: b"x", value: value.as_bytes() });
+        let read = || cluster.node(leads).read(&Op::Get { key: b"x" }).expect("room");
+        let answer = (0..1_000).find_map(|_| read().wait_for(PATIENCE).and_then(Result::ok));
+        assert_eq!(answer, Some(Answer::Value(Some(Bytes::from(value)))), "life {n}");
+        cluster.crash(follower);
+        cluster.start(follower).expect("it starts again");
+        let follows = |view: &View| view.leader.is_some();
+        cluster.node(follower).watch().until(PATIENCE, follows).expect("it hears the leader");
+    }
+}
+
 #[test]
 fn a_node_without_a_leader_says_so() {
     let members = Membership::majority((1..=3).map(ReplicaId));
@@ -147,6 +167,20 @@ fn a_node_that_leads_says_that_it_is_busy() {
         assert_eq!(pending.wait(), Err(Failure::Unknown));
     }
     two.close_within(Duration::ZERO).expect("it had not ended");
+}
+
+#[test]
+fn whoever_has_an_answer_finds_room_for_the_next() {
+    let limits = Limits { in_flight: 1, ..Limits::default() };
+    let (network, members) = (Loopback::new(), Membership::majority([ReplicaId(1)]));
+    let options = NodeOptions::new(ReplicaId(1), members);
+    let node = Node::with_limits(SimDisk::new(), options, Kv::new(), &network, limits);
+    let node = node.expect("a node");
+    node.watch().until(PATIENCE, |view| view.leader.is_some()).expect("it leads");
+    for n in 0..20_000 {
+        let answer = node.propose(&Op::Set { key: b"x", value: b"1" }).map(Pending::wait);
+        assert_eq!(answer, Ok(Ok(Answer::Nothing)), "after {n}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::forwards::{Forwards, Known};
 use super::lead::Leadership;
 use super::{Input, Output, Rejection, Replica, Role};
 use crate::base::{Command, LeaderId, Lsn, Payload, Record, ReplicaId, TailBitmap};
-use crate::message::{Forward, ForwardOutcome, ForwardReply, Message};
+use crate::message::{Forward, ForwardOutcome, ForwardReply, Message, Ticket};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many settled positions a command that runs for long may keep above the floor; what comes
@@ -110,7 +110,8 @@ impl Replica {
             Err(Rejection::NotLeader { hint: Some(leader) }) if self.options.forwarding => {
                 self.proposals.forwarded.insert(proposal, self.now);
                 let to = self.role.leader();
-                self.send(leader, Message::Forward(Forward { leader: to, proposal, command }));
+                let ticket = self.ticket(proposal);
+                self.send(leader, Message::Forward(Forward { leader: to, ticket, command }));
             }
             Err(reason) => self.outputs.push(Output::Rejected { proposal, reason }),
         }
@@ -189,8 +190,8 @@ impl Replica {
     /// further copy gets the answer of the first: placed again it would take effect twice, and
     /// called rejected it would be asked for again.
     pub(super) fn on_forward(&mut self, from: ReplicaId, message: Forward) {
-        let Forward { leader, proposal, command } = message;
-        let outcome = match self.proposals.received.known(from, leader, proposal) {
+        let Forward { leader, ticket, command } = message;
+        let outcome = match self.proposals.received.known(from, leader, ticket) {
             Known::Nothing => return,
             Known::Answered(outcome) => outcome,
             Known::New => match self.admit(&command) {
@@ -198,14 +199,14 @@ impl Replica {
                 Err(_) => ForwardOutcome::Rejected,
             },
         };
-        self.proposals.received.answered(from, proposal, outcome);
-        let reply = ForwardReply { proposal, outcome };
+        self.proposals.received.answered(from, ticket, outcome);
+        let reply = ForwardReply { ticket, outcome };
         self.send(from, Message::ForwardReply(reply));
     }
 
     pub(super) fn on_forward_reply(&mut self, message: ForwardReply) {
-        let proposal = message.proposal;
-        if self.proposals.forwarded.remove(&proposal).is_none() {
+        let Ticket { life, number: proposal } = message.ticket;
+        if life != self.life || self.proposals.forwarded.remove(&proposal).is_none() {
             return;
         }
         match message.outcome {

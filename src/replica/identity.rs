@@ -1,7 +1,7 @@
 //! Who speaks: in every message the cluster, and which life of the sender.
 
 use super::{Output, Replica};
-use crate::message::Envelope;
+use crate::message::{Envelope, Ticket};
 
 impl Replica {
     /// Whether a message is not for this cluster, or is of a life whose end is known: what that had
@@ -15,6 +15,11 @@ impl Replica {
             self.lives.insert(envelope.from, envelope.incarnation);
         }
         envelope.incarnation < known
+    }
+
+    /// What a request is called that is passed on.
+    pub(super) fn ticket(&self, number: u64) -> Ticket {
+        Ticket { life: self.life, number }
     }
 
     /// Says in what is sent who says it.

@@ -23,7 +23,8 @@ pub enum Input {
     Tick,
     /// A message came in. It may be old, doubled or addressed to an earlier life of this replica.
     Receive(Box<Envelope>),
-    /// A client wants `command` done. `proposal` is the driver's number for it, never reused.
+    /// A client wants `command` done. `proposal` is the driver's number for it, not used
+    /// before in this life ([`Durable::life`]).
     Propose {
         /// The driver's number.
         proposal: u64,
@@ -54,7 +55,8 @@ pub enum Input {
         /// The number that the change was asked for with.
         request: u64,
     },
-    /// A client wants to read `footprint.reads`. `read` is the driver's number for it.
+    /// A client wants to read `footprint.reads`. `read` is the driver's number for it, not
+    /// used before in this life.
     Read {
         /// The driver's number.
         read: u64,
@@ -250,6 +252,9 @@ pub struct Durable {
     /// Rises with each start in doubt, for ever. It tells what an earlier life has accepted from
     /// what this one has.
     pub incarnation: u64,
+    /// Rises with each start, for ever: it tells the requests of this life from those of earlier
+    /// ones. May stay the same if the driver gives no proposal or read a number of an earlier life.
+    pub life: u64,
     /// What may be missing of the above; none after a crash, however hard.
     pub doubt: Option<Doubt>,
 }

@@ -86,6 +86,7 @@ pub struct Replica {
     behind: LeaderId,
     memberships: member::InForce,
     incarnation: u64,
+    life: u64,
     /// The newest life heard of, of each replica that ever lost something.
     lives: BTreeMap<ReplicaId, u64>,
     /// Something acknowledged may be missing: it must not vote.
@@ -151,6 +152,7 @@ impl Replica {
             behind: snapshot.committer,
             memberships,
             incarnation: durable.incarnation,
+            life: durable.life,
             lives: BTreeMap::new(),
             doubt: durable.doubt,
             settled: TailBitmap::below(purged),

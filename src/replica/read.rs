@@ -3,7 +3,7 @@
 use super::peer::Peer;
 use super::{Output, ReadError, ReadLevel, Replica, Role};
 use crate::base::{Footprint, Lsn, ReplicaId, Tail};
-use crate::message::{Message, ReadPoint, ReadRequest};
+use crate::message::{Message, ReadPoint, ReadRequest, Ticket};
 use crate::quorum::Compiled;
 use std::collections::VecDeque;
 
@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 enum Reader {
     /// A client of this replica.
     Own,
-    /// Another replica, which waits for everything below this that interferes, too.
-    Other(ReplicaId, Lsn),
+    /// Another replica in some life, which waits for everything below this that interferes, too.
+    Other(ReplicaId, u64, Lsn),
 }
 
 /// A read that waits.
@@ -171,14 +171,14 @@ impl Replica {
     /// A replica elsewhere wants to know what a read there has to see: the same as here, and what
     /// is done here already.
     pub(super) fn on_read_request(&mut self, from: ReplicaId, message: ReadRequest) {
-        let ReadRequest { read, footprint } = message;
+        let ReadRequest { ticket, footprint } = message;
         let leader = self.role.leader();
         let Role::Leader(lead) = &mut self.role else {
-            let refusal = ReadPoint { read, leader: self.voted, point: None };
+            let refusal = ReadPoint { ticket, leader: self.voted, point: None };
             return self.send(from, Message::ReadPoint(refusal));
         };
         if lead.reads.len() >= self.options.reads_max {
-            return self.send(from, Message::ReadPoint(ReadPoint { read, leader, point: None }));
+            return self.send(from, Message::ReadPoint(ReadPoint { ticket, leader, point: None }));
         }
         let below = self.schedule.done().offset().min(self.settled.offset());
         let below = below.min(lead.settled.offset());
@@ -187,7 +187,7 @@ impl Replica {
         let empties = lead.empties.iter().filter(|lsn| *lsn >= below);
         let noted = writers.into_iter().chain(empties).collect();
         let round = lead.reads.round + 1;
-        let reader = Reader::Other(from, below);
+        let (reader, read) = (Reader::Other(from, ticket.life, below), ticket.number);
         lead.reads.unconfirmed.push_back(Waiting { reader, read, footprint, round, noted });
         lead.stirred = true;
     }
@@ -215,9 +215,10 @@ impl Replica {
         while let Some(waiting) = lead.reads.unconfirmed.pop_front_if(|w| w.round <= confirmed) {
             match waiting.reader {
                 Reader::Own => lead.reads.blocked.push(waiting),
-                Reader::Other(to, below) => {
-                    let (read, point) = (waiting.read, Some((below, waiting.noted)));
-                    points.push((to, ReadPoint { read, leader, point }));
+                Reader::Other(to, life, below) => {
+                    let ticket = Ticket { life, number: waiting.read };
+                    let point = Some((below, waiting.noted));
+                    points.push((to, ReadPoint { ticket, leader, point }));
                 }
             }
         }

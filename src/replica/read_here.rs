@@ -2,7 +2,7 @@
 
 use super::{Output, ReadError, Replica};
 use crate::base::{Footprint, LeaderId, Lsn, Tail};
-use crate::message::{Message, ReadPoint, ReadRequest};
+use crate::message::{Message, ReadPoint, ReadRequest, Ticket};
 
 /// A read that waits here.
 #[derive(Clone, Debug)]
@@ -38,7 +38,8 @@ impl Replica {
         if self.reads_here.0.len() >= self.options.reads_max {
             return self.outputs.push(Output::ReadFailed { read, reason: ReadError::Busy });
         }
-        let request = ReadRequest { read, footprint: footprint.clone() };
+        let ticket = self.ticket(read);
+        let request = ReadRequest { ticket, footprint: footprint.clone() };
         self.send(to, Message::ReadRequest(request));
         let (leader, now) = (self.lineage.leader(), self.now);
         let waiting = Waiting { read, footprint, leader, since: now, asked_at: now, point: None };
@@ -46,7 +47,8 @@ impl Replica {
     }
 
     pub(super) fn on_read_point(&mut self, message: ReadPoint) {
-        let of = |w: &&mut Waiting| w.read == message.read && w.point.is_none();
+        let Ticket { life, number } = message.ticket;
+        let of = |w: &&mut Waiting| life == self.life && w.read == number && w.point.is_none();
         let Some(waiting) = self.reads_here.0.iter_mut().find(of) else { return };
         if message.point.is_none() {
             waiting.since = 0;
@@ -98,8 +100,9 @@ impl Replica {
             let late = self.now > waiting.asked_at + 2 * self.options.resend_ticks;
             if waiting.point.is_none() && late {
                 waiting.asked_at = self.now;
-                let (read, footprint) = (waiting.read, waiting.footprint.clone());
-                again.push((waiting.leader.node, ReadRequest { read, footprint }));
+                let ticket = Ticket { life: self.life, number: waiting.read };
+                let footprint = waiting.footprint.clone();
+                again.push((waiting.leader.node, ReadRequest { ticket, footprint }));
             }
         }
         again.into_iter().for_each(|(to, m)| self.send(to, Message::ReadRequest(m)));

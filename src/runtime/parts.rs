@@ -49,7 +49,8 @@ pub enum Start {
     /// The replica has lived, and what it had is lost. It follows in doubt and does not vote until
     /// a leader has given it everything back.
     Wiped {
-        /// At least the incarnation of each of its lives so far: seconds since 1970 are.
+        /// At least the life and the incarnation of each of its lives so far: seconds since 1970
+        /// are.
         after: u64,
     },
 }

@@ -355,7 +355,9 @@ impl<E: Engine> Thread<E> {
                 Effect::Refused { number, why } => (number, Err(Failure::NotDone(why))),
                 Effect::Lost { number } => (number, Err(Failure::Unknown)),
             };
-            if let Some((client, _permit)) = state.waiting.remove(&number) {
+            if let Some((client, permit)) = state.waiting.remove(&number) {
+                // First: whoever has been answered finds room for the next.
+                drop(permit);
                 client.hear(number, outcome);
             }
         })?;

@@ -54,7 +54,7 @@ impl Belief {
 
     /// What a replica starts from.
     pub(super) fn into_recovered(self) -> Recovered {
-        let incarnation = self.incarnation();
+        let (incarnation, life) = (self.incarnation(), self.newest() + 1);
         let Belief { replay, held, doubt, .. } = self;
         let Hard { voted, lineage, membership, purged } = replay.hard;
         let records = held.into_iter().map(|(record, _)| record).collect();
@@ -65,6 +65,7 @@ impl Belief {
             membership,
             snapshot: None,
             incarnation,
+            life,
             doubt: doubt.as_ref().map(Doubt::kind),
         };
         Recovered { durable, purged, doubt, flaws: replay.flaws }

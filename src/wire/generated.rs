@@ -113,6 +113,9 @@ pub struct Forward {
     /// Whom it is meant for.
     #[prost(message, optional, tag = "3")]
     pub leader: ::core::option::Option<LeaderId>,
+    /// Of which life of the sender the number is.
+    #[prost(uint64, tag = "4")]
+    pub life: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ForwardReply {
@@ -121,6 +124,8 @@ pub struct ForwardReply {
     /// Absent: rejected.
     #[prost(message, optional, tag = "2")]
     pub placed: ::core::option::Option<Placed>,
+    #[prost(uint64, tag = "3")]
+    pub life: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotRequest {
@@ -147,6 +152,8 @@ pub struct ReadRequest {
     pub read: u64,
     #[prost(message, optional, tag = "2")]
     pub footprint: ::core::option::Option<Footprint>,
+    #[prost(uint64, tag = "3")]
+    pub life: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadPoint {
@@ -157,6 +164,8 @@ pub struct ReadPoint {
     /// Absent: refused.
     #[prost(message, optional, tag = "3")]
     pub point: ::core::option::Option<PositionSet>,
+    #[prost(uint64, tag = "4")]
+    pub life: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Placed {

@@ -175,18 +175,20 @@ impl Put for Refuse {
 
 impl Put for Forward {
     fn put<S: Sink>(&self, to: &mut S) {
-        to.uint(1, self.proposal);
+        to.uint(1, self.ticket.number);
         to.message(2, &self.command);
         to.message(3, &self.leader);
+        to.uint(4, self.ticket.life);
     }
 }
 
 impl Put for ForwardReply {
     fn put<S: Sink>(&self, to: &mut S) {
-        to.uint(1, self.proposal);
+        to.uint(1, self.ticket.number);
         if let ForwardOutcome::Placed(author, lsn) = self.outcome {
             to.message(2, &Placed(author, lsn));
         }
+        to.uint(3, self.ticket.life);
     }
 }
 
@@ -211,16 +213,18 @@ impl Put for Anew {
 
 impl Put for ReadRequest {
     fn put<S: Sink>(&self, to: &mut S) {
-        to.uint(1, self.read);
+        to.uint(1, self.ticket.number);
         to.message(2, &self.footprint);
+        to.uint(3, self.ticket.life);
     }
 }
 
 impl Put for ReadPoint {
     fn put<S: Sink>(&self, to: &mut S) {
-        to.uint(1, self.read);
+        to.uint(1, self.ticket.number);
         to.message(2, &self.leader);
         self.point.iter().for_each(|point| to.message(3, point));
+        to.uint(4, self.ticket.life);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::base::{
 use crate::message::{
     Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
     Message, PreVote, PreVoteReply, ReadPoint, ReadRequest, Refuse, Replicate, ReplicateReply,
-    SnapshotRequest, TakeOver, Vote, VoteReply,
+    SnapshotRequest, TakeOver, Ticket, Vote, VoteReply,
 };
 use bytes::Bytes;
 use prost::Message as _;
@@ -89,11 +89,11 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
         }),
         Kind::Forward(m) => Message::Forward(Forward {
             leader: leader(m.leader)?,
-            proposal: m.proposal,
+            ticket: Ticket { life: m.life, number: m.proposal },
             command: command(m.command.ok_or(WireError::Missing("command"))?),
         }),
         Kind::ForwardReply(m) => Message::ForwardReply(ForwardReply {
-            proposal: m.proposal,
+            ticket: Ticket { life: m.life, number: m.proposal },
             outcome: match m.placed {
                 Some(placed) => ForwardOutcome::Placed(leader(placed.author)?, lsn(placed.lsn)?),
                 None => ForwardOutcome::Rejected,
@@ -107,11 +107,11 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
             Message::Anew(Anew { leader: leader(m.leader)?, incarnation: m.incarnation })
         }
         Kind::ReadRequest(m) => Message::ReadRequest(ReadRequest {
-            read: m.read,
+            ticket: Ticket { life: m.life, number: m.read },
             footprint: footprint(m.footprint.unwrap_or_default()),
         }),
         Kind::ReadPoint(m) => Message::ReadPoint(ReadPoint {
-            read: m.read,
+            ticket: Ticket { life: m.life, number: m.read },
             leader: leader(m.leader)?,
             point: m.point.map(|m| point(m, budget)).transpose()?,
         }),

@@ -9,7 +9,7 @@ use traft::base::{
 use traft::message::{
     Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
     Message, PreVote, PreVoteReply, ReadPoint, ReadRequest, Refuse, Replicate, ReplicateReply,
-    SnapshotRequest, TakeOver, Vote, VoteReply,
+    SnapshotRequest, TakeOver, Ticket, Vote, VoteReply,
 };
 
 /// The samples by name.
@@ -115,13 +115,14 @@ fn replication() -> Vec<(&'static str, Message)> {
 fn forwards() -> Vec<(&'static str, Message)> {
     let placed = ForwardOutcome::Placed(LeaderId::new(3, 2), Lsn(77));
     let leader = LeaderId::new(3, 2);
-    let read_point = |point| Message::ReadPoint(ReadPoint { read: 5, leader, point });
-    let reply = |outcome| Message::ForwardReply(ForwardReply { proposal: 17, outcome });
+    let ticket = Ticket { life: 6, number: 17 };
+    let read_point = |point| Message::ReadPoint(ReadPoint { ticket, leader, point });
+    let reply = |outcome| Message::ForwardReply(ForwardReply { ticket, outcome });
     vec![
-        ("forward", Message::Forward(Forward { leader, proposal: 17, command: command(update()) })),
+        ("forward", Message::Forward(Forward { leader, ticket, command: command(update()) })),
         ("forward-placed", reply(placed)),
         ("forward-rejected", reply(ForwardOutcome::Rejected)),
-        ("read-request", Message::ReadRequest(ReadRequest { read: 5, footprint: update() })),
+        ("read-request", Message::ReadRequest(ReadRequest { ticket, footprint: update() })),
         ("read-point", read_point(Some((Lsn(90), set(&[90, 91, 200]))))),
         ("read-refused", read_point(None)),
         ("take-over", Message::TakeOver(TakeOver { leader: LeaderId::new(3, 2) })),

@@ -61,10 +61,10 @@ struct Client {
 pub(super) struct Clients {
     all: Vec<Client>,
     pub(super) history: Vec<Event>,
-    /// By proposal or read: whose, and for which event or turn.
-    numbers: FxHashMap<u64, (usize, u64)>,
-    next: u64,
+    /// By replica and proposal or read: whose, and for which event or turn.
+    numbers: FxHashMap<(usize, u64), (usize, u64)>,
     think: Micros,
+    replicas: u64,
     pub(super) acknowledged: u64,
     pub(super) retried: u64,
 }
@@ -193,8 +193,8 @@ impl Clients {
             all: (0..plan.clients).map(client).collect(),
             history: Vec::new(),
             numbers: FxHashMap::default(),
-            next: 1 << 32,
             think: plan.think,
+            replicas: plan.replicas as u64,
             acknowledged: 0,
             retried: 0,
         }
@@ -239,8 +239,7 @@ impl Clients {
         queue: &mut Queue,
         dice: &mut Dice,
     ) {
-        let Some((me, done)) = self.numbers.remove(&number) else { return };
-        let others = self.all.len() as u64 + 1;
+        let Some((me, done)) = self.numbers.remove(&(from, number)) else { return };
         let client = &mut self.all[me];
         let Some(current) = client.current.as_ref().filter(|_| client.done == done) else { return };
         let kind = current.kind;
@@ -250,7 +249,7 @@ impl Clients {
                 (self.answered(me, &result, now), dice.below(self.think))
             }
             Reply::Rejected(hint) => {
-                client.target = hint.unwrap_or(from + dice.below(others) as usize);
+                client.target = hint.unwrap_or(from + 1 + dice.below(self.replicas - 1) as usize);
                 (false, dice.between(1_000, 15_000))
             }
             // It may have been placed.
@@ -295,8 +294,8 @@ impl Clients {
 impl World {
     /// A client begins something, or has waited long enough.
     pub(super) fn client(&mut self, me: usize, turn: u64) {
-        let World { clients, plan, now, calm, .. } = self;
-        let Clients { all, history, next, numbers, retried, .. } = clients;
+        let World { clients, plan, now, calm, nodes, .. } = self;
+        let Clients { all, history, numbers, retried, .. } = clients;
         let client = &mut all[me];
         if client.turn != turn {
             return;
@@ -322,11 +321,10 @@ impl World {
             let (action, call) = (current.action.clone(), *now * 1_000 + 2);
             history.push(Event { client: me as u64, action, call, end: None });
         }
-        *next += 1;
-        let number = *next;
-        numbers.insert(number, (me, done));
         let (kind, command) = (current.kind, current.command.clone());
         let at = client.target % plan.replicas;
+        let number = nodes[at].number();
+        numbers.insert((at, number), (me, done));
         let patience = client.dice.between(250_000, 500_000);
         // Whoever does not answer is not the first to be asked again.
         client.target = at + 1 + client.dice.below(plan.replicas as u64 - 1) as usize;

@@ -96,16 +96,16 @@ impl World {
             self.nodes[*at].alive.as_ref().is_some_and(|alive| alive.replica.leading().is_some())
         };
         let Some(at) = (0..self.nodes.len()).rev().find(leads) else { return };
-        self.next += 1;
-        let proposal = self.next;
+        let proposal = self.nodes[at].number();
+        let request = self.requests.len() as u64 + 1;
         let input = match act {
             Act::Transfer { to } => {
                 let to = to.map(|to| crate::base::ReplicaId(to as u64 + 1));
                 Input::Transfer { to }
             }
             Act::Change { membership, force } => {
-                self.requests.push(proposal);
-                Input::Change { proposal, request: proposal, membership, force }
+                self.requests.push(request);
+                Input::Change { proposal, request, membership, force }
             }
             _ => match self.requests.last() {
                 Some(request) => Input::CancelChange { proposal, request: *request },

@@ -33,6 +33,8 @@ pub(super) struct Node {
     pub(super) disk: SimDisk,
     /// Which process it is; what was meant for an earlier one is dropped.
     pub(super) life: u64,
+    /// What it was asked so far in this life: each has a number, and numbers begin again with each.
+    asked: u64,
     pub(super) alive: Option<Box<Alive>>,
     pub(super) mirror: Mirror,
     /// A tick of its clock.
@@ -125,6 +127,7 @@ impl Node {
             suspect: false,
             failed_starts: 0,
             wiped: None,
+            asked: 0,
         }
     }
 
@@ -150,6 +153,7 @@ impl Node {
         let Opened { home, mut recovered, state, .. } = opened;
         if let Some(incarnation) = self.wiped {
             recovered.durable.incarnation += incarnation;
+            recovered.durable.life += incarnation;
             if self.damaged {
                 recovered.durable.doubt = Some(Doubt::Promise);
             }
@@ -159,10 +163,17 @@ impl Node {
         Ok(Begun { replica, home, recovered, machine: state.unwrap_or_default() })
     }
 
+    /// A number for what it is asked.
+    pub(super) fn number(&mut self) -> u64 {
+        self.asked += 1;
+        self.asked
+    }
+
     /// The process ends, and with it what was not synced.
     pub(super) fn stop(&mut self, tear: Tear, dice: &mut Dice) {
         self.alive = None;
         self.life += 1;
+        self.asked = 0;
         self.inbox.clear();
         let state = self.disk.state();
         self.disk = SimDisk::of(state.crash(|_| match tear {

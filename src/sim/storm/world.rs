@@ -43,7 +43,6 @@ pub(super) struct World {
     pub(super) counts: BTreeMap<&'static str, u64>,
     /// Numbers that operators give their requests.
     pub(super) requests: Vec<u64>,
-    pub(super) next: u64,
     steps: u64,
     trace: u64,
     text: Option<String>,
@@ -74,7 +73,6 @@ impl World {
             over: false,
             counts: BTreeMap::new(),
             requests: Vec::new(),
-            next: 0,
             steps: 0,
             trace: mix(seed),
             text: traced.then(|| plan.to_string()),

@@ -8,6 +8,8 @@ use crate::sim::{Preload, Spec};
 /// What is durable.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TraftDisk {
+    /// How often a replica was started from it.
+    pub(super) lives: u64,
     voted: LeaderId,
     lineage: Lineage,
     /// No position below it ever had a record.
@@ -104,6 +106,7 @@ impl TraftDisk {
             records: Records::gather(self.records.iter().flatten()),
             membership: self.membership.clone(),
             snapshot: self.snapshot.clone(),
+            life: self.lives,
             ..Durable::default()
         }
     }

@@ -59,8 +59,9 @@ impl Replica for TraftReplica {
         (0..spec.replicas).map(|id| TraftDisk::new(spec, id)).collect()
     }
 
-    fn start(spec: &Spec, id: usize, disk: TraftDisk, audit: &mut Auditor) -> TraftReplica {
+    fn start(spec: &Spec, id: usize, mut disk: TraftDisk, audit: &mut Auditor) -> TraftReplica {
         audit.starts(id);
+        disk.lives += 1;
         let election_ticks = (spec.election_timeout.0 / spec.tick.0).max(1);
         let replica = replica::Replica::new(options(spec, id, election_ticks), disk.durable());
         TraftReplica {
@@ -168,7 +169,7 @@ impl Audit for Auditor {
 }
 
 impl TraftReplica {
-    /// A number for an operation that was never used before.
+    /// A number for an operation that was not used before in this life.
     fn number(&mut self, op: usize) -> u64 {
         self.handed_in += 1;
         self.handed_in << 32 | op as u64
