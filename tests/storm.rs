@@ -2,11 +2,16 @@
 
 use traft::sim::storm::run;
 
+/// Seeds that something was wrong with once: a doubt that nobody could end, and two false alarms (a
+/// client that never asked the one replica left, a check that took a purged position for an open
+/// one).
+const ONCE_FAILED: [u64; 3] = [1383, 1532, 2856];
+
 #[test]
 fn fixed_seeds_hold_and_reach_what_there_is() {
     let mut reached = std::collections::BTreeMap::new();
     let mut acknowledged = 0;
-    for seed in 0..150 {
+    for seed in (0..150).chain(ONCE_FAILED) {
         let outcome = run(seed, None, false);
         assert_eq!(outcome.violation, None, "traft sim --seed {seed}");
         acknowledged += outcome.acknowledged;

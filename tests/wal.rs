@@ -41,6 +41,28 @@ fn first_step() -> Write {
 }
 
 #[test]
+fn each_start_has_a_number_of_its_own_whatever_a_crash_leaves() {
+    let mut disk = SimDisk::new();
+    drop(Wal::create(disk.clone(), IDENTITY, OPTIONS).unwrap());
+    let mut life = 0;
+    for n in 0..20 {
+        let (mut wal, recovered) = Wal::open(disk.clone(), IDENTITY, OPTIONS).unwrap();
+        assert!(recovered.durable.life > life, "start {n}");
+        life = recovered.durable.life;
+        // Some lives write nothing, and what some write is lost.
+        if n % 3 > 0 {
+            wal.append(&Write { number: 1, voted: Some(LeaderId::new(n, 1)), ..Write::default() })
+                .unwrap();
+        }
+        if n % 3 == 1 {
+            wal.sync().unwrap();
+        }
+        drop(wal);
+        disk = SimDisk::of(disk.state().crash(|_| n % 2 == 0));
+    }
+}
+
+#[test]
 fn a_real_directory_gives_back_what_it_was_given() {
     let root = directory();
     let disk = || RealDisk::new(&root).unwrap();

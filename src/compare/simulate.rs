@@ -90,7 +90,7 @@ impl Sums {
         self.micros += outcome.micros;
         self.timeouts += outcome.election_timeouts();
         self.acknowledged += outcome.acknowledged;
-        self.events += outcome.history.len() as u64;
+        self.events += outcome.checked();
         let [_, others @ ..] = MEDIANS.map(|name| outcome.reached(name));
         let [leaders, restarts, changes, installed] = others;
         self.each.push([outcome.acknowledged, leaders, restarts, changes, installed]);

@@ -373,7 +373,7 @@ impl Replica {
         let (loaded, empties) = (&lead.loaded, &lead.empties);
         let source =
             Source { log: &self.log, loaded, empties, end: lead.next, purged: self.purged };
-        let mut more = false;
+        let (mut more, gone) = (false, lead.gone);
         let committed_at = committed.as_ref().map(|(lsn, _)| *lsn);
         for peer in &mut lead.peers {
             // One that was removed is told so, and nothing else.
@@ -387,10 +387,9 @@ impl Replica {
             };
             more |= short && !peer.is_kept_short() && peer.next < source.end;
             wanted.union_with(&peer.take_wanted());
-            if peer.member
-                && peer.wants_snapshot(self.purged, self.now, self.options.election_ticks)
-            {
-                let (to, below) = (peer.id, self.purged);
+            let below = peer.gone_below(self.purged, gone);
+            if peer.member && peer.wants_snapshot(below, self.now, self.options.election_ticks) {
+                let to = peer.id;
                 self.outputs.push(super::Output::SendSnapshot { to, below });
             }
             let quiet = self.now - peer.sent_at;

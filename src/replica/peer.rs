@@ -317,14 +317,23 @@ impl Peer {
         record.overrides.iter().any(|victim| source.empties.contains(victim) && !here(victim))
     }
 
-    /// Whether it lacks something that is purged here, and nobody has asked for a snapshot on its
+    /// What it lacks below this has to come as a snapshot: what is purged here; and for one in
+    /// doubt also what is empty here and purged elsewhere, which no record gives back (Doubt 3).
+    pub(crate) fn gone_below(&self, purged: Lsn, gone: Lsn) -> Lsn {
+        match &self.loss {
+            Some(loss) if loss.repaired().is_none() => purged.max(gone),
+            _ => purged,
+        }
+    }
+
+    /// Whether it lacks something below this, and nobody has asked for a snapshot on its
     /// behalf for `patience`.
-    pub(crate) fn wants_snapshot(&mut self, purged: Lsn, now: u64, patience: u64) -> bool {
+    pub(crate) fn wants_snapshot(&mut self, below: Lsn, now: u64, patience: u64) -> bool {
         let lacks = |lsn| !self.covered.contains(lsn) && !self.in_flight.contains(lsn);
         let wants = self.known
-            && self.accepted.offset() < purged
+            && self.accepted.offset() < below
             && self.snapshot_at.is_none_or(|at| now >= at + patience)
-            && self.accepted.holes(purged).any(lacks);
+            && self.accepted.holes(below).any(lacks);
         if wants {
             self.snapshot_at = Some(now);
         }

@@ -95,6 +95,15 @@ impl Replica {
         }
     }
 
+    /// While it leads: below it some voter had purged when it was elected. What is empty here below
+    /// it counts as settled (algorithm.md, Rebuilding 2).
+    pub fn purged_by_voters(&self) -> Lsn {
+        match &self.role {
+            Role::Leader(lead) => lead.gone,
+            _ => Lsn::ZERO,
+        }
+    }
+
     /// The memberships in force here, the committed one first.
     pub fn memberships(&self) -> Vec<Membership> {
         self.memberships.in_force()

@@ -78,6 +78,9 @@ pub(super) enum Frame {
     Mark(Mark),
 }
 
+/// The kind of a record's frame.
+const RECORD: u8 = 5;
+
 /// No segment before this one.
 const NONE: u64 = u64::MAX;
 
@@ -88,7 +91,7 @@ impl Frame {
             Frame::Promise(_) => 2,
             Frame::Lineage(_) => 3,
             Frame::Membership(..) => 4,
-            Frame::Record(_) => 5,
+            Frame::Record(_) => RECORD,
             Frame::Purged(_) => 6,
             Frame::Oldest(_) => 7,
             Frame::End(_) => 8,
@@ -114,11 +117,7 @@ impl Frame {
     /// Appends the frame to `stream`, composed in `scratch`; gives where it starts and how long it
     /// is.
     pub(super) fn put(&self, stream: &mut Stream, scratch: &mut Vec<u8>) -> (usize, usize) {
-        let to = scratch;
-        to.clear();
-        to.put_u32_le(0);
-        to.put_u8(self.kind());
-        match self {
+        compose(self.kind(), stream, scratch, |to| match self {
             Frame::Head(head) => {
                 let (previous, end) = head.previous.unwrap_or((NONE, 0));
                 to.put_u64_le(head.identity.cluster);
@@ -149,11 +148,32 @@ impl Frame {
                 to.put_u32_le(mark.sectors);
                 to.put_u64_le(mark.sequence);
             }
-        }
-        let body = (to.len() - FRAME_HEADER) as u32;
-        to[..4].copy_from_slice(&body.to_le_bytes());
-        (stream.push(to), to.len())
+        })
     }
+}
+
+/// Appends the frame of a record as [`Frame::put`] does, without a copy of the record.
+pub(super) fn put_record(
+    record: &Record,
+    stream: &mut Stream,
+    scratch: &mut Vec<u8>,
+) -> (usize, usize) {
+    compose(RECORD, stream, scratch, |to| wire::encode_record(record, to))
+}
+
+fn compose(
+    kind: u8,
+    stream: &mut Stream,
+    to: &mut Vec<u8>,
+    body: impl FnOnce(&mut Vec<u8>),
+) -> (usize, usize) {
+    to.clear();
+    to.put_u32_le(0);
+    to.put_u8(kind);
+    body(to);
+    let length = (to.len() - FRAME_HEADER) as u32;
+    to[..4].copy_from_slice(&length.to_le_bytes());
+    (stream.push(to), to.len())
 }
 
 fn put_leader(to: &mut impl BufMut, leader: LeaderId) {
@@ -222,7 +242,7 @@ fn frame(kind: u8, mut body: Bytes) -> Option<Frame> {
             let lsn = position(body.try_get_u64_le().ok()?)?;
             Frame::Membership(lsn, Box::new(wire::decode_membership(body).ok()?))
         }
-        5 => Frame::Record(Arc::new(wire::decode_record(body).ok()?)),
+        RECORD => Frame::Record(Arc::new(wire::decode_record(body).ok()?)),
         6 => {
             fixed(8)?;
             Frame::Purged(position(body.get_u64_le())?)

@@ -81,7 +81,7 @@ impl<D: Disk> Wal<D> {
     /// lets those go when that is durable.
     fn carry(&mut self, records: Vec<Arc<Record>>, through: u64) -> usize {
         for record in records {
-            let place = self.put(&Frame::Record(record.clone()));
+            let place = self.put_record(&record);
             self.index.put(record.lsn, record.author, place);
         }
         self.oldest = through + 1;

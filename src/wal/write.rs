@@ -1,9 +1,10 @@
 //! Appending steps and making them durable.
 
-use super::frame::{End, Frame, Head, Mark};
+use super::frame::{self, End, Frame, Head, Mark};
 use super::index::Place;
 use super::sector::{self, Stream};
 use super::{Group, MARK, MARK_SEGMENT, Wal, WalError, segment_name};
+use crate::base::Record;
 use crate::disk::{Disk, DiskError, SECTOR};
 use crate::replica::Write;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ impl<D: Disk> Wal<D> {
             self.hard.membership = Some((*lsn, membership.clone()));
         }
         for record in &write.records {
-            let place = self.put(&Frame::Record(Arc::new(record.clone())));
+            let place = self.put_record(record);
             self.index.put(record.lsn, record.author, place);
         }
         self.repairs |= write.repaired;
@@ -45,10 +46,18 @@ impl<D: Disk> Wal<D> {
 
     /// Appends a frame to the newest group.
     pub(super) fn put(&mut self, frame: &Frame) -> Place {
+        self.put_with(|stream, scratch| frame.put(stream, scratch))
+    }
+
+    pub(super) fn put_record(&mut self, record: &Record) -> Place {
+        self.put_with(|stream, scratch| frame::put_record(record, stream, scratch))
+    }
+
+    fn put_with(&mut self, put: impl FnOnce(&mut Stream, &mut Vec<u8>) -> (usize, usize)) -> Place {
         let mut scratch = std::mem::take(&mut self.scratch);
         let group = self.group();
         // Nobody shares it before it flies.
-        let (offset, len) = frame.put(Arc::make_mut(&mut group.stream), &mut scratch);
+        let (offset, len) = put(Arc::make_mut(&mut group.stream), &mut scratch);
         let place = Place::new(group.segment, group.start, offset, len);
         if scratch.capacity() <= SPARE_BYTES_MAX {
             self.scratch = scratch;
@@ -127,7 +136,7 @@ impl<D: Disk> Wal<D> {
         }
         self.put(&Frame::Purged(hard.purged));
         for (record, _) in std::mem::take(&mut self.carried) {
-            let place = self.put(&Frame::Record(record.clone()));
+            let place = self.put_record(&record);
             self.index.put(record.lsn, record.author, place);
         }
         self.put_end();

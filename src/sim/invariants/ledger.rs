@@ -15,6 +15,8 @@ pub(super) type Logs = BTreeMap<LeaderId, LeaderLog>;
 pub(super) struct LeaderLog {
     pub(super) id: LeaderId,
     base: Lsn,
+    /// Below it some voter has purged: there an empty position may be a settled one.
+    purged: Lsn,
     /// From `base` on; `None` where the position is empty.
     slots: Vec<Option<SharedRecord>>,
     /// The floor of the last command.
@@ -31,7 +33,8 @@ impl LeaderLog {
         let next = core.leading().map_or(Lsn::ZERO, |(next, ..)| next);
         let base = preloaded.max(core.first_in_memory());
         let slots = (base.0..next.0.max(base.0)).map(|lsn| core.shared_record(Lsn(lsn)));
-        LeaderLog::from_parts(id, base, slots.collect())
+        let log = LeaderLog::from_parts(id, base, slots.collect());
+        LeaderLog { purged: core.purged_by_voters(), ..log }
     }
 
     pub(super) fn from_parts(
@@ -42,7 +45,7 @@ impl LeaderLog {
         let commands = slots.iter().flatten().filter(|record| record.command().is_some());
         let floor = commands.map(|record| record.floor).max().unwrap_or_default();
         let (by_key, wide) = Default::default();
-        let mut log = LeaderLog { id, base, slots, floor, by_key, wide };
+        let mut log = LeaderLog { id, base, purged: base, slots, floor, by_key, wide };
         for at in 0..log.slots.len() {
             if let Some(record) = log.slots[at].clone() {
                 log.index(&record);
@@ -337,6 +340,9 @@ impl Ledger {
         }
         let Some(log) = log.filter(|log| lsn >= log.base()) else { return Some(LeaderId::NOBODY) };
         let author = |lsn| log.get(lsn).map(|record| record.author);
+        if lsn < log.purged && author(lsn).is_none() {
+            return Some(LeaderId::NOBODY);
+        }
         let same = |known: &&(Settled, LeaderId)| match known.0 {
             Settled::Record(of) => author(lsn) == Some(of),
             Settled::By(by, of) => author(by) == Some(of),

@@ -68,7 +68,15 @@ pub struct Violation {
     pub what: String,
 }
 
+/// In [`Outcome::counts`]: the check of the history gave up.
+const UNDECIDED: &str = "undecided history";
+
 impl Outcome {
+    /// How many operations of clients the check of histories came to an end with.
+    pub fn checked(&self) -> u64 {
+        if self.reached(UNDECIDED) > 0 { 0 } else { self.history.len() as u64 }
+    }
+
     /// How many elections timeouts, at the longest, fit into the time that passed.
     pub fn election_timeouts(&self) -> u64 {
         self.micros / plan::ELECTION

@@ -22,6 +22,7 @@ mod linear;
 mod memory;
 mod states;
 
+use super::UNDECIDED;
 use super::clients::Clients;
 use super::mirror::Mirror;
 use super::node::{Alive, Node};
@@ -41,6 +42,9 @@ pub(super) struct Checks {
     states: states::States,
     effects: effects::Effects,
     pub(super) linear_steps: u64,
+    /// So many operations have an unknown outcome that it was not found out whether the history is
+    /// linearizable.
+    undecided: bool,
     /// The first thing that did not hold.
     pub(super) failed: Option<String>,
 }
@@ -55,6 +59,7 @@ impl Checks {
             states: states::States::default(),
             effects: effects::Effects::default(),
             linear_steps: 0,
+            undecided: false,
             failed: None,
         }
     }
@@ -175,10 +180,14 @@ impl Checks {
         self.note(bounded);
         let (steps, linear) = linear::linearizable(&clients.history);
         self.linear_steps = steps;
-        self.note(linear);
+        self.undecided = linear.is_none();
+        self.note(linear.unwrap_or(Ok(())));
     }
 
     pub(super) fn count(&self, counts: &mut BTreeMap<&'static str, u64>) {
         self.claims.count(counts);
+        if self.undecided {
+            counts.insert(UNDECIDED, 1);
+        }
     }
 }
