@@ -38,6 +38,9 @@ const IMPURE_WORDS: &[&str] = &[
     "eprintln",
 ];
 
+/// Which known bug is on, in builds with the feature `mutants`: a number, and no lock.
+const SWITCH: &str = "src/base/mutants/bank.rs";
+
 /// Walks a hash map where no order can show: into an ordered set, and into a sum.
 const ORDER_FREE: &[&str] = &["src/apply/kv/entries.rs"];
 
@@ -189,7 +192,8 @@ fn imports_go_one_way() {
 #[test]
 fn pure_parts_are_pure() {
     let rule = |source: &Source| {
-        if source.is_in(PURE) { words(source, IMPURE_WORDS, "not in a pure part") } else { vec![] }
+        let pure = source.is_in(PURE) && source.path != SWITCH;
+        if pure { words(source, IMPURE_WORDS, "not in a pure part") } else { vec![] }
     };
     let bad = [
         ("src/replica/x.rs", "use std::time::Duration;"),

@@ -8,6 +8,7 @@ mod footprint;
 mod id;
 mod lineage;
 mod membership;
+mod mutants;
 pub mod notation;
 mod record;
 mod records;
@@ -21,6 +22,9 @@ pub use membership::{
     Change, Malformed, Membership, QuorumSystem, REQUESTS_MAX, SYSTEM_DEPTH_MAX, SYSTEM_NAMES_MAX,
     WEIGHT_MAX,
 };
+#[cfg(feature = "mutants")]
+pub use mutants::{Mutant, switch_mutant};
+pub(crate) use mutants::{mutant, mutant_on};
 pub use notation::{Fault, NotationError};
 pub use record::{Command, Payload, Record};
 pub(crate) use records::{BATCH_MAX, Batch, Brief};

@@ -6,6 +6,8 @@ use super::inspect;
 #[cfg(unix)]
 use super::kill;
 use super::matrix::{Matrix, MatrixError};
+#[cfg(all(feature = "mutants", unix))]
+use super::mutants;
 use super::place::Place;
 #[cfg(unix)]
 use super::recover;
@@ -84,6 +86,10 @@ pub(super) enum CheckTask {
     #[cfg(unix)]
     #[command(after_help = kill::GUIDE)]
     Kill(kill::KillArgs),
+    /// Put known bugs back one at a time, and see whether they are found
+    #[cfg(all(feature = "mutants", unix))]
+    #[command(after_help = mutants::GUIDE)]
+    Mutants(mutants::MutantsArgs),
 }
 
 #[derive(Args, Debug, Default)]

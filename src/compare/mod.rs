@@ -18,6 +18,8 @@ mod inspect;
 #[cfg(unix)]
 mod kill;
 mod matrix;
+#[cfg(all(feature = "mutants", unix))]
+mod mutants;
 mod place;
 #[cfg(unix)]
 mod recover;
@@ -90,6 +92,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 let wrong = complaints.iter().any(|complaint| complaint.starts_with("FAIL"));
                 if undecided && !wrong { ExitCode::from(BAD_INPUT) } else { code }
             }
+            Err(sentence) => bad_input(&sentence),
+        },
+        #[cfg(all(feature = "mutants", unix))]
+        Ok(Cli { command: Task::Check(CheckTask::Mutants(args)) }) => match mutants::run(&args) {
+            Ok((text, complaints)) => finish(&text, &complaints),
             Err(sentence) => bad_input(&sentence),
         },
         #[cfg(unix)]

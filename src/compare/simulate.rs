@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,6 +29,9 @@ pub(super) struct SimArgs {
     /// Only so many steps of it; what would show at the end is not checked then
     #[arg(long, value_name = "K", requires = "seed")]
     steps: Option<u64>,
+    /// Make the schedule of what fails first short, and write it into this file, as text
+    #[arg(long, value_name = "FILE")]
+    shrink: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -50,6 +54,8 @@ Examples:
       as many as there is time for
   traft sim --seed 17 --steps 4000
       what happens in one, and where it ends
+  traft sim --seed 17 --shrink short.txt
+      if it fails: with as few acts as possible, and what happens then
   traft sim --json
       every count, for other programs
 
@@ -59,7 +65,7 @@ Exit codes:
   2  the command line is wrong";
 
 /// `A..B`.
-fn range(text: &str) -> Result<(u64, u64), String> {
+pub(super) fn range(text: &str) -> Result<(u64, u64), String> {
     let parsed = text
         .split_once("..")
         .and_then(|(from, to)| Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?)));
@@ -157,11 +163,34 @@ fn complaint(seed: u64, violation: &storm::Violation) -> String {
     format!("FAIL seed {seed}, step {step}, at {at} us: {what}\n  replay: traft sim --seed {seed}")
 }
 
+/// Writes the short schedule of a seed that fails; says what came of it.
+fn shrink(seed: u64, file: &PathBuf) -> String {
+    let Some(short) = storm::shrink(seed) else { return format!("seed {seed} holds") };
+    let storm::Short { acts_before, acts, runs, text, trace, .. } = short;
+    let whole = format!("{text}\n{trace}");
+    match std::fs::write(file, whole) {
+        Ok(()) => {
+            format!("  {acts} acts of {acts_before} are left after {runs} runs: {}", file.display())
+        }
+        Err(error) => format!("  {} cannot be written: {error}", file.display()),
+    }
+}
+
 /// What came of it: the text for standard output, and complaints for standard error.
 pub(super) fn run(args: &SimArgs) -> (String, Vec<String>) {
+    let (text, mut complaints, failed) = run_seeds(args);
+    if let (Some(seed), Some(file)) = (failed, &args.shrink) {
+        complaints.push(shrink(seed, file));
+    }
+    (text, complaints)
+}
+
+/// The same, and the first seed that fails.
+fn run_seeds(args: &SimArgs) -> (String, Vec<String>, Option<u64>) {
     if let Some(seed) = args.seed {
         let outcome = storm::run(seed, args.steps, !args.json);
         let complaints = outcome.violation.iter().map(|found| complaint(seed, found)).collect();
+        let failed = outcome.violation.is_some().then_some(seed);
         let (trace, steps) = (outcome.trace, outcome.steps);
         let mut text = format!("{}trace {trace:016x} after {steps} steps\n", outcome.text);
         if args.json {
@@ -169,7 +198,7 @@ pub(super) fn run(args: &SimArgs) -> (String, Vec<String>) {
             sums.add(outcome);
             text = format!("{:#}\n", sums.document());
         }
-        return (text, complaints);
+        return (text, complaints, failed);
     }
     let begun = Instant::now();
     let sums = campaign(args);
@@ -179,7 +208,8 @@ pub(super) fn run(args: &SimArgs) -> (String, Vec<String>) {
         true => format!("{:#}\n", sums.document()),
         false => sums.table(begun.elapsed().as_secs_f64()),
     };
-    (text, complaints)
+    let failed = sums.failed.first().map(|(seed, _)| *seed);
+    (text, complaints, failed)
 }
 
 fn campaign(args: &SimArgs) -> Sums {

@@ -3,7 +3,7 @@
 use super::forwards::{Forwards, Known};
 use super::lead::Leadership;
 use super::{Input, Output, Rejection, Replica, Role};
-use crate::base::{Command, LeaderId, Lsn, Payload, Record, ReplicaId, TailBitmap};
+use crate::base::{Command, LeaderId, Lsn, Payload, Record, ReplicaId, TailBitmap, mutant};
 use crate::message::{Forward, ForwardOutcome, ForwardReply, Message, Ticket};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -144,7 +144,8 @@ impl Replica {
         let settled = lead.settled.offset();
         let passed = self.schedule.passed().offset();
         let least = Lsn(settled.0.saturating_sub(HELD_UP_POSITIONS_MAX));
-        settled.min(passed.max(least)).max(lead.floor)
+        let known = mutant!(FloorAboveAHole, settled.min(passed.max(least)), lead.settled.end());
+        known.max(lead.floor)
     }
 
     /// Authors the record of `payload` at the next position.
@@ -193,8 +194,8 @@ impl Replica {
         let Forward { leader, ticket, command } = message;
         let outcome = match self.proposals.received.known(from, leader, ticket) {
             Known::Nothing => return,
-            Known::Answered(outcome) => outcome,
-            Known::New => match self.admit(&command) {
+            Known::Answered(outcome) if mutant!(ForwardsPlacedTwice, true, false) => outcome,
+            Known::New | Known::Answered(_) => match self.admit(&command) {
                 Ok(()) => ForwardOutcome::Placed(leader, self.place(Payload::Command(command))),
                 Err(_) => ForwardOutcome::Rejected,
             },
@@ -244,7 +245,14 @@ impl Replica {
     /// This replica leads no more: whether its open proposals survive is for others to decide.
     pub(super) fn abandon_proposals(&mut self, author: LeaderId) {
         let open = self.proposals.close(author, &self.settled);
-        self.outputs.extend(open.into_iter().map(|proposal| Output::Unknown { proposal }));
+        let end = |proposal| {
+            mutant!(
+                UnknownIsRejected,
+                Output::Unknown { proposal },
+                super::wrong::rejected(proposal)
+            )
+        };
+        self.outputs.extend(open.into_iter().map(end));
     }
 
     /// Who leads, as far as this replica knows.

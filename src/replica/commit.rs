@@ -3,7 +3,7 @@
 use super::lead::Leadership;
 use super::log::Log;
 use super::peer::Peer;
-use crate::base::{Lsn, Payload, TailBitmap, mask, ones};
+use crate::base::{Lsn, Payload, TailBitmap, mask, mutant, ones};
 use crate::quorum::Compiled;
 use smallvec::{SmallVec, smallvec};
 
@@ -78,10 +78,11 @@ impl Leadership {
         if brief.depends || !brief.command {
             let Some(record) = log.get(lsn) else { return };
             let barred = matches!(record.payload, Payload::Membership(_));
-            if barred && Some(lsn) > self.membership_at {
+            if mutant!(MembershipWithoutBarrier, barred, false) && Some(lsn) > self.membership_at {
                 return;
             }
-            if let Some(open) = record.depends.iter().find(|d| !self.settled.contains(*d)) {
+            let open = record.depends.iter().find(|d| !self.settled.contains(*d));
+            if let Some(open) = mutant!(CommitsBeforeDependencies, open, None) {
                 self.parked.entry(open).or_default().push(lsn);
                 return;
             }
@@ -153,7 +154,8 @@ impl Leadership {
     /// says whether this replica does.
     pub(crate) fn is_past_barrier(&self, m: Lsn, own: bool) -> bool {
         let has = |mask, peer: &Peer| {
-            if peer.passed().offset() > m { mask | peer.bit } else { mask }
+            let passed = mutant!(CoveredIsNoHolding, peer.passed(), peer.accepted.clone());
+            if passed.offset() > m { mask | peer.bit } else { mask }
         };
         let holders = self.peers.iter().fold(if own { self.bit } else { 0 }, has);
         self.quorums.iter().all(|q| q.is_quorum(holders))
@@ -168,7 +170,7 @@ impl Leadership {
     pub(crate) fn requorum(&mut self, quorums: Vec<Compiled>, log: &Log) {
         self.quorums = quorums;
         let settled = self.settled.offset();
-        self.held = TailBitmap::below(settled);
+        self.held = mutant!(HeldStaysHeld, TailBitmap::below(settled), self.held.clone());
         for index in settled.0 / 64..self.next.0.div_ceil(64) {
             let held = self.held_by_quorum(index);
             self.held.insert_word(index, held);

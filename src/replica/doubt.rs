@@ -4,7 +4,7 @@
 use super::lead::Leadership;
 use super::peer::Peer;
 use super::{Doubt, Replica, Role};
-use crate::base::{LeaderId, Lsn, ReplicaId};
+use crate::base::{LeaderId, Lsn, ReplicaId, mutant};
 use crate::message::{Anew, Message, ReplicateReply};
 
 /// How far a promise is raised when the old one is lost, in terms. Each term begins with a promise
@@ -33,7 +33,8 @@ impl Replica {
     /// Doubt 1: what was promised is not known, so it promises more than it can have promised. A
     /// promise only refuses; a greater one is always safe.
     pub(super) fn promise_above_what_was_lost(&mut self) {
-        if self.doubt == Some(Doubt::Promise) {
+        let lost = self.doubt == Some(Doubt::Promise);
+        if mutant!(StartsBelowLostPromise, lost, false) {
             let term = self.voted.term.saturating_add(TERMS_LOST_MAX);
             self.raise_promise(LeaderId::new(term, 0));
         }
@@ -100,11 +101,12 @@ impl Leadership {
         let (gone, newest) = (self.gone, self.membership_at);
         let peer = &self.peers[at];
         let Some(loss) = peer.loss.as_ref().filter(|loss| !loss.repaired) else { return };
+        let gone = mutant!(ExcusePurgedElsewhere, gone, Lsn::ZERO);
         let excused = |lsn: Lsn| lsn >= gone && self.empties.contains(lsn);
         let passed = peer.passed();
         let repaired = passed.holes(loss.below).all(excused) && peer.membership >= newest;
         if let Some(loss) = &mut self.peers[at].loss {
-            loss.repaired = repaired;
+            loss.repaired = mutant!(RepairedTooSoon, repaired, true);
         }
     }
 }

@@ -4,7 +4,9 @@ use super::io::RoleName;
 use super::member::Standing;
 use super::rebuild::{self, Survey};
 use super::{Output, Replica, Role};
-use crate::base::{LeaderId, Lsn, Membership, Record, Records, ReplicaId, SharedRecord, Tail};
+use crate::base::{
+    LeaderId, Lsn, Membership, Record, Records, ReplicaId, SharedRecord, Tail, mutant,
+};
 use crate::message::{
     Fetch, FetchReply, Grant, Memberships, Message, PreVote, PreVoteReply, Vote, VoteReply,
 };
@@ -147,6 +149,7 @@ impl Replica {
     /// Makes the own promise durable, then asks (Electing 1).
     pub(super) fn campaign(&mut self, id: LeaderId, hands_over: Option<LeaderId>) {
         self.reset_election_timer();
+        let id = mutant!(ResumesLeaderId, id, self.former_id().unwrap_or(id));
         self.raise_promise(id);
         let candidacy = Candidacy {
             id,
@@ -188,7 +191,9 @@ impl Replica {
     pub(super) fn grant_own_vote(&mut self) {
         let Role::Candidate(c) = &self.role else { return };
         let me = self.options.id;
-        if c.grants.contains_key(&me) || self.writes.durable() < c.own_promise {
+        let durable = self.writes.durable();
+        let waits = mutant!(OwnVoteBeforeDurable, durable < c.own_promise, false);
+        if c.grants.contains_key(&me) || waits {
             return;
         }
         let grant = self.grant(Records::new());
@@ -197,9 +202,10 @@ impl Replica {
 
     /// What this replica holds, as of its promise.
     fn grant(&self, records: Records) -> Grant {
+        let accepted = self.accepted.clone();
         Grant {
             lineage: self.lineage.clone(),
-            accepted: self.accepted.clone(),
+            accepted: mutant!(OffersEmptyPositions, accepted, self.with_covered(accepted)),
             purged: self.purged,
             memberships: self.memberships.answer(),
             records,
@@ -210,8 +216,11 @@ impl Replica {
     /// (Electing 2): refusing stale logs deadlocks when the only well-connected node is behind.
     pub(super) fn on_vote(&mut self, from: ReplicaId, message: Vote) {
         let candidate = message.candidate;
-        let refuses = self.doubt.is_some() || self.is_bound(&message);
-        if candidate < self.voted || candidate.node != from || refuses {
+        let doubts = mutant!(DoubtVotes, self.doubt.is_some(), false);
+        let refuses = doubts || self.is_bound(&message);
+        let voted = self.voted;
+        let below = mutant!(LowerIdInTerm, candidate < voted, candidate.term < voted.term);
+        if below || candidate.node != from || refuses {
             let reply = VoteReply { candidate, voted: self.voted, grant: None };
             return self.send(from, Message::VoteReply(reply));
         }
@@ -223,7 +232,8 @@ impl Replica {
         let records = self.lacking(&message);
         let reply = VoteReply { candidate, voted: candidate, grant: Some(self.grant(records)) };
         let send = super::envelope(self.options.id, from, Message::VoteReply(reply));
-        self.writes.promise(send, &mut self.outputs);
+        let outputs = &mut self.outputs;
+        mutant!(VoteBeforeDurable, self.writes.promise(send, outputs), outputs.push(send));
     }
 
     /// The records in memory that the candidate lacks and that may survive, up to the byte budget.
@@ -276,6 +286,7 @@ impl Replica {
         let Role::Candidate(c) = &self.role else { return };
         let survey = rebuild::survey(&c.grants);
         let needed = needed_memberships(&self.memberships, &c.grants, &survey);
+        let needed = mutant!(CandidateAlone, needed, self.memberships.in_force());
         match c.tally.elects(&needed) {
             Verdict::Won => self.gather(survey),
             Verdict::Lost => self.change_role(Role::Follower { leader: self.voted }),
@@ -385,7 +396,7 @@ impl Replica {
         assert!(to >= self.voted, "I-1 the promise {} would fall to {to}", self.voted);
         if to > self.voted {
             self.voted = to;
-            self.writes.edit().voted = Some(to);
+            self.writes.edit().voted = mutant!(VoteForgotten, Some(to), None);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::rebuild::agreement;
 use super::{Output, Replica, Role};
 use crate::base::{
-    Batch, Brief, Lineage, Lsn, Payload, Record, Records, ReplicaId, TailBitmap, ones,
+    Batch, Brief, Lineage, Lsn, Payload, Record, Records, ReplicaId, TailBitmap, mutant, ones,
 };
 use crate::message::{Message, Refuse, Replicate, ReplicateReply};
 use std::sync::Arc;
@@ -11,13 +11,15 @@ use std::sync::Arc;
 impl Replica {
     pub(super) fn on_replicate(&mut self, from: ReplicaId, message: Replicate) {
         let leader = message.leader;
-        if leader < self.voted {
+        if mutant!(LowerLeaderAccepted, leader < self.voted, self.goes_back(leader)) {
             let refuse = Refuse { leader, voted: self.voted };
             return self.send(from, Message::Refuse(refuse));
         }
         if leader.node != from || leader.node == self.options.id {
             return;
         }
+        let early = mutant!(SettledFromAnybody, None, Some(&message.settled));
+        early.into_iter().for_each(|settled: &TailBitmap| self.settle(settled));
         // Nothing is accepted under a leader before its lineage is taken (Replicating 1).
         if self.lineage.leader() != leader {
             match message.lineage {
@@ -50,9 +52,11 @@ impl Replica {
         self.raise_promise(leader);
         assert!(self.lineage.leader() <= leader, "I-1 the committer would fall to {leader}");
         // What has left memory is settled: such a record belongs in every later log.
-        let mut kept = self.accepted.intersection(&TailBitmap::below(self.log.first()));
+        let kept = self.accepted.intersection(&TailBitmap::below(self.log.first()));
+        let mut kept = mutant!(AdoptionKeepsAll, kept, self.accepted.clone());
         kept.insert_below(self.purged);
-        for (from, to) in agreement(&self.lineage, &lineage, self.accepted.end()) {
+        let end = mutant!(AdoptionErases, self.accepted.end(), Lsn::ZERO);
+        for (from, to) in agreement(&self.lineage, &lineage, end) {
             let mut part = TailBitmap::new();
             part.insert_range(from, to);
             kept.union_with(&part.intersection(&self.accepted));
@@ -264,6 +268,7 @@ impl Replica {
             doubtful: self.doubt.is_some(),
         });
         let send = super::envelope(self.options.id, leader.node, message);
-        self.writes.promise(send, &mut self.outputs);
+        let outputs = &mut self.outputs;
+        mutant!(AcceptBeforeDurable, self.writes.promise(send, outputs), outputs.push(send));
     }
 }

@@ -1,7 +1,7 @@
 //! Commands that other replicas passed on to a leader: each is placed at most once, however often
 //! the network brings it.
 
-use crate::base::{LeaderId, ReplicaId};
+use crate::base::{LeaderId, ReplicaId, mutant};
 use crate::message::{ForwardOutcome, Ticket};
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ impl Forwards {
         }
         let Some(sender) = self.senders.get(&from) else { return Known::New };
         match sender.answers.get(&ticket.number) {
-            _ if ticket.life > sender.life => Known::New,
+            _ if mutant!(TicketLifeIgnored, ticket.life > sender.life, false) => Known::New,
             _ if ticket.life < sender.life => Known::Nothing,
             Some(answer) => Known::Answered(*answer),
             None if ticket.number < sender.below => Known::Nothing,

@@ -10,7 +10,7 @@ use super::rebuild::{self, Survey};
 use super::snapshot::{Lacking, most_purged};
 use super::{Replica, Role};
 use crate::base::{
-    LeaderId, Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap, mask,
+    LeaderId, Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap, mask, mutant,
 };
 use crate::message::{FetchReply, Message, Refuse, Replicate, ReplicateReply};
 use crate::quorum::Compiled;
@@ -118,8 +118,9 @@ impl Replica {
         for record in passed_over.into_iter().chain(rebuilt.records) {
             self.keep(record);
         }
-        let floor = survey.purged.max(self.log.first()).max(rebuilt.floor);
-        let next = top.max(survey.purged);
+        let floor = mutant!(FloorFalls, rebuilt.floor, Lsn::ZERO);
+        let floor = survey.purged.max(self.log.first()).max(floor);
+        let next = mutant!(NextBelowPurged, top.max(survey.purged), survey.survivors.end());
         let mut lead = Leadership {
             id,
             next,
@@ -210,6 +211,7 @@ impl Replica {
     pub(super) fn own_persisted(&mut self) {
         let Role::Leader(lead) = &mut self.role else { return };
         let durable = self.writes.durable();
+        let durable = mutant!(LeaderCountsUndurable, durable, self.writes.newest());
         while lead.own.front().is_some_and(|(write, ..)| *write <= durable) {
             let Some((_, from, to)) = lead.own.pop_front() else { break };
             let from = from.max(lead.own_accepted.offset());
@@ -233,7 +235,8 @@ impl Replica {
     pub(super) fn on_replicate_reply(&mut self, from: ReplicaId, message: ReplicateReply) {
         let Role::Leader(lead) = &mut self.role else { return };
         // Nobody can have what was not placed.
-        if lead.id != message.leader || message.accepted.end() > lead.next {
+        let other = mutant!(MixedLeaders, message.leader != lead.id, message.leader > lead.id);
+        if other || message.accepted.end() > lead.next {
             return;
         }
         let Some(at) = lead.peers.iter().position(|peer| peer.id == from) else { return };
@@ -245,7 +248,10 @@ impl Replica {
         peer.heard_at = self.now;
         peer.window = message.window;
         peer.membership = peer.membership.max(message.committed_membership);
-        peer.accept(&message.accepted, &self.log, &mut fresh);
+        let accepted = message.accepted;
+        let accepted =
+            mutant!(OverriderHoldsVictim, accepted, super::wrong::union(accepted, &self.log));
+        peer.accept(&accepted, &self.log, &mut fresh);
         let round = message.round.min(peer.sent_round);
         let confirmed = round > peer.round;
         peer.round = peer.round.max(round);
@@ -267,7 +273,8 @@ impl Replica {
             let Role::Leader(lead) = &mut self.role else { return };
             let mut passed = lead.own_accepted.clone();
             passed.insert_all(&lead.own_covered);
-            if !lead.is_past_barrier(m, passed.offset() > m) {
+            let past = lead.is_past_barrier(m, passed.offset() > m);
+            if !mutant!(JointNeverLeft, past, past && m >= lead.start) {
                 return;
             }
             lead.settle_membership(m, &self.log);
@@ -345,7 +352,7 @@ impl Replica {
         let (id, reads) = (lead.id, lead.reads.take_all());
         let changes = std::mem::take(&mut lead.changes);
         self.outputs.extend(changes.abandon());
-        self.fail_reads(reads);
+        mutant!(ReadAfterPromise, self.fail_reads(reads), self.serve_anyway(reads));
         self.abandon_proposals(id);
     }
 

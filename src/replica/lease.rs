@@ -1,6 +1,7 @@
 //! Leases (algorithm.md, Reading 5): the only rule that leans on clocks, and off unless asked for.
 
 use super::{Replica, Role};
+use crate::base::mutant;
 use crate::message::Vote;
 
 impl Replica {
@@ -29,6 +30,7 @@ impl Replica {
             return false;
         };
         let usable = lease.usable(self.options.election_ticks);
-        !lead.handover.asked && lead.reads.has_lease(self.now, usable, lead.bit, &lead.peers)
+        let given = mutant!(LeaseKeptOverTransfer, lead.handover.asked, false);
+        !given && lead.reads.has_lease(self.now, usable, lead.bit, &lead.peers)
     }
 }

@@ -1,6 +1,6 @@
 //! Which memberships are in force (algorithm.md, Membership).
 
-use crate::base::{LeaderId, Lsn, Membership, Payload, Record, ReplicaId};
+use crate::base::{LeaderId, Lsn, Membership, Payload, Record, ReplicaId, mutant};
 use crate::message::Memberships;
 use std::collections::BTreeMap;
 
@@ -37,7 +37,8 @@ impl InForce {
     /// The memberships in force, the committed one first.
     pub(crate) fn in_force(&self) -> Vec<Membership> {
         let pending = self.pending.values().map(|(_, membership)| membership);
-        [&self.committed].into_iter().chain(pending).cloned().collect()
+        let all = [&self.committed].into_iter().chain(pending).cloned().collect();
+        mutant!(NewestMembershipAlone, all, vec![self.newest().clone()])
     }
 
     /// Every replica that is sent the log by one of them: voters and learners, sorted.

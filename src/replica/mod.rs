@@ -59,6 +59,8 @@ mod schedule;
 mod snapshot;
 mod view;
 mod writes;
+#[cfg(feature = "mutants")]
+mod wrong;
 
 pub use index::{Index, Placement};
 pub use io::{
@@ -67,7 +69,7 @@ pub use io::{
 };
 pub use options::{Lease, Options};
 
-use crate::base::{LeaderId, Lineage, Lsn, ReplicaId, TailBitmap};
+use crate::base::{LeaderId, Lineage, Lsn, ReplicaId, TailBitmap, mutant};
 use crate::message::{Envelope, Message};
 use std::collections::BTreeMap;
 
@@ -186,7 +188,7 @@ impl Replica {
             for record in batch.records().iter().filter(|record| record.lsn >= purged) {
                 floor = floor.max(record.floor);
                 replica.accepted.insert(record.lsn);
-                replica.memberships.note(record);
+                mutant!(PendingForgotten, replica.memberships.note(record), false);
             }
             if batch.records().first().is_some_and(|first| first.lsn >= purged) {
                 replica.log.put_batch(batch);
@@ -343,7 +345,8 @@ impl Replica {
             lead.index.trim(needless, |lsn| self.log.get(lsn));
         }
         if self.writes.durable() == self.writes.newest() {
-            self.log.shrink(needless, self.options.log_bytes_max);
+            let most = mutant!(LogNeverShrinks, self.options.log_bytes_max, usize::MAX);
+            self.log.shrink(needless, most);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::doubt::Loss;
 use super::log::Log;
 use super::options::Options;
-use crate::base::{Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap};
+use crate::base::{Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap, mutant};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many positions are asked back from disk at a time.
@@ -212,7 +212,7 @@ impl Peer {
             budget = budget.max(1);
         }
         let mut picked = self.pick_new(source, now, &mut budget);
-        if self.known && self.scan < source.end {
+        if mutant!(HolesNeverRepaired, self.known, false) && self.scan < source.end {
             // Of whoever catches up all is backlog, and nothing has to go before it.
             let most = if self.counts { options.backlog_bytes_max } else { window };
             let backlog = most.saturating_sub(self.backlog_bytes);

@@ -2,7 +2,7 @@
 
 use super::peer::Peer;
 use super::{Output, ReadError, ReadLevel, Replica, Role};
-use crate::base::{Footprint, Lsn, ReplicaId, Tail};
+use crate::base::{Footprint, Lsn, ReplicaId, Tail, mutant};
 use crate::message::{Message, ReadPoint, ReadRequest, Ticket};
 use crate::quorum::Compiled;
 use std::collections::VecDeque;
@@ -159,9 +159,10 @@ impl Replica {
                 noted.insert(lsn);
             });
         }
+        let noted = mutant!(ReadNotesNothing, noted, Tail::new());
         let round = lead.reads.round + 1;
         let waiting = Waiting { reader: Reader::Own, read, footprint, round, noted };
-        if lease {
+        if mutant!(ReadUnconfirmed, lease, true) {
             return lead.reads.blocked.push(waiting);
         }
         lead.reads.unconfirmed.push_back(waiting);
@@ -243,7 +244,8 @@ impl Replica {
                 let command = log.get(lsn).and_then(|record| record.command());
                 command.is_none_or(|command| command.footprint.interferes(&waiting.footprint))
             };
-            let ready = done.contains_all(&waiting.noted) && !undone.iter().any(interferes);
+            let ready = done.contains_all(&waiting.noted)
+                && !mutant!(OnlyNotedReads, undone.iter().any(interferes), false);
             if ready {
                 outputs.push(Output::ReadReady { read: waiting.read });
             }

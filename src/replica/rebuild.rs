@@ -1,6 +1,6 @@
 //! Rebuilding the log: the lineage rule (algorithm.md, Rebuilding). Pure.
 
-use crate::base::{LeaderId, Lineage, Lsn, Record, ReplicaId, Tail, TailBitmap};
+use crate::base::{LeaderId, Lineage, Lsn, Record, ReplicaId, Tail, TailBitmap, mutant};
 use crate::message::Grant;
 use std::collections::BTreeMap;
 
@@ -21,9 +21,13 @@ pub(crate) struct Survey {
 pub(crate) fn survey(grants: &BTreeMap<ReplicaId, Grant>) -> Survey {
     let newest = grants.values().map(|g| &g.lineage).max_by_key(|lineage| lineage.leader());
     let lineage = newest.cloned().unwrap_or_default();
+    let lineage =
+        mutant!(PerPosition, lineage, super::wrong::per_position(grants, lineage.leader()));
     let mut survivors = TailBitmap::new();
     for grant in grants.values() {
-        survivors.union_with(&held(grant, &lineage));
+        let held = held(grant, &lineage);
+        let held = mutant!(TraftRule, held, super::wrong::of_the_newest(grant, &lineage, held));
+        survivors.union_with(&held);
     }
     let purged = grants.values().map(|g| g.purged).max().unwrap_or_default();
     Survey { lineage, survivors, purged }
@@ -35,7 +39,7 @@ pub(crate) fn held(grant: &Grant, lineage: &Lineage) -> TailBitmap {
     let mut held = TailBitmap::new();
     let end = grant.accepted.end();
     for (from, to) in agreement(&grant.lineage, lineage, end) {
-        let from = from.max(grant.purged);
+        let from = from.max(mutant!(OffersAboveOffset, grant.purged, grant.accepted.offset()));
         if from < to {
             let mut part = TailBitmap::new();
             part.insert_range(from, to);
@@ -111,6 +115,8 @@ pub(crate) fn rebuild<'a>(
         rebuilt.empties.insert(hole);
     }
     for lsn in (settled.0..top.0).map(Lsn) {
+        let covered = mutant!(OverriddenHoleIsVoided, overridden.contains(lsn), false);
+        let empty = lsn < survey.purged || covered;
         let kept = survey.lineage.author(lsn);
         let author = match alive.remove(&lsn) {
             Some((record, held)) => {
@@ -119,7 +125,7 @@ pub(crate) fn rebuild<'a>(
                 }
                 kept
             }
-            None if lsn < survey.purged || overridden.contains(lsn) => {
+            None if mutant!(HolesStayEmpty, empty, true) => {
                 rebuilt.empties.insert(lsn);
                 kept
             }
@@ -142,13 +148,16 @@ fn close(alive: &mut BTreeMap<Lsn, (&Record, bool)>, known: Lsn) -> Tail {
         for (record, _) in alive.values() {
             overridden.union_with(&record.overrides);
         }
+        let gone = |d: Lsn| d >= known && !alive.contains_key(&d);
         let lost = |record: &Record| {
-            record.depends.iter().any(|d| d >= known && !alive.contains_key(&d))
-                && !overridden.contains(record.lsn)
+            let bit = record.depends.iter().any(gone);
+            let kept = overridden.contains(record.lsn);
+            mutant!(ClosureBelowFloor, bit, bit || (0..record.floor.0).map(Lsn).any(gone))
+                && !mutant!(ClosureDropsOverridden, kept, false)
         };
         let records = alive.values().map(|(record, _)| record);
         let dropped: Vec<Lsn> = records.filter(|r| lost(r)).map(|r| r.lsn).collect();
-        if dropped.is_empty() {
+        if mutant!(ClosureOff, dropped.is_empty(), true) {
             return overridden;
         }
         for lsn in dropped {

@@ -2,7 +2,7 @@
 
 use super::io::Task;
 use super::log::Log;
-use crate::base::{Brief, Lsn, Record, Tail, TailBitmap, ones};
+use crate::base::{Brief, Lsn, Record, Tail, TailBitmap, mutant, ones};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::cmp::Reverse;
@@ -168,7 +168,8 @@ impl Schedule {
         }
         self.covered.union_with(victims);
         for (index, word) in victims.iter_words() {
-            self.passed.insert_word(index, word & !self.running(index));
+            let passed = mutant!(AllBelowFloorDone, word & !self.running(index), 0);
+            self.passed.insert_word(index, passed);
         }
     }
 
@@ -218,7 +219,8 @@ impl Schedule {
             }
         };
         for (index, word) in record.depends.iter_words() {
-            note(index, word & !self.done.word(index));
+            let done = self.done.word(index);
+            note(index, word & !mutant!(CoveredBitIsEnough, done, done | self.covered.word(index)));
         }
         if brief.overrides {
             for (index, word) in record.overrides.iter_words() {
@@ -254,10 +256,10 @@ impl Schedule {
             return;
         }
         let Some(record) = log.get(lsn) else { return };
-        self.pass_over_all(&record.overrides, log);
+        mutant!(VictimsNotMarked, self.pass_over_all(&record.overrides, log), ());
         // What its victims override is overridden by it too, except below its floor (Authoring 3).
         let mut open: SmallVec<[&Record; 4]> = SmallVec::new();
-        if self.done.offset() < brief.floor {
+        if mutant!(VictimsOfVictimsNotMarked, self.done.offset() < brief.floor, false) {
             open.push(record);
         }
         while let Some(record) = open.pop() {

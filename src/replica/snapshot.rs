@@ -2,7 +2,7 @@
 
 use super::lead::Leadership;
 use super::{Output, Replica, Role, SnapshotMeta};
-use crate::base::{Lsn, ReplicaId, TailBitmap};
+use crate::base::{Lsn, ReplicaId, TailBitmap, mutant};
 use crate::message::{Message, SnapshotRequest};
 
 /// The state of a new leader that has not done what a voter of its has purged (Rebuilding 2). It
@@ -66,7 +66,10 @@ impl Replica {
     fn can_install(&self, snapshot: &SnapshotMeta) -> bool {
         let done = self.schedule.done();
         let kept = |lsn| self.log.get(lsn).is_some() || self.schedule.is_covered(lsn);
-        snapshot.done.offset() > done.offset() && done.difference_iter(&snapshot.done).all(kept)
+        let longer = snapshot.done.offset() > done.offset();
+        let held = done.difference_iter(&snapshot.done).all(kept);
+        mutant!(OlderSnapshotInstalled, longer, true)
+            && mutant!(InstallWithoutHeldCheck, held, true)
     }
 
     /// Nothing is out for execution: the snapshot takes the state's place. In the same durable step
@@ -77,12 +80,14 @@ impl Replica {
         let below = snapshot.done.offset();
         self.behind = self.behind.max(snapshot.committer);
         self.writes.edit().snapshot = Some(snapshot.clone());
-        self.raise_promise(self.voted.max(snapshot.committer));
+        let behind = mutant!(PromiseStaysAtInstall, snapshot.committer, self.voted);
+        self.raise_promise(self.voted.max(behind));
         let own = matches!(self.role, Role::Leader(_) | Role::Candidate(_));
         if own && self.role.leader() < self.voted {
             self.step_down();
         }
-        if let Some((lsn, membership)) = snapshot.membership.clone() {
+        let known = snapshot.membership.clone();
+        if let Some((lsn, membership)) = mutant!(StaleMembershipAfterSnapshot, known, None) {
             self.commit_membership(lsn, membership);
         }
         // The results are in no state that this replica ever had.

@@ -3,6 +3,7 @@
 use super::{Doubt, Replica, Role, RoleName, SnapshotMeta};
 use crate::base::{
     Command, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, SharedRecord, Tail, TailBitmap,
+    mutant,
 };
 
 /// What a driver, a checker or a trace may look at.
@@ -74,8 +75,10 @@ impl Replica {
 
     /// What a snapshot of the present state is to say of itself.
     pub fn snapshot_meta(&self) -> SnapshotMeta {
+        let done = self.schedule.done().clone();
+        let done = mutant!(SnapshotCarriesApplied, done, super::wrong::applied(done, &self.log));
         SnapshotMeta {
-            done: self.schedule.done().clone(),
+            done: mutant!(SnapshotOverHoles, done, TailBitmap::below(done.end())),
             committer: self.behind.max(self.lineage.leader()),
             membership: self.memberships.committed(),
         }

@@ -173,4 +173,11 @@ pub enum NodeError {
     /// error has the message.
     #[error("a thread of the node panicked")]
     Panicked,
+    /// A known bug was put back, to see whether it is found: only in a build with the feature
+    /// `mutants`, which nobody's data is safe with. Build without it.
+    #[error("the known bug `{name}` is switched on; build without the feature `mutants`")]
+    Mutant {
+        /// Which.
+        name: String,
+    },
 }

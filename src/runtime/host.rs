@@ -6,7 +6,7 @@ use super::execute::Executor;
 use super::parts::{Done, Job, NodeOptions, Post, Start, Status};
 use super::sync::{Arc, Mutex};
 use crate::apply::Stateful;
-use crate::base::{Lsn, ReplicaId};
+use crate::base::{Lsn, ReplicaId, mutant_on};
 use crate::disk::Disk;
 use crate::replica::{self, Input, Output, ReadError, Rejection, Replica, RoleName, SnapshotMeta};
 use crate::snapshot::Parcel;
@@ -62,6 +62,9 @@ impl<D: Disk + Clone + Sync, M: Stateful> Host<D, M> {
         options: NodeOptions,
         mut machine: M,
     ) -> Result<(Host<D, M>, Recovered), NodeError> {
+        if let Some(name) = mutant_on() {
+            return Err(NodeError::Mutant { name });
+        }
         let identity = Identity { cluster: options.cluster, replica: options.replica.id };
         let store = || options.store.clone();
         let mut load = |snapshot: &_| super::execute::load(&mut machine, snapshot);

@@ -9,7 +9,7 @@ use super::format::{
     value_len,
 };
 use super::{KEY_BYTES_MAX, SnapshotError, VALUE_BYTES_MAX};
-use crate::base::Key;
+use crate::base::{Key, mutant};
 use crate::disk::{Disk, DiskError};
 use bytes::Bytes;
 use prost::Message;
@@ -271,7 +271,7 @@ impl<D: Disk> Builder<D> {
 /// Gives a file that is complete its name: whoever looks after a crash finds what had that name
 /// before, or this one, whole.
 pub(super) fn publish<D: Disk>(disk: &D, from: &str, to: &str) -> Result<(), DiskError> {
-    disk.sync(from)?;
+    mutant!(UnsyncedSnapshot, disk.sync(from), Ok(()))?;
     disk.rename(from, to)?;
-    disk.sync_dir()
+    mutant!(RenameUnsynced, disk.sync_dir(), Ok(()))
 }

@@ -1,7 +1,7 @@
 //! Coming to life: for the first time, or again.
 
 use super::{Home, Options, StoreError, meta};
-use crate::base::Lsn;
+use crate::base::{Lsn, mutant};
 use crate::disk::Disk;
 use crate::snapshot::{Snapshot, SnapshotError, newest_first, sweep};
 use crate::wal::{Doubt, Identity, Recovered, Wal, WalError};
@@ -95,7 +95,8 @@ impl<D: Disk + Clone + Sync> Home<D> {
         }
         home.damaged = damaged.iter().map(|(name, _)| name.clone()).collect();
         sweep(&home.disk, home.own.as_ref().map_or("", |own| own.name()))?;
-        if home.prefix() < recovered.purged || !damaged.is_empty() {
+        let lost = home.prefix() < recovered.purged || !damaged.is_empty();
+        if mutant!(LostSnapshotUnnoticed, lost, false) {
             recovered.purged = recovered.purged.min(home.prefix());
             recovered.durable.incarnation = home.wal.lose(recovered.purged)?;
             let doubt = recovered.doubt.get_or_insert_with(Doubt::default);

@@ -11,6 +11,7 @@
 
 use super::sector::Stream;
 use super::{Group, Wal, WalError, segment_name};
+use crate::base::mutant;
 use crate::disk::{Disk, DiskError, SECTOR};
 use std::sync::Arc;
 
@@ -129,9 +130,9 @@ impl<D: Disk> Flight<D> {
             }
         }
         self.disk.write(&name, u64::from(*start) * SECTOR as u64, sealed)?;
-        self.disk.sync(&name).map_err(certain)?;
+        mutant!(UnsyncedLog, self.disk.sync(&name), Ok(())).map_err(certain)?;
         if opens.is_some() {
-            self.disk.sync_dir().map_err(certain)?;
+            mutant!(NewSegmentUnsynced, self.disk.sync_dir(), Ok(())).map_err(certain)?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::index::Place;
 use super::sector::{self, Class, HEADER, PAYLOAD};
 use super::store::Store;
 use super::{Wal, WalError, doubtful, segment_name};
-use crate::base::{Lsn, Record};
+use crate::base::{Lsn, Record, mutant};
 use crate::disk::{Disk, SECTOR};
 use crate::replica::Write;
 use bytes::{Bytes, BytesMut};
@@ -143,7 +143,8 @@ impl<D: Disk> Store for Wal<D> {
         let below = below.max(self.hard.purged);
         self.index.drop_below(below);
         let through = self.mostly_dead();
-        let records = through.map_or(Ok(Vec::new()), |through| self.needed(through))?;
+        let needed = |through| mutant!(PurgeDropsLive, self.needed(through), Ok(Vec::new()));
+        let records = through.map_or(Ok(Vec::new()), needed)?;
         let mut removed = 0;
         if through.is_some() || below > self.hard.purged {
             self.hard.purged = below;

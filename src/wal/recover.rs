@@ -6,6 +6,7 @@
 //! never half of one, and only where nothing says that they were synced. What a crash can have made
 //! was never acknowledged and is cut; everything else may have been, and is doubted.
 
+use crate::base::mutant;
 use std::fmt;
 
 /// What was found instead of what belongs there.
@@ -172,8 +173,12 @@ pub fn decide(finding: Finding) -> (Row, Action) {
         (Area::Log, What::Unwritten, Evidence::Marked) => doubt(Row::LostTail),
         (Area::Log, What::Unwritten, Evidence::Followed) => doubt(Row::Hole),
         (Area::Log, What::Missing, _) => doubt(Row::MissingSegment),
-        (Area::Log, What::Damaged, _) => doubt(Row::Checksum),
-        (Area::Log, What::Foreign, _) => doubt(Row::Misdirected),
+        (Area::Log, What::Damaged, _) => {
+            mutant!(DamageIsATornTail, doubt(Row::Checksum), (Row::TornTail, Action::Cut))
+        }
+        (Area::Log, What::Foreign, _) => {
+            mutant!(MisdirectedIsATornTail, doubt(Row::Misdirected), (Row::TornTail, Action::Cut))
+        }
         (Area::Log, What::Unreadable, _) => doubt(Row::Unreadable),
         (Area::Log, What::Garbled, _) => doubt(Row::Garbled),
     }

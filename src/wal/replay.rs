@@ -1,13 +1,13 @@
 //! The state that the steps of a log lead to.
 
 use super::Hard;
-use super::frame::{End, Frame, Next};
+use super::frame::{End, Frame, Head, Next};
 use super::index::{Index, Place};
 use super::recover::{Area, Evidence, Finding, What, decide};
 use super::scan::{Piece, Run};
 use super::store::Flaw;
 use super::survey::{Segment, Survey, flaw};
-use crate::base::Record;
+use crate::base::{Record, mutant};
 use std::sync::Arc;
 
 /// Where the reading of a log has come to.
@@ -74,7 +74,8 @@ impl Replay {
             }
         }
         let last = self.end.map_or(0, |end| end.sequence);
-        if let Some(mark) = survey.mark.filter(|mark| mark.sequence > last)
+        let ahead = survey.mark.filter(|mark| mark.sequence > last);
+        if let Some(mark) = mutant!(LostTailUnnoticed, ahead, None)
             && !self.is_doubtful()
         {
             let at = (mark.sectors, mark.sectors + 1);
@@ -97,7 +98,8 @@ impl Replay {
     }
 
     fn segment(&mut self, number: u64, segment: &mut Segment) {
-        self.inherited = segment.head.map_or(self.inherited, |head| head.doubt);
+        let doubt = |head: Head| mutant!(DoubtForgotten, head.doubt, 0);
+        self.inherited = segment.head.map_or(self.inherited, doubt);
         self.incarnation = segment.head.map_or(0, |h| h.incarnation).max(self.incarnation);
         self.opened = false;
         let (proven, limit) = (segment.proven(), segment.limit.unwrap_or(u32::MAX));
@@ -166,7 +168,10 @@ impl Replay {
                     step.into_iter().for_each(|(frame, place)| self.frame(frame, place));
                     self.end(end, segment.evidence(place.sector), place);
                 }
-                frame => self.step.push((frame, place)),
+                frame => {
+                    let step = &mut self.step;
+                    mutant!(TornStepCounts, step.push((frame, place)), self.frame(frame, place));
+                }
             }
         }
         let at = (piece.start, piece.end);

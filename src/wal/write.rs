@@ -4,7 +4,7 @@ use super::frame::{self, End, Frame, Head, Mark};
 use super::index::Place;
 use super::sector::{self, Stream};
 use super::{Group, MARK, MARK_SEGMENT, Wal, WalError, segment_name};
-use crate::base::Record;
+use crate::base::{Record, mutant};
 use crate::disk::{Disk, DiskError, SECTOR};
 use crate::replica::Write;
 use std::sync::Arc;
@@ -153,7 +153,7 @@ impl<D: Disk> Wal<D> {
 
     /// What was written and not synced may or may not be there, whatever is tried.
     pub(super) fn broke(&mut self, error: DiskError) -> WalError {
-        self.broken = true;
+        self.broken = mutant!(FailedSyncRetried, true, false);
         WalError::Disk(error)
     }
 

@@ -23,7 +23,7 @@ pub use request::{Order, Outcome, RESERVED, Request};
 
 use super::code::{Malformed, Reader, Writer};
 use super::{Digest, Machine};
-use crate::base::{Lsn, TailBitmap};
+use crate::base::{Lsn, TailBitmap, mutant};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -107,7 +107,8 @@ impl<M> Sessions<M> {
         let session = |(id, session): (&u64, &Session)| {
             (Bytes::copy_from_slice(&id.to_be_bytes()), session.encode())
         };
-        [sweeps].into_iter().chain(self.sessions.iter().map(session))
+        let most = mutant!(SessionsNotInSnapshot, usize::MAX, 0);
+        [sweeps].into_iter().chain(self.sessions.iter().take(most).map(session))
     }
 
     /// The machine whose [`pairs`](Self::pairs) these are.
@@ -168,7 +169,7 @@ impl<M: Machine> Sessions<M> {
             return Outcome::Ahead;
         }
         let result = self.inner.apply(body);
-        session.finished.insert(number);
+        mutant!(SessionForgets, session.finished.insert(number), false);
         session.results.insert(request, result.clone());
         Outcome::Done(result)
     }

@@ -1,10 +1,12 @@
 //! What a command depends on and overrides (algorithm.md, Authoring).
 
+#[cfg(feature = "mutants")]
+use self::wrong::{held, if_blind};
 use super::border::{Border, Span};
 use super::positions::{Log, hash_of};
 use super::stack::Stack;
 use super::{Index, Placement, tail_of};
-use crate::base::{Footprint, Key, KeyRange, KeySet, Lsn, Tail};
+use crate::base::{Footprint, Key, KeyRange, KeySet, Lsn, Tail, mutant};
 use smallvec::SmallVec;
 use std::collections::BinaryHeap;
 
@@ -57,25 +59,33 @@ impl<'a, 'l, L: Log<'l>> Search<'a, L> {
 
     /// `depends` and `overrides` of a command with `footprint` above everything in the index.
     pub(super) fn place(mut self, footprint: &Footprint, overriding: bool) -> Placement {
-        if overriding && footprint.is_blind() {
+        if overriding && mutant!(ReadingCommandOverrides, footprint.is_blind(), true) {
             self.find_victims(&footprint.writes);
         }
         // The latest victim was found first.
         self.victims.reverse();
         let mut overrides = tail_of(&self.victims);
         for victim in &self.victims {
-            overrides.union_with(&self.log.record(*victim).overrides);
+            let theirs = &self.log.record(*victim).overrides;
+            let here = mutant!(EmptyVictimForgotten, theirs, &held(self.log, theirs));
+            overrides.union_with(here);
         }
         overrides.remove_below(self.floor);
-        Placement { depends: self.depends(), overrides }
+        let depends = self.depends();
+        let depends = mutant!(IncrementsCommute, depends, if_blind(footprint, depends));
+        let placement = Placement { depends, overrides };
+        mutant!(OnlyReadersBetween, placement, self.behind(footprint, placement, overriding))
     }
 
     /// What the stacks have on top under the victims, less what other dependencies name.
     pub(super) fn depends(&self) -> Tail {
         let mut found: SmallVec<[Lsn; 8]> = SmallVec::new();
         for cell in self.cells.iter().filter(|cell| cell.counts) {
-            self.top_layer(cell, &mut found);
+            if !mutant!(VictimsDependenciesImplied, false, cell.skipped > 0) {
+                self.top_layer(cell, &mut found);
+            }
         }
+        let mut found = mutant!(DependsOnOverridden, found, self.with_overridden(found));
         found.sort_unstable();
         found.dedup();
         let mut depends = tail_of(&found);
@@ -220,6 +230,60 @@ impl<'a, 'l, L: Log<'l>> Search<'a, L> {
         }
         if readers.is_empty() && outer_readers.is_empty() && !(counted && own < outer) {
             found.extend(writer);
+        }
+    }
+}
+
+/// Wrong rules of the bug bank (`base::Mutant`).
+#[cfg(feature = "mutants")]
+mod wrong {
+    use super::*;
+
+    /// `EmptyVictimForgotten`: those that the log holds.
+    pub(super) fn held<'l>(log: &impl Log<'l>, victims: &Tail) -> Tail {
+        victims.iter().filter(|lsn| log(*lsn).is_some()).collect()
+    }
+
+    /// `IncrementsCommute`.
+    pub(super) fn if_blind(footprint: &Footprint, depends: Tail) -> Tail {
+        if footprint.is_blind() { depends } else { Tail::new() }
+    }
+
+    impl<'l, L: Log<'l>> Search<'_, L> {
+        /// `OnlyReadersBetween`: blind writes whose keys are all written again, though a
+        /// dependency that is a writer lies between.
+        pub(super) fn behind(
+            &self,
+            footprint: &Footprint,
+            mut placement: Placement,
+            overriding: bool,
+        ) -> Placement {
+            let covered = |lsn: &Lsn| {
+                let command = (self.log)(*lsn).and_then(|record| record.command());
+                let blind = command.filter(|command| command.footprint.is_blind());
+                let again = |key: &Key| footprint.writes.points().binary_search(key).is_ok();
+                blind.is_some_and(|command| {
+                    let writes = &command.footprint.writes;
+                    writes.ranges().is_empty() && writes.points().iter().all(again)
+                })
+            };
+            let between = placement.depends.iter().filter_map(|lsn| (self.log)(lsn));
+            let under = between.flat_map(|record| record.depends.iter());
+            let victims: Tail = under.filter(|lsn| *lsn >= self.floor).filter(covered).collect();
+            if overriding && footprint.is_blind() {
+                placement.overrides.union_with(&victims);
+            }
+            placement
+        }
+
+        /// `DependsOnOverridden`: and what the dependencies found override.
+        pub(super) fn with_overridden(&self, mut found: SmallVec<[Lsn; 8]>) -> SmallVec<[Lsn; 8]> {
+            let records = found.iter().filter_map(|lsn| (self.log)(*lsn));
+            let overridden = records.flat_map(|record| record.overrides.iter());
+            let open = overridden.filter(|lsn| *lsn >= self.floor && (self.log)(*lsn).is_some());
+            let more: Vec<Lsn> = open.filter(|lsn| !self.victims.contains(lsn)).collect();
+            found.extend(more);
+            found
         }
     }
 }

@@ -147,6 +147,7 @@ impl Client {
         let plain = command(&action);
         let wrap = |Command { footprint, body }: Command| Request::Plain(body).command(footprint);
         let kind = match () {
+            () if reads && plan.lease && self.dice.chance(600) => Kind::Read(ReadLevel::Lease),
             () if reads && self.dice.chance(500) => Kind::Read(ReadLevel::Confirmed),
             () if reads => Kind::Read(ReadLevel::Here),
             () if self.dice.chance(plan.sessions) => Kind::Session,
@@ -184,7 +185,7 @@ impl Clients {
                 turn: 0,
                 waits: false,
                 target: me as usize % plan.replicas,
-                dice: Dice::new(plan.seed ^ (me + 1) << 48, "client"),
+                dice: Dice::new(plan.luck ^ (me + 1) << 48, "client"),
                 done: 0,
                 last: Vec::new(),
             }

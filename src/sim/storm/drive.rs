@@ -23,6 +23,9 @@ pub(super) enum Reply {
 /// A sync on a disk that is well.
 const SYNC: Micros = 400;
 
+/// A replica that hears nothing new wants nothing after so many drains.
+const DRAINS_MAX: u64 = 10_000;
+
 /// After a failure a process comes back so much later.
 const BACK: Micros = 50_000;
 
@@ -55,10 +58,17 @@ impl World {
         let life = self.nodes[at].life;
         let mut executed = false;
         let mut outputs = Vec::new();
-        while let Some(alive) = self.alive(at, life) {
+        for drains in 0.. {
+            let Some(alive) = self.alive(at, life) else { break };
             alive.replica.drain(&mut outputs);
             if outputs.is_empty() {
                 break;
+            }
+            if drains == DRAINS_MAX {
+                self.checks.fail(format!("I-12 n{} does not come to rest", at + 1));
+            }
+            if self.checks.failed.is_some() {
+                return;
             }
             let mut inputs = Vec::new();
             for output in outputs.drain(..) {

@@ -8,6 +8,7 @@
 //! | what | file |
 //! | --- | --- |
 //! | what a seed stands for | `plan.rs`, `act.rs` |
+//! | a schedule that fails, made short | `shrink.rs` |
 //! | what happens next, and the network | `world.rs`, `queue.rs` |
 //! | faults | `faults.rs` |
 //! | a process, and what it does for its replica | `node.rs`, `drive.rs` |
@@ -27,7 +28,10 @@ mod mirror;
 mod node;
 mod plan;
 mod queue;
+mod shrink;
 mod world;
+
+pub use shrink::{Short, shrink};
 
 use crate::check::history::Event;
 use std::collections::BTreeMap;

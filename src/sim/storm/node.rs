@@ -3,7 +3,7 @@
 use super::act::{Micros, Tear};
 use super::dice::Dice;
 use super::mirror::Mirror;
-use super::plan::{ELECTION_TICKS, Plan, TICK};
+use super::plan::{DRIFT_PERMILLE, ELECTION_TICKS, Plan, TICK};
 use crate::apply::kv::Kv;
 use crate::apply::session::Sessions;
 use crate::base::{KeyRange, Lsn, ReplicaId, SharedRecord};
@@ -238,6 +238,8 @@ fn replica_options(at: usize, plan: &Plan, dice: &mut Dice) -> replica::Options 
     options.behind_positions_max = dice.below(30);
     options.forwarding = plan.forwarding;
     options.overriding = plan.overriding;
+    let lease = replica::Lease { ticks: ELECTION_TICKS, drift_permille: DRIFT_PERMILLE };
+    options.lease = plan.lease.then_some(lease);
     let [messages, flight, memory] = plan.narrow;
     if messages {
         (options.vote_bytes_max, options.message_bytes_max) = (300, 600);

@@ -14,11 +14,17 @@ pub(super) const ELECTION_TICKS: u64 = 10;
 /// The longest that a replica waits before it campaigns, on a clock that is right.
 pub(super) const ELECTION: Micros = 2 * ELECTION_TICKS * TICK;
 
+/// With leases: by how much the clocks of two replicas differ at most.
+pub(super) const DRIFT_PERMILLE: u64 = 100;
+
 /// Everything that a run is made of. One seed, one plan; each draws which kinds of faults it has
 /// (swarm testing: where everything happens all the time, much cannot happen).
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
     pub(super) seed: u64,
+    /// Decides what acts do not: delays, what is lost, what a crash tears. The seed, unless the
+    /// schedule was made short.
+    pub(super) luck: u64,
     pub(super) replicas: usize,
     pub(super) initial: Membership,
     /// Whether memberships change; else it is the majority of all for ever.
@@ -34,6 +40,8 @@ pub(super) struct Plan {
     pub(super) sessions: u64,
     pub(super) forwarding: bool,
     pub(super) overriding: bool,
+    /// Some reads rest on a lease, and clocks keep to the bound that it supposes.
+    pub(super) lease: bool,
     /// Small limits of messages, of what is on its way, and of what memory keeps.
     pub(super) narrow: [bool; 3],
     /// The longest that the execution of a command may take.
@@ -82,6 +90,7 @@ impl Plan {
         };
         let mut plan = Plan {
             seed,
+            luck: seed,
             replicas,
             initial,
             churn,
@@ -93,6 +102,7 @@ impl Plan {
             sessions: dice.pick(&[0, 300, 600]),
             forwarding: dice.chance(500),
             overriding: dice.chance(850),
+            lease: Dice::new(seed, "lease").chance(200),
             narrow: [dice.chance(250), dice.chance(250), dice.chance(300)],
             apply: dice.pick(&[0, 0, 2_000, 30_000]),
             until: dice.between(2_500_000, 4_000_000),
@@ -131,6 +141,7 @@ fn acts(plan: &Plan, dice: &mut Dice) -> Vec<(Micros, Act)> {
                 && match *kind {
                     "change" => plan.churn,
                     "flip" | "wipe" => plan.damage,
+                    "jump" => !plan.lease,
                     _ => true,
                 }
         })
@@ -186,6 +197,10 @@ fn act(kind: &str, plan: &Plan, dice: &mut Dice, now: Micros, acts: &mut Vec<(Mi
         }
         "fail" => Act::FailSync { at },
         "fill" => Act::Fill { at, lasts },
+        "rate" if plan.lease => {
+            let most = TICK + TICK * DRIFT_PERMILLE / 1_000;
+            Act::Rate { at, tick: dice.between(TICK, most) }
+        }
         "rate" => Act::Rate { at, tick: dice.between(TICK / 2, 2 * TICK) },
         "jump" => Act::Jump { at, ticks: dice.between(2, 60) },
         "snapshot" => Act::Snapshot { at },
@@ -227,8 +242,11 @@ impl fmt::Display for Plan {
             f,
             "  links {least}..{most} us, of 1000 {lost} lost, {doubled} doubled, {late} late"
         )?;
-        let Plan { forwarding, overriding, narrow, apply, churn, damage, until, .. } = self;
-        writeln!(f, "  forwarding {forwarding}, overriding {overriding}, narrow {narrow:?}")?;
+        let Plan { forwarding, overriding, lease, narrow, apply, churn, damage, until, .. } = self;
+        writeln!(
+            f,
+            "  forwarding {forwarding}, overriding {overriding}, lease {lease}, narrow {narrow:?}"
+        )?;
         writeln!(
             f,
             "  churn {churn}, damage {damage}, apply up to {apply} us, faults to {until} us"

@@ -15,6 +15,7 @@ use crate::sim::weather::mix;
 use crate::snapshot::Parcel;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// After the faults have ended, in so many election timeouts everything is done everywhere.
 pub(super) const PATIENCE: u64 = 60;
@@ -59,7 +60,7 @@ impl World {
             queue.add(250_000, Due::Client { client, turn: 0 });
         });
         queue.add(plan.until, Due::Calm);
-        let seed = plan.seed;
+        let luck = plan.luck;
         World {
             now: 0,
             queue,
@@ -67,14 +68,14 @@ impl World {
             cuts: vec![false; plan.replicas * plan.replicas],
             clients: Clients::new(&plan),
             checks: Checks::new(&plan),
-            dice: Dice::new(seed, "world"),
+            dice: Dice::new(luck, "world"),
             calm: false,
             finishing: false,
             over: false,
             counts: BTreeMap::new(),
             requests: Vec::new(),
             steps: 0,
-            trace: mix(seed),
+            trace: mix(luck),
             text: traced.then(|| plan.to_string()),
             plan,
         }
@@ -88,10 +89,10 @@ impl World {
             self.steps += 1;
             let (kind, whom) = due.code();
             self.note(kind << 32 | whom);
-            self.happens(due);
+            self.caught(|world| world.happens(due));
         }
         if self.checks.failed.is_none() && self.steps < steps_max {
-            self.checks.finish(&self.nodes, &self.clients);
+            self.caught(|world| world.checks.finish(&world.nodes, &world.clients));
         }
         let World { plan, steps, trace, checks, clients, mut counts, now, text, .. } = self;
         checks.count(&mut counts);
@@ -108,6 +109,14 @@ impl World {
             counts,
             violation,
         }
+    }
+
+    /// A panic is something that did not hold, and ends the run: what it left is not looked at.
+    fn caught(&mut self, step: impl FnOnce(&mut World)) {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| step(self))) else { return };
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        self.checks.fail(format!("assertion: {text}"));
     }
 
     /// Adds to what tells runs apart.
@@ -226,6 +235,13 @@ impl World {
     fn resume(&mut self, at: usize) {
         if self.nodes[at].paused_until > self.now {
             return;
+        }
+        // A lease counts on it that the ticks of a pause have passed before anything else happens.
+        if self.plan.lease {
+            let life = self.nodes[at].life;
+            for _ in 0..std::mem::take(&mut self.nodes[at].missed_ticks) {
+                self.one_tick(at, life);
+            }
         }
         for post in std::mem::take(&mut self.nodes[at].inbox) {
             match post {
