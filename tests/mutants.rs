@@ -12,18 +12,20 @@ use traft::runtime::{Loopback, Node, NodeError, NodeOptions};
 use traft::sim::storm;
 
 /// Of each layer some that few seeds find.
-const QUICK: [Mutant; 8] = [
-    Mutant::ClosureOff,
-    Mutant::TraftRule,
-    Mutant::OverriderHoldsVictim,
+const QUICK: [Mutant; 10] = [
+    Mutant::VictimsDependenciesImplied,
+    Mutant::OffersAboveOffset,
+    Mutant::AdoptionErases,
     Mutant::AcceptBeforeDurable,
-    Mutant::ReadUnconfirmed,
-    Mutant::MembershipWithoutBarrier,
+    Mutant::HolesNeverRepaired,
+    Mutant::ReadNotesNothing,
     Mutant::SnapshotOverHoles,
+    Mutant::CoveredIsNoHolding,
+    Mutant::UnknownIsRejected,
     Mutant::UnsyncedLog,
 ];
 
-const SEEDS_MAX: u64 = 100;
+const SEEDS_MAX: u64 = 50;
 
 #[test]
 fn known_bugs_are_found_and_nobody_starts_with_one() {

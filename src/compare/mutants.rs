@@ -46,9 +46,9 @@ pub(super) struct MutantsArgs {
 
 /// What follows the options in `--help`.
 pub(super) const GUIDE: &str = "\
-Each bug of the bank (`--list`) is switched on by itself, and the checks that look for anything wrong
-run until they find it: the fault simulator (`traft sim`) over seeds, and for what is in the log on
-disk the crash images (`traft check storage`) as well. Time is that of the processor.
+Each bug of the bank (`--list`) is switched on by itself, and the checks that look for anything
+wrong run until they find it: the fault simulator (`traft sim`) over seeds, and for what is in the
+log on disk the crash images (`traft check storage`) as well. Time is that of the processor.
 
 Examples:
   traft check mutants
@@ -239,21 +239,30 @@ impl Line {
 
 /// What a person calls the check: `I-5`, `C-2 of storage`, `history`.
 fn check_name(found: &Found) -> String {
-    let word = found.what.split_whitespace().next().unwrap_or_default();
-    let numbered = |word: &str| word.len() > 2 && word.as_bytes()[1] == b'-';
-    match found.by {
-        "storage" => format!("{} of storage", word.trim_end_matches([',', ':'])),
-        _ if numbered(word) => word.trim_end_matches([',', ':']).to_string(),
-        _ if word == "assertion:" => {
-            let inner = found.what.split_whitespace().nth(1).filter(|word| numbered(word));
-            format!("assertion{}", inner.map_or(String::new(), |inner| format!(" {inner}")))
-        }
-        _ if found.what.contains("linearizable") || found.what.contains("object") => {
-            "history".into()
-        }
-        _ if found.what.contains("took effect") => "effects".into(),
-        _ if found.what.contains("answered") => "answers".into(),
-        _ => found.what.split_whitespace().take(4).collect::<Vec<_>>().join(" "),
+    let numbered = |word: &&str| {
+        let word = word.as_bytes();
+        word.len() > 2 && word[0].is_ascii_uppercase() && word[1] == b'-'
+    };
+    // At the beginning, or after the name of a replica.
+    let words = found.what.split_whitespace().take(2);
+    let number = words.map(|word| word.trim_end_matches([',', ':'])).find(numbered);
+    let names = [
+        ("linearizable", "history"),
+        ("took effect", "effects"),
+        ("was answered", "effects"),
+        ("gives out", "what runs is held"),
+        ("keeps", "memory"),
+        ("does not start", "starts again"),
+        ("a snapshot that nobody took", "states"),
+        ("restore", "restores"),
+        ("doubts", "no doubt without damage"),
+    ];
+    let name = names.iter().find(|(words, _)| found.what.contains(words)).map(|(_, name)| *name);
+    match (found.by, number) {
+        ("storage", Some(number)) => format!("{number} of storage"),
+        (_, Some(number)) => number.to_string(),
+        _ if found.what.starts_with("assertion") => "assertion".into(),
+        _ => name.unwrap_or("another check").into(),
     }
 }
 

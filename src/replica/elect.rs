@@ -1,15 +1,13 @@
 //! Electing (algorithm.md, Electing): pre-vote, campaign, vote, and gathering what the log lacks.
 
 use super::io::RoleName;
-use super::member::Standing;
+use super::member::{Standing, needed_memberships};
 use super::rebuild::{self, Survey};
 use super::{Output, Replica, Role};
 use crate::base::{
     LeaderId, Lsn, Membership, Record, Records, ReplicaId, SharedRecord, Tail, mutant,
 };
-use crate::message::{
-    Fetch, FetchReply, Grant, Memberships, Message, PreVote, PreVoteReply, Vote, VoteReply,
-};
+use crate::message::{Fetch, FetchReply, Grant, Message, PreVote, PreVoteReply, Vote, VoteReply};
 use crate::quorum::{Tally, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -205,7 +203,7 @@ impl Replica {
         let accepted = self.accepted.clone();
         Grant {
             lineage: self.lineage.clone(),
-            accepted: mutant!(OffersEmptyPositions, accepted, self.with_covered(accepted)),
+            accepted: mutant!(OffersEmptyPositions, accepted, self.with_done(accepted)),
             purged: self.purged,
             memberships: self.memberships.answer(),
             records,
@@ -218,8 +216,8 @@ impl Replica {
         let candidate = message.candidate;
         let doubts = mutant!(DoubtVotes, self.doubt.is_some(), false);
         let refuses = doubts || self.is_bound(&message);
-        let voted = self.voted;
-        let below = mutant!(LowerIdInTerm, candidate < voted, candidate.term < voted.term);
+        let below = candidate < self.voted;
+        let below = mutant!(LowerIdInTerm, below, below && !self.votes_again(candidate));
         if below || candidate.node != from || refuses {
             let reply = VoteReply { candidate, voted: self.voted, grant: None };
             return self.send(from, Message::VoteReply(reply));
@@ -413,25 +411,6 @@ impl Replica {
             self.outputs.push(Output::Role { role: after.0, leader: after.1 });
         }
     }
-}
-
-/// The memberships in which a candidate needs a read quorum.
-fn needed_memberships(
-    own: &super::member::InForce,
-    grants: &BTreeMap<ReplicaId, Grant>,
-    survey: &Survey,
-) -> Vec<Membership> {
-    let own = own.answer();
-    let all = || grants.values().map(|g| &g.memberships).chain([&own]);
-    let newest = all().max_by_key(|m| m.committed_at).unwrap_or(&own);
-    let alive = |(lsn, author, _): &&(Lsn, LeaderId, Membership)| {
-        Some(*lsn) > newest.committed_at && survey.lineage.author(*lsn) == *author
-    };
-    let pending: BTreeMap<Lsn, &Membership> = all()
-        .flat_map(|m: &Memberships| m.pending.iter().filter(alive))
-        .map(|(l, _, m)| (*l, m))
-        .collect();
-    [&newest.committed].into_iter().chain(pending.into_values()).cloned().collect()
 }
 
 impl Role {

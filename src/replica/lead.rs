@@ -316,30 +316,6 @@ impl Replica {
         }
     }
 
-    /// Check-quorum: a leader that has not heard a write quorum for an election timeout steps
-    /// down, so that clients go elsewhere. For stability only.
-    pub(super) fn tick_leader(&mut self) {
-        let Role::Leader(lead) = &mut self.role else { return };
-        let recent = self.now.saturating_sub(self.options.election_ticks);
-        let heard =
-            |mask, peer: &Peer| if peer.heard_at >= recent { mask | peer.bit } else { mask };
-        let heard = lead.peers.iter().fold(lead.bit, heard);
-        if !lead.quorums.iter().all(|q| q.is_quorum(heard)) {
-            return self.step_down();
-        }
-        for peer in &mut lead.peers {
-            peer.time_out(self.now, &self.options);
-        }
-        if lead.handover.is_sick(&self.writes, self.now, self.options.election_ticks) {
-            return self.step_down();
-        }
-        lead.reads.again(self.now, self.options.resend_ticks);
-        if self.options.lease.is_some() {
-            lead.reads.renew(self.now, self.options.heartbeat_ticks);
-        }
-        lead.stirred = true;
-    }
-
     pub(super) fn step_down(&mut self) {
         self.reset_election_timer();
         self.change_role(Role::Follower { leader: LeaderId::NOBODY });

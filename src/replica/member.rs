@@ -1,7 +1,8 @@
 //! Which memberships are in force (algorithm.md, Membership).
 
+use super::rebuild::Survey;
 use crate::base::{LeaderId, Lsn, Membership, Payload, Record, ReplicaId, mutant};
-use crate::message::Memberships;
+use crate::message::{Grant, Memberships};
 use std::collections::BTreeMap;
 
 /// In force are the newest membership known committed and every later one in the log. While a
@@ -137,4 +138,23 @@ impl InForce {
             pending: self.pending.iter().map(|(l, (a, m))| (*l, *a, m.clone())).collect(),
         }
     }
+}
+
+/// The memberships in which a candidate needs a read quorum (Membership 4).
+pub(crate) fn needed_memberships(
+    own: &InForce,
+    grants: &BTreeMap<ReplicaId, Grant>,
+    survey: &Survey,
+) -> Vec<Membership> {
+    let own = own.answer();
+    let all = || grants.values().map(|g| &g.memberships).chain([&own]);
+    let newest = all().max_by_key(|m| m.committed_at).unwrap_or(&own);
+    let alive = |(lsn, author, _): &&(Lsn, LeaderId, Membership)| {
+        Some(*lsn) > newest.committed_at && survey.lineage.author(*lsn) == *author
+    };
+    let pending: BTreeMap<Lsn, &Membership> = all()
+        .flat_map(|m: &Memberships| m.pending.iter().filter(alive))
+        .map(|(l, _, m)| (*l, m))
+        .collect();
+    [&newest.committed].into_iter().chain(pending.into_values()).cloned().collect()
 }

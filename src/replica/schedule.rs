@@ -170,6 +170,7 @@ impl Schedule {
         for (index, word) in victims.iter_words() {
             let passed = mutant!(AllBelowFloorDone, word & !self.running(index), 0);
             self.passed.insert_word(index, passed);
+            mutant!(CoveredBitIsEnough, (), self.done.insert_word(index, passed));
         }
     }
 
@@ -219,8 +220,7 @@ impl Schedule {
             }
         };
         for (index, word) in record.depends.iter_words() {
-            let done = self.done.word(index);
-            note(index, word & !mutant!(CoveredBitIsEnough, done, done | self.covered.word(index)));
+            note(index, word & !self.done.word(index));
         }
         if brief.overrides {
             for (index, word) in record.overrides.iter_words() {

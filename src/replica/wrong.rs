@@ -2,7 +2,7 @@
 //! `mutants`; each is called at the one site of its bug (`base::Mutant`).
 
 use super::log::Log;
-use super::{Output, Rejection, Replica};
+use super::{Output, Rejection, Replica, Role};
 use crate::base::{LeaderId, Lineage, Lsn, ReplicaId, TailBitmap};
 use crate::message::Grant;
 use std::collections::BTreeMap;
@@ -56,19 +56,25 @@ pub(super) fn rejected(proposal: u64) -> Output {
 }
 
 impl Replica {
-    /// `OffersEmptyPositions`: what is accepted, and what is covered besides.
-    pub(super) fn with_covered(&self, mut accepted: TailBitmap) -> TailBitmap {
-        let end = accepted.end();
-        let holes: Vec<Lsn> = accepted.holes(end).collect();
-        for lsn in holes.into_iter().filter(|lsn| self.schedule.is_covered(*lsn)) {
-            accepted.insert(lsn);
-        }
+    /// `OffersEmptyPositions`: what is accepted, and what is done without having been held.
+    pub(super) fn with_done(&self, mut accepted: TailBitmap) -> TailBitmap {
+        accepted.union_with(self.schedule.done());
         accepted
     }
 
     /// `ResumesLeaderId`: the leader id that it promised itself last.
     pub(super) fn former_id(&self) -> Option<LeaderId> {
         (self.voted.node == self.options.id).then_some(self.voted)
+    }
+
+    /// `LowerIdInTerm`: the promise falls to a lower leader id of the same term.
+    pub(super) fn votes_again(&mut self, candidate: LeaderId) -> bool {
+        let falls = candidate.term == self.voted.term && candidate > self.lineage.leader();
+        if falls && candidate < self.voted {
+            self.voted = candidate;
+            self.change_role(Role::Follower { leader: candidate });
+        }
+        falls
     }
 
     /// `LowerLeaderAccepted`: the promise falls to an older leader, unless a newer one has been

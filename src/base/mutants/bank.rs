@@ -91,8 +91,8 @@ bank! {
         "A vote is sent before the promise is durable.";
     OwnVoteBeforeDurable "replica/elect.rs" "Electing 1"
         "A candidate counts its own vote before its promise is durable.";
-    LowerIdInTerm "replica/elect.rs" "Electing 2"
-        "A voter refuses lower terms only, and grants a lower leader id of the same term.";
+    LowerIdInTerm "replica/elect.rs" "fault-N8 (CCF 8094); Electing 2"
+        "A voter votes again in the same term, for a lower leader id.";
     ResumesLeaderId "replica/elect.rs" "Electing 1; I-2"
         "A leader that restarts resumes its old leader id.";
     OffersAboveOffset "replica/rebuild.rs" "CX4"
@@ -141,7 +141,7 @@ bank! {
         "A record commits though what it depends on is not settled.";
 
     CoveredBitIsEnough "replica/schedule.rs" "near miss: Applying"
-        "A bit of depends that is covered is enough to apply.";
+        "What is covered counts as done, before its overrider is applied.";
     AllBelowFloorDone "replica/schedule.rs" "near miss: Applying; I-12"
         "Everything below the floor must be done; covered is not enough.";
     VictimsNotMarked "replica/schedule.rs" "near miss: Applying"

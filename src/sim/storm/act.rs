@@ -40,6 +40,9 @@ pub(super) enum Act {
     Offer { from: usize, to: usize },
     /// An operator asks it to campaign.
     Campaign { at: usize },
+    /// A word of the leader that is followed, that it hands over, comes to a replica: late, or of
+    /// one that thought better of it.
+    Usurp { at: usize },
     /// An operator asks whoever leads to hand over.
     Transfer { to: Option<usize> },
     /// An operator asks whoever leads for another membership.
@@ -76,6 +79,7 @@ impl Act {
             Act::Snapshot { .. } => "snapshot",
             Act::Offer { .. } => "offer",
             Act::Campaign { .. } => "campaign",
+            Act::Usurp { .. } => "usurp",
             Act::Transfer { .. } => "transfer",
             Act::Change { .. } => "change",
             Act::Cancel => "cancel",
@@ -138,6 +142,7 @@ impl fmt::Display for Act {
             Act::Snapshot { at } => write!(f, "snapshot {}", n(at)),
             Act::Offer { from, to } => write!(f, "{} offers {} its snapshot", n(from), n(to)),
             Act::Campaign { at } => write!(f, "campaign {}", n(at)),
+            Act::Usurp { at } => write!(f, "{} is told to take over", n(at)),
             Act::Transfer { to: Some(to) } => write!(f, "transfer to {}", n(to)),
             Act::Transfer { to: None } => f.write_str("transfer"),
             Act::Change { membership, force } => {

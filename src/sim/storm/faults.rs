@@ -7,6 +7,7 @@ use super::node::Alive;
 use super::queue::Due;
 use super::world::World;
 use crate::disk::{Fault, SimDisk};
+use crate::message::{Envelope, Message, TakeOver};
 use crate::replica::Input;
 
 /// So many bytes still fit on a disk that is filled.
@@ -72,8 +73,25 @@ impl World {
                 }
             }
             Act::Campaign { at } => self.input(at, Input::Campaign),
+            Act::Usurp { at } => self.usurp(at),
             Act::Transfer { .. } | Act::Change { .. } | Act::Cancel => self.operate(act),
         }
+    }
+
+    /// Whoever is told so campaigns without asking whether anybody hears from a leader: two leaders
+    /// at work at the same time.
+    fn usurp(&mut self, at: usize) {
+        let node = &self.nodes[at];
+        let Some(alive) = node.alive.as_ref().filter(|_| node.paused_until <= self.now) else {
+            return;
+        };
+        let leader = alive.replica.lineage().leader();
+        let sender = leader.node.0.checked_sub(1).and_then(|at| self.nodes.get(at as usize));
+        let Some(sender) = sender.and_then(|node| node.alive.as_ref()) else { return };
+        let message = Message::TakeOver(TakeOver { leader });
+        let mut envelope = Envelope::new(leader.node, alive.replica.id(), message);
+        envelope.incarnation = sender.incarnation;
+        self.input(at, Input::Receive(Box::new(envelope)));
     }
 
     fn links(&mut self, act: &Act) {

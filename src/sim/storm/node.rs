@@ -3,7 +3,7 @@
 use super::act::{Micros, Tear};
 use super::dice::Dice;
 use super::mirror::Mirror;
-use super::plan::{DRIFT_PERMILLE, ELECTION_TICKS, Plan, TICK};
+use super::plan::{DRIFT_PERMILLE, Plan, TICK};
 use crate::apply::kv::Kv;
 use crate::apply::session::Sessions;
 use crate::base::{KeyRange, Lsn, ReplicaId, SharedRecord};
@@ -60,6 +60,8 @@ pub(super) struct Alive {
     pub(super) home: Home<SimDisk>,
     pub(super) machine: Machine,
     pub(super) shadow: Shadow,
+    /// Of its replica.
+    pub(super) incarnation: u64,
     /// Something was written that no sync covers.
     pub(super) unsynced: bool,
     pub(super) syncing: bool,
@@ -218,6 +220,7 @@ impl Alive {
             home: begun.home,
             machine: begun.machine,
             shadow,
+            incarnation: begun.recovered.durable.incarnation,
             unsynced: false,
             syncing: false,
             full: false,
@@ -232,13 +235,12 @@ impl Alive {
 
 fn replica_options(at: usize, plan: &Plan, dice: &mut Dice) -> replica::Options {
     let mut options = replica::Options::new(ReplicaId(at as u64 + 1), plan.initial.clone());
-    options.heartbeat_ticks = 3;
-    options.election_ticks = ELECTION_TICKS;
-    options.resend_ticks = 4;
+    options.election_ticks = plan.election_ticks();
+    (options.heartbeat_ticks, options.resend_ticks) = if plan.dense { (1, 2) } else { (3, 4) };
     options.behind_positions_max = dice.below(30);
     options.forwarding = plan.forwarding;
     options.overriding = plan.overriding;
-    let lease = replica::Lease { ticks: ELECTION_TICKS, drift_permille: DRIFT_PERMILLE };
+    let lease = replica::Lease { ticks: plan.election_ticks(), drift_permille: DRIFT_PERMILLE };
     options.lease = plan.lease.then_some(lease);
     let [messages, flight, memory] = plan.narrow;
     if messages {

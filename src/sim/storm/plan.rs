@@ -42,6 +42,8 @@ pub(super) struct Plan {
     pub(super) overriding: bool,
     /// Some reads rest on a lease, and clocks keep to the bound that it supposes.
     pub(super) lease: bool,
+    /// Elections take less time, and everything else happens as much faster.
+    pub(super) dense: bool,
     /// Small limits of messages, of what is on its way, and of what memory keeps.
     pub(super) narrow: [bool; 3],
     /// The longest that the execution of a command may take.
@@ -103,18 +105,40 @@ impl Plan {
             forwarding: dice.chance(500),
             overriding: dice.chance(850),
             lease: Dice::new(seed, "lease").chance(200),
+            dense: false,
             narrow: [dice.chance(250), dice.chance(250), dice.chance(300)],
             apply: dice.pick(&[0, 0, 2_000, 30_000]),
             until: dice.between(2_500_000, 4_000_000),
             acts: Vec::new(),
         };
+        let mut dice = Dice::new(seed, "dense");
+        if dice.chance(400) {
+            plan.make_dense(&mut dice);
+        }
         plan.acts = acts(&plan, &mut Dice::new(seed, "acts"));
         plan
+    }
+
+    /// More of it in less time: what is lost with a leader is mostly what was under way.
+    fn make_dense(&mut self, dice: &mut Dice) {
+        self.dense = true;
+        self.net.most = dice.pick(&[1_000, 3_000, 8_000]);
+        self.net.lost *= 2;
+        self.clients = dice.between(3, 7);
+        self.keys = dice.between(2, 4);
+        self.think = dice.pick(&[1_000, 4_000, 15_000]);
+        self.apply = dice.pick(&[0, 0, 2_000, 10_000]);
+        self.until = dice.between(1_000_000, 1_800_000);
+    }
+
+    /// An election takes once or twice as long.
+    pub(super) fn election_ticks(&self) -> u64 {
+        if self.dense { 4 } else { ELECTION_TICKS }
     }
 }
 
 /// Kinds of acts, with how often each comes where it is on, and how often it is on, in a thousand.
-const KINDS: [(&str, u64, u64); 16] = [
+const KINDS: [(&str, u64, u64); 17] = [
     ("cut", 3, 500),
     ("isolate", 3, 500),
     ("crash", 5, 900),
@@ -124,31 +148,34 @@ const KINDS: [(&str, u64, u64); 16] = [
     ("fill", 1, 250),
     ("rate", 2, 400),
     ("jump", 1, 300),
-    ("snapshot", 6, 950),
-    ("offer", 5, 800),
+    ("snapshot", 8, 950),
+    ("offer", 10, 900),
     ("campaign", 6, 900),
     ("transfer", 2, 500),
+    ("usurp", 5, 500),
     ("change", 5, 1_000),
     ("flip", 3, 700),
     ("wipe", 2, 400),
 ];
 
 fn acts(plan: &Plan, dice: &mut Dice) -> Vec<(Micros, Act)> {
-    let on: Vec<(&str, u64)> = KINDS
+    let mut on: Vec<(&str, u64)> = KINDS
         .iter()
         .filter(|(kind, _, chance)| {
             dice.chance(*chance)
                 && match *kind {
                     "change" => plan.churn,
                     "flip" | "wipe" => plan.damage,
-                    "jump" => !plan.lease,
+                    "jump" | "usurp" => !plan.lease,
                     _ => true,
                 }
         })
         .map(|(kind, weight, _)| (*kind, *weight))
         .collect();
+    // Each seed has favourites.
+    on.iter_mut().for_each(|(_, weight)| *weight *= dice.pick(&[1, 1, 1, 5]));
     let all: u64 = on.iter().map(|(_, weight)| weight).sum();
-    let pace = dice.pick(&[40_000, 70_000, 120_000]);
+    let pace = dice.pick(&[40_000, 70_000, 120_000]) / if plan.dense { 3 } else { 1 };
     let (mut acts, mut at) = (Vec::new(), 250_000);
     loop {
         at += dice.between(pace / 4, pace * 7 / 4);
@@ -170,8 +197,9 @@ fn acts(plan: &Plan, dice: &mut Dice) -> Vec<(Micros, Act)> {
 fn act(kind: &str, plan: &Plan, dice: &mut Dice, now: Micros, acts: &mut Vec<(Micros, Act)>) {
     let at = dice.below(plan.replicas as u64) as usize;
     let other = (at + 1 + dice.below(plan.replicas as u64 - 1) as usize) % plan.replicas;
-    let away = dice.between(10_000, 400_000);
-    let lasts = dice.between(20_000, 600_000);
+    let haste = if plan.dense { 4 } else { 1 };
+    let away = dice.between(10_000, 400_000) / haste;
+    let lasts = dice.between(20_000, 600_000) / haste;
     let mut heal = || acts.push((now + lasts, Act::Heal));
     let act = match kind {
         "cut" => {
@@ -206,6 +234,13 @@ fn act(kind: &str, plan: &Plan, dice: &mut Dice, now: Micros, acts: &mut Vec<(Mi
         "snapshot" => Act::Snapshot { at },
         "offer" => Act::Offer { from: at, to: other },
         "campaign" => Act::Campaign { at },
+        "usurp" => {
+            // Two at once begin in the same term.
+            if dice.chance(500) {
+                acts.push((now, Act::Usurp { at: other }));
+            }
+            Act::Usurp { at }
+        }
         "transfer" => Act::Transfer { to: dice.chance(500).then_some(at) },
         _ if dice.chance(150) => Act::Cancel,
         _ => Act::Change { membership: membership(dice, plan.replicas), force: dice.chance(300) },
@@ -234,9 +269,12 @@ fn membership(dice: &mut Dice, replicas: usize) -> Membership {
 /// The options that a trace begins with.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { seed, replicas, initial, net, clients, keys, sessions, .. } = self;
+        let Plan { seed, luck, replicas, initial, net, clients, keys, sessions, dense, .. } = self;
         let Net { least, most, lost, doubled, late } = net;
-        writeln!(f, "seed {seed}: {replicas} replicas, membership {initial}")?;
+        writeln!(f, "seed {seed}: {replicas} replicas, membership {initial}, dense {dense}")?;
+        if luck != seed {
+            writeln!(f, "  with the luck of {luck}")?;
+        }
         writeln!(f, "  {clients} clients, {keys} keys, {sessions} of 1000 through sessions")?;
         writeln!(
             f,

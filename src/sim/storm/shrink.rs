@@ -11,7 +11,7 @@ use super::world::World;
 use std::fmt::Write as _;
 
 /// So many runs at most.
-const RUNS_MAX: u64 = 400;
+const RUNS_MAX: u64 = 300;
 
 /// So many chances for each schedule.
 const CHANCES: u64 = 3;
