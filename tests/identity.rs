@@ -151,7 +151,8 @@ fn a_wiped_replica_is_no_voter_until_it_is_readmitted() {
     cluster.cut = vec![1];
     assert!(cluster.write(0, "k", "kept"));
     cluster.disks[2] = SimDisk::new();
-    let refused = cluster.start(2, Start::Again);
+    // That is what it means unless its operator says otherwise.
+    let refused = cluster.start(2, Start::default());
     assert!(
         matches!(refused, Err(NodeError::Store(StoreError::Log(WalError::Empty)))),
         "{refused:?}"

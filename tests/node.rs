@@ -12,7 +12,8 @@ use traft::apply::{Machine, Request, Stateful};
 use traft::base::{Command, Footprint, KeySet, Lsn, Membership, ReplicaId};
 use traft::disk::{RealDisk, SimDisk};
 use traft::runtime::{
-    Busy, Cluster, Failure, Limits, Loopback, Node, NodeError, NodeOptions, Pending, Refusal, View,
+    Busy, Cluster, Failure, Limits, Loopback, Node, NodeError, NodeOptions, Pending, Refusal,
+    Start, View,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,12 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Store = Vec<Node<RealDisk, Kv>>;
 
 /// Three nodes, each with a directory of its own.
-fn open(root: &Path) -> Result<Store, Box<dyn Error>> {
+fn open(root: &Path, start: Start) -> Result<Store, Box<dyn Error>> {
     let network = Loopback::new();
     let mut nodes = Vec::new();
     for id in (1..=3).map(ReplicaId) {
         let disk = RealDisk::new(root.join(id.to_string()))?;
-        let options = NodeOptions::new(id, Membership::majority((1..=3).map(ReplicaId)));
+        let mut options = NodeOptions::new(id, Membership::majority((1..=3).map(ReplicaId)));
+        options.start = start;
         nodes.push(Node::open(disk, options, Kv::new(), &network)?);
     }
     for node in &nodes {
@@ -36,14 +38,14 @@ fn open(root: &Path) -> Result<Store, Box<dyn Error>> {
 
 /// Writes, stops everything, starts again, and reads.
 fn use_it(root: &Path) -> Result<Answer, Box<dyn Error>> {
-    let nodes = open(root)?;
+    let nodes = open(root, Start::First)?;
     let set = nodes[0].propose(&Op::Set { key: b"x", value: b"41" })?;
     let sum = nodes[1].propose(&Op::Increment { key: b"y", by: 1 })?;
     assert_eq!((set.wait()?, sum.wait()?), (Answer::Nothing, Answer::Number(1)));
     for node in nodes {
         node.close()?;
     }
-    let nodes = open(root)?;
+    let nodes = open(root, Start::Again)?;
     nodes[2].propose(&Op::Increment { key: b"x", by: 1 })?.wait()?;
     Ok(nodes[0].read(&Op::Get { key: b"x" })?.wait()?)
 }
@@ -134,7 +136,7 @@ fn what_a_later_life_passes_on_is_not_taken_for_what_an_earlier_one_did() {
 #[test]
 fn a_node_without_a_leader_says_so() {
     let members = Membership::majority((1..=3).map(ReplicaId));
-    let options = NodeOptions::new(ReplicaId(1), members);
+    let options = NodeOptions { start: Start::First, ..NodeOptions::new(ReplicaId(1), members) };
     let node = Node::open(SimDisk::new(), options, Kv::new(), &Loopback::new()).expect("a node");
     let set = Op::Set { key: b"x", value: b"1" };
     let refused = Err(Failure::NotDone(Refusal::NotHere { hint: None }));
@@ -149,6 +151,7 @@ fn a_node_that_leads_says_that_it_is_busy() {
     let members = Membership::majority((1..=2).map(ReplicaId));
     let open = |id| {
         let options = NodeOptions::new(ReplicaId(id), members.clone());
+        let options = NodeOptions { start: Start::First, ..options };
         Node::with_limits(SimDisk::new(), options, Kv::new(), &network, limits).expect("a node")
     };
     let (one, two) = (open(1), open(2));
@@ -260,7 +263,7 @@ impl Stateful for Fragile {
 
 fn alone<M: Stateful>(disk: &SimDisk, machine: M) -> Node<SimDisk, M> {
     let mut options = NodeOptions::new(ReplicaId(1), Membership::majority([ReplicaId(1)]));
-    options.snapshot_records = 100;
+    (options.snapshot_records, options.start) = (100, Start::First);
     let node = Node::open(disk.clone(), options, machine, &Loopback::new()).expect("a node");
     node.campaign();
     node.watch().until(PATIENCE, |view| view.leader.is_some()).expect("it leads");

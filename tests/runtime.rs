@@ -7,7 +7,9 @@ use traft::apply::kv::{Answer, Kv, Op};
 use traft::base::{Membership, ReplicaId};
 use traft::disk::SimDisk;
 use traft::replica::ReadLevel;
-use traft::runtime::{Done, Effect, Engine, Event, Host, Job, Lane, NodeOptions, Post, Refusal};
+use traft::runtime::{
+    Done, Effect, Engine, Event, Host, Job, Lane, NodeOptions, Post, Refusal, Start,
+};
 use traft::snapshot::Parcel;
 use traft::wire;
 
@@ -29,6 +31,7 @@ impl Chance {
 fn options(id: u64) -> NodeOptions {
     let members = Membership::majority((1..=3).map(ReplicaId));
     let mut options = NodeOptions::new(ReplicaId(id), members);
+    options.start = Start::First;
     options.snapshot_records = 40;
     options.store.wal.segment_bytes = 8 << 10;
     options.store.transfer.window_bytes = 2_000;

@@ -2,7 +2,7 @@
 
 use super::engine::NodeError;
 use super::node::Node;
-use super::parts::{NodeOptions, Post};
+use super::parts::{NodeOptions, Post, Start};
 use super::transport::Loopback;
 use crate::apply::Stateful;
 use crate::base::{Membership, ReplicaId};
@@ -29,7 +29,7 @@ impl<M: Stateful + Default> Cluster<M> {
             network: Loopback::new(),
             nodes: (0..nodes).map(|_| None).collect(),
         };
-        (1..=nodes).try_for_each(|id| cluster.start(id as u64))?;
+        (1..=nodes).try_for_each(|id| cluster.open(id as u64, Start::First))?;
         Ok(cluster)
     }
 
@@ -48,11 +48,15 @@ impl<M: Stateful + Default> Cluster<M> {
     ///
     /// If there is no such node.
     pub fn start(&mut self, id: u64) -> Result<(), NodeError> {
+        self.open(id, Start::Again)
+    }
+
+    fn open(&mut self, id: u64, start: Start) -> Result<(), NodeError> {
         let at = id as usize - 1;
         // The earlier one has to let go of the disk.
         self.nodes[at] = None;
         let members = Membership::majority(self.ids().map(ReplicaId));
-        let options = NodeOptions::new(ReplicaId(id), members);
+        let options = NodeOptions { start, ..NodeOptions::new(ReplicaId(id), members) };
         let node = Node::open(self.disks[at].clone(), options, M::default(), &self.network)?;
         self.nodes[at] = Some(node);
         Ok(())

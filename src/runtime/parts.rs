@@ -18,7 +18,7 @@ pub struct NodeOptions {
     pub store: store::Options,
     /// The cluster: a number that the user draws once. Every message and every file has it.
     pub cluster: u64,
-    /// What an empty directory means.
+    /// What a directory without a log means. [`Start::Again`] unless said otherwise.
     pub start: Start,
     /// After so many records executed a snapshot is taken.
     pub snapshot_records: u64,
@@ -31,20 +31,24 @@ impl NodeOptions {
             replica: replica::Options::new(id, members.clone()),
             store: store::Options::new(members),
             cluster: 1,
-            start: Start::First,
+            start: Start::default(),
             snapshot_records: 100_000,
         }
     }
 }
 
-/// What it means if the directory of a replica has no log. Only whoever runs it can know.
+/// What it means if the directory of a replica has no log. Only whoever runs it can know. Where
+/// there is a log, all of these open it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// The replica has never lived: the log is begun. Not for one that has lived: as if it were new
-    /// it could vote a second time, or for a leader that lacks what it has acknowledged.
-    #[default]
+    /// The replica has never lived: the log is begun. To be said by whoever creates a cluster, or
+    /// adds a replica, and not from then on: as if it were new, one that has lost its directory
+    /// could vote a second time, or for a leader that lacks what it has acknowledged.
     First,
-    /// The log was lost, and the replica does not start.
+    /// The replica has lived, so its log was lost, and it does not start. The default, because
+    /// taking a new replica for an old one costs a message and the opposite costs acknowledged
+    /// writes.
+    #[default]
     Again,
     /// The replica has lived, and what it had is lost. It follows in doubt and does not vote until
     /// a leader has given it everything back.

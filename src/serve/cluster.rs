@@ -5,7 +5,7 @@ use super::local::Local;
 use super::options::Options;
 use super::server::{Door, Server};
 use crate::base::{Membership, ReplicaId};
-use crate::runtime::{NodeError, NodeOptions, SharedDisk};
+use crate::runtime::{NodeError, NodeOptions, SharedDisk, Start};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -44,6 +44,11 @@ pub struct ClusterOptions {
     pub faults: bool,
     /// After so many commands executed a replica takes a snapshot.
     pub snapshot_records: u64,
+    /// What a disk without a log means. [`Start::First`] when the cluster is created, and only then.
+    /// Default [`Start::Again`].
+    pub start: Start,
+    /// What it means at single replicas.
+    pub start_of: BTreeMap<ReplicaId, Start>,
 }
 
 impl Default for ClusterOptions {
@@ -54,6 +59,8 @@ impl Default for ClusterOptions {
             redirect: false,
             faults: false,
             snapshot_records: 100_000,
+            start: Start::default(),
+            start_of: BTreeMap::new(),
         }
     }
 }
@@ -86,6 +93,7 @@ impl Cluster {
         let replica = |((disk, id), door): ((D, &ReplicaId), &Door)| {
             let mut own = NodeOptions::new(*id, members.clone());
             own.snapshot_records = options.snapshot_records;
+            own.start = options.start_of.get(id).copied().unwrap_or(options.start);
             (disk, own, door.mailbox())
         };
         let replicas = disks.into_iter().zip(&ids).zip(&doors).map(replica).collect();

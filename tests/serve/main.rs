@@ -3,6 +3,8 @@
 #![cfg(feature = "serve")]
 
 #[cfg(all(feature = "compare", unix))]
+mod lost;
+#[cfg(all(feature = "compare", unix))]
 mod program;
 mod resp;
 mod smoke;

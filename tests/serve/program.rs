@@ -10,11 +10,11 @@ use traft::serve::Client;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn traft() -> Command {
+pub(crate) fn traft() -> Command {
     Command::new(env!("CARGO_BIN_EXE_traft"))
 }
 
-struct Up {
+pub(crate) struct Up {
     child: Child,
     urls: Vec<String>,
 }
@@ -27,15 +27,20 @@ impl Drop for Up {
     }
 }
 
-fn empty_dir(name: &str) -> PathBuf {
+pub(crate) fn empty_dir(name: &str) -> PathBuf {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&dir);
     dir
 }
 
 fn up(dir: &PathBuf) -> Up {
+    up_with(dir, &[])
+}
+
+pub(crate) fn up_with(dir: &PathBuf, more: &[&str]) -> Up {
     let mut command = traft();
-    command.args(["cluster", "up", "--snapshot-records", "200"]).arg(dir).stdout(Stdio::piped());
+    command.args(["cluster", "up", "--snapshot-records", "200"]).args(more).arg(dir);
+    command.stdout(Stdio::piped());
     let mut child = command.spawn().expect("the program runs");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let urls: Vec<String> = lines.take(3).map(|line| line.expect("a line")).collect();
@@ -44,14 +49,14 @@ fn up(dir: &PathBuf) -> Up {
 }
 
 /// As ctrl-c does.
-fn interrupt(mut up: Up) {
+pub(crate) fn interrupt(mut up: Up) {
     let sent = Command::new("kill").args(["-INT", &up.child.id().to_string()]).status();
     assert!(sent.expect("kill runs").success());
     let status = up.child.wait().expect("it ends");
     assert_eq!(status.code(), Some(0), "ctrl-c ends it in good order");
 }
 
-fn client(up: &Up, at: usize) -> Client {
+pub(crate) fn client(up: &Up, at: usize) -> Client {
     let address = up.urls[at].strip_prefix("redis://").expect("an address");
     let mut client = Client::connect(address, Some(PATIENCE)).expect("a connection");
     let end = Instant::now() + PATIENCE;

@@ -4,12 +4,14 @@
 use std::time::{Duration, Instant};
 use traft::disk::SimDisk;
 use traft::resp::Value;
+use traft::runtime::Start;
 use traft::serve::{Client, Cluster, ClusterOptions, KNOWN, Kind};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn up(options: &ClusterOptions) -> Cluster {
-    Cluster::up((0..3).map(|_| SimDisk::new()).collect(), options).expect("a cluster")
+    let options = ClusterOptions { start: Start::First, ..options.clone() };
+    Cluster::up((0..3).map(|_| SimDisk::new()).collect(), &options).expect("a cluster")
 }
 
 pub(crate) fn client(cluster: &Cluster, at: usize) -> Client {

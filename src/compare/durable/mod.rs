@@ -19,7 +19,7 @@ pub(super) use print::{csv, json, table};
 use crate::apply::kv::{Kv, Op};
 use crate::base::{Command, Membership, ReplicaId};
 use crate::disk::{DiskError, RealDisk};
-use crate::runtime::{Busy, Engine, Host, Local, NodeError, NodeOptions, Reply};
+use crate::runtime::{Busy, Engine, Host, Local, NodeError, NodeOptions, Reply, Start};
 use crate::wal::WalOptions;
 use classic::Classic;
 use meter::{Group, Meter};
@@ -143,6 +143,7 @@ fn members() -> Membership {
 
 fn ours(id: ReplicaId, disk: Meter) -> Result<Host<Meter, Kv>, NodeError> {
     let mut options = NodeOptions::new(id, members());
+    options.start = Start::First;
     options.store.wal = wal();
     options.snapshot_records = u64::MAX;
     // Both sides keep their logs in memory.

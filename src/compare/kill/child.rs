@@ -6,7 +6,7 @@ use crate::apply::kv::{Answer, Kv};
 use crate::base::{Command, Membership, ReplicaId};
 use crate::compare::rng::mix;
 use crate::disk::RealDisk;
-use crate::runtime::{Host, Local, NodeOptions, Reply, Status};
+use crate::runtime::{Host, Local, NodeOptions, Reply, Start, Status};
 use bytes::Bytes;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -60,6 +60,9 @@ fn start(dir: &Path, unwritten: bool) -> Result<Cluster, String> {
     let mut nodes = Vec::new();
     for id in (1..=3).map(ReplicaId) {
         let mut options = NodeOptions::new(id, members.clone());
+        // Killed before all three were begun, the next life begins the rest. A log that is lost later
+        // is found out by the values that are.
+        options.start = Start::First;
         options.snapshot_records = SNAPSHOT_RECORDS;
         options.store.wal.segment_bytes = SEGMENT_BYTES;
         options.replica.log_bytes_max = 1 << 20;

@@ -12,19 +12,27 @@ pub use url::{Url, UrlError};
 
 use super::cluster::{Cluster, ClusterOptions};
 use super::metrics::Metrics;
+use crate::base::ReplicaId;
 use crate::disk::RealDisk;
+use crate::runtime::Start;
 use clap::{Args, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What follows the options of `traft cluster up --help`.
 pub const UP_GUIDE: &str = "\
 Each replica keeps its log and its snapshots in a directory of its own, DIR/1, DIR/2 and so on, and
 goes on from there when it is started again. For each one a line is printed: redis://HOST:PORT. Any
 of them takes any command. Ctrl-c ends all of them in good order.
+
+DIR/cluster says that the cluster was created, and of how many. From then on a replica whose
+directory is empty has lost what it acknowledged: it does not start, unless --wiped says that this
+is known. Then it follows, without a vote, until the others have given it everything back.
 
 Examples:
   traft cluster up store
@@ -33,6 +41,8 @@ Examples:
       five, on the ports 7000 to 7004
   TRAFT_PASSWORD=secret traft cluster up store
       clients have to say AUTH secret
+  traft cluster up --wiped 2 store
+      go on, though DIR/2 is lost
 
 Exit codes:
   0  it was told to end
@@ -70,6 +80,9 @@ pub struct UpArgs {
     /// Serve figures for Prometheus at this address: /metrics, /health and /ready
     #[arg(long, value_name = "HOST:PORT")]
     metrics: Option<SocketAddr>,
+    /// This replica has lost its directory: it follows until it has everything back
+    #[arg(long, value_name = "N")]
+    wiped: Vec<u64>,
     /// Take a snapshot after so many commands
     #[arg(long, value_name = "N", default_value_t = 100_000,
           value_parser = clap::value_parser!(u64).range(1..))]
@@ -94,12 +107,15 @@ pub fn up(args: &UpArgs) -> Result<(), String> {
         Err(std::env::VarError::NotPresent) => None,
         Err(error) => return Err(format!("{PASSWORD}: {error}")),
     };
+    let created = created(&args.dir, args.replicas)?;
     let options = ClusterOptions {
         port: args.port,
         password,
         redirect: args.redirect,
         faults: args.faults,
         snapshot_records: args.snapshot_records,
+        start: if created { Start::Again } else { Start::First },
+        start_of: wiped(&args.wiped, args.replicas)?,
     };
     let mut disks = Vec::new();
     for id in 1..=args.replicas {
@@ -109,6 +125,9 @@ pub fn up(args: &UpArgs) -> Result<(), String> {
     // Before anything starts, so that an early ctrl-c is not lost.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
     let cluster = Cluster::up(disks, &options).map_err(|error| error.to_string())?;
+    if !created {
+        note_created(&args.dir, args.replicas)?;
+    }
     let metrics = args.metrics.map(|address| Metrics::start(address, cluster.boards())).transpose();
     let metrics = metrics.map_err(|error| format!("--metrics: {error}"))?;
     if let Some(metrics) = &metrics {
@@ -127,4 +146,46 @@ pub fn up(args: &UpArgs) -> Result<(), String> {
     drop(metrics);
     drop(cluster);
     Ok(())
+}
+
+/// The file in the directory of a cluster that says that it was created, and of how many.
+const CREATED: &str = "cluster";
+
+/// Whether a cluster of so many replicas was created in the directory. One that was interrupted
+/// while it was created was not: it has told nobody anything.
+fn created(dir: &Path, replicas: u16) -> Result<bool, String> {
+    let file = dir.join(CREATED);
+    let text = match std::fs::read_to_string(&file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        text => text.map_err(|error| format!("{}: {error}", file.display()))?,
+    };
+    match text.strip_prefix("replicas ").and_then(|count| count.trim().parse::<u16>().ok()) {
+        Some(count) if count == replicas => Ok(true),
+        Some(count) => Err(format!("{} has a cluster of {count}: say -n {count}", dir.display())),
+        None => Err(format!("{} does not say how many replicas there are", file.display())),
+    }
+}
+
+/// All replicas have begun their logs.
+fn note_created(dir: &Path, replicas: u16) -> Result<(), String> {
+    let file = dir.join(CREATED);
+    let write = || {
+        let mut out = std::fs::File::create(&file)?;
+        writeln!(out, "replicas {replicas}")?;
+        out.sync_all()?;
+        std::fs::File::open(dir)?.sync_all()
+    };
+    write().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))
+}
+
+/// What an empty directory means at replicas of which it is known. Earlier lives have had smaller
+/// incarnations than the seconds since 1970.
+fn wiped(ids: &[u64], replicas: u16) -> Result<BTreeMap<ReplicaId, Start>, String> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let after = since.map_err(|_| "the clock of this machine is before 1970")?.as_secs();
+    let known = 1..=u64::from(replicas);
+    match ids.iter().find(|id| !known.contains(id)) {
+        Some(id) => Err(format!("--wiped {id}: there are replicas 1 to {replicas}")),
+        None => Ok(ids.iter().map(|id| (ReplicaId(*id), Start::Wiped { after })).collect()),
+    }
 }
