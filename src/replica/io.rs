@@ -83,7 +83,8 @@ pub enum Input {
     /// has something to give, a [`Write`] with it and [`Output::Restore`] follow, once nothing is
     /// out for execution.
     Install(Box<SnapshotMeta>),
-    /// Campaign now, without waiting for the election timeout. A learner never does.
+    /// Campaign now, without waiting for the election timeout. A learner never does, and neither
+    /// does whoever has granted a lease that has not ended.
     Campaign,
     /// Hand leadership over. No command is placed meanwhile; those that are get
     /// [`Rejection::Transferring`]. It ends with another leader, or after an election timeout with

@@ -2,7 +2,7 @@
 
 use traft::apply::kv::Op as KvOp;
 use traft::replica::ReadLevel;
-use traft::sim::{Kind, LinkKind, Load, Network, Op, Outcome, Side, Spec, Time, run};
+use traft::sim::{Act, Kind, LinkKind, Load, Network, Op, Outcome, Routing, Side, Spec, Time, run};
 
 const READS: u64 = 200;
 
@@ -51,4 +51,40 @@ fn each_level_costs_what_its_page_says() {
     // each is asked for twice here.
     let (ms, messages) = shown(ReadLevel::Here, 1);
     assert!((20.0..21.0).contains(&ms) && messages <= 12.0, "{ms} ms, {messages}");
+}
+
+/// The leader dies; a client beside `site` reads what nobody has written, and how long that takes.
+/// `successor` is to campaign first, if anybody is.
+fn after_death(seed: u64, level: ReadLevel, successor: Option<usize>, routing: Routing) -> Time {
+    let death = Time::ms(100 + seed % 20);
+    let command = KvOp::Get { key: b"k" }.command();
+    let read = Op { command, kind: Kind::Read, cost: Time::ZERO, class: 0, site: 1 };
+    let load = Load::Open { ops: vec![(death, read)] };
+    let network = Network::uniform("reads", 5, Time::ms(1));
+    let mut spec = Spec::new(Side::Traft, LinkKind::Unordered, 5, network, load);
+    (spec.read_level, spec.lease) = (level, level == ReadLevel::Lease);
+    (spec.seed, spec.successor, spec.routing) = (seed, successor, routing);
+    spec.script = vec![(death, Act::Crash(0))];
+    spec.until = death + Time::s(3);
+    let outcome = run(&spec).expect("the spec can be run");
+    assert_eq!(outcome.violations, Vec::<String>::new());
+    let finished = outcome.ops[0].finished;
+    finished.unwrap_or_else(|| panic!("seed {seed}: {level:?} is not answered")) - death
+}
+
+/// The first read by lease is answered like a confirmed one, by the replica that is to lead next or
+/// by whichever does: those who granted the old lease vote as soon as it has ended, and the new
+/// leader confirms itself while it has none of its own.
+#[test]
+fn the_first_read_by_lease_after_a_failover_is_answered() {
+    for seed in 0..20 {
+        let [lease, confirmed] = [ReadLevel::Lease, ReadLevel::Confirmed]
+            .map(|level| after_death(seed, level, Some(1), Routing::Wait));
+        let least = Time::ms(150);
+        assert!((least..least + Time::ms(20)).contains(&lease), "seed {seed}: {}", lease.as_ms());
+        assert!(lease <= confirmed + Time::ms(2), "seed {seed}: {}", lease.as_ms());
+        // A follower's timeout is one to two of the least; a draw may happen.
+        let any = after_death(seed, ReadLevel::Lease, None, Routing::Travel);
+        assert!(any <= Time::ms(900), "seed {seed}: {}", any.as_ms());
+    }
 }

@@ -29,7 +29,9 @@ pub(super) fn cells(plan: &Plan) -> Vec<Cell> {
     for place in plan.places(&[Place::Lan]) {
         let setting = plan.calm(&place);
         cells.extend(LEVELS.map(|level| steady(plan, &setting, level)));
-        cells.push(failover(plan, &setting));
+        for level in [ReadLevel::Confirmed, ReadLevel::Lease] {
+            cells.push(failover(plan, &setting, level));
+        }
     }
     cells
 }
@@ -47,7 +49,7 @@ fn steady(plan: &Plan, setting: &Setting, (level, name, away): (ReadLevel, &str,
 }
 
 /// Keys that nobody has touched are read beside the successor of a leader that dies under load.
-fn failover(plan: &Plan, setting: &Setting) -> Cell {
+fn failover(plan: &Plan, setting: &Setting, level: ReadLevel) -> Cell {
     let (leader, replicas) = (setting.leader, setting.replicas);
     let successor = (leader + 1) % replicas;
     let spec = move |spec: &mut Spec, seed| {
@@ -59,11 +61,14 @@ fn failover(plan: &Plan, setting: &Setting) -> Cell {
         ops.push((death, Op { class: 1, ..read }));
         spec.load = Load::Open { ops };
         spec.routing = Routing::Wait;
+        spec.read_level = level;
+        spec.lease = level == ReadLevel::Lease;
         spec.successor = Some(successor);
         spec.until = death + Time::s(2);
         spec.script = vec![(death, Act::Crash(leader))];
     };
-    let param = "level=confirmed after=failover".to_string();
+    let name = if level == ReadLevel::Lease { "lease" } else { "confirmed" };
+    let param = format!("level={name} after=failover");
     cell(plan, setting, param, Measure::AfterDeath(1), spec)
 }
 

@@ -95,10 +95,7 @@ impl Replica for TraftReplica {
 
     fn handle(&mut self, spec: &Spec, input: Input<Post>, audit: &mut Auditor) {
         let input = match input {
-            Input::Tick => {
-                self.tick();
-                replica::Input::Tick
-            }
+            Input::Tick => return self.tick(),
             Input::Receive { message: Post::Message(message) } => {
                 if let (Message::Replicate(_), Some(ticks)) = (&message.message, &mut self.silence)
                 {
@@ -175,8 +172,10 @@ impl TraftReplica {
         self.handed_in << 32 | op as u64
     }
 
-    /// The replica that is to campaign first does so as soon as the others would let it.
+    /// The replica that is to campaign first does so as soon as the others would let it. Not before
+    /// this tick has passed here: a lease that it has granted binds it until then.
     fn tick(&mut self) {
+        self.replica.handle(replica::Input::Tick);
         let Some(ticks) = &mut self.silence else { return };
         *ticks += 1;
         if *ticks == self.election_ticks && self.replica.role().0 != RoleName::Leader {
@@ -325,6 +324,8 @@ fn options(spec: &Spec, id: usize, election_ticks: u64) -> Options {
     if let Some(bytes) = spec.in_flight_bytes {
         options.in_flight_bytes_max = bytes;
     }
+    // Like the other side, which knows no such limit: what clients want piles up at the leader.
+    options.unsettled_bytes_max = usize::MAX;
     options.forwarding = spec.routing == Routing::Forward;
     options.seed = crate::sim::weather::mix(spec.seed ^ me.0 << 32);
     options
