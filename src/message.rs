@@ -228,12 +228,15 @@ pub struct ForwardReply {
     pub outcome: ForwardOutcome,
 }
 
-/// To anybody: send me a snapshot that has done everything below. A new leader asks a voter that
-/// has purged what it has not done (algorithm.md, Rebuilding 2).
+/// To anybody: send a snapshot that has done everything below. A new leader asks a voter that has
+/// purged what it has not done (algorithm.md, Rebuilding 2); a leader asks a voter on behalf of one
+/// that catches up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotRequest {
     /// A state that has not done everything below is of no use.
     pub below: Lsn,
+    /// Who needs it, if not the sender.
+    pub to: Option<ReplicaId>,
 }
 
 /// What became of a forwarded proposal, as far as the leader can say.

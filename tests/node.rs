@@ -176,7 +176,7 @@ fn a_node_that_leads_says_that_it_is_busy() {
 fn whoever_has_an_answer_finds_room_for_the_next() {
     let limits = Limits { in_flight: 1, ..Limits::default() };
     let (network, members) = (Loopback::new(), Membership::majority([ReplicaId(1)]));
-    let options = NodeOptions::new(ReplicaId(1), members);
+    let options = NodeOptions { start: Start::First, ..NodeOptions::new(ReplicaId(1), members) };
     let node = Node::with_limits(SimDisk::new(), options, Kv::new(), &network, limits);
     let node = node.expect("a node");
     node.watch().until(PATIENCE, |view| view.leader.is_some()).expect("it leads");

@@ -101,7 +101,7 @@ pub(super) struct ChangeSample {
 const FULL_PERCENT: f64 = 99.0;
 
 impl ChangeSample {
-    fn of(outcome: &Outcome, asked: Time, seconds: u64) -> ChangeSample {
+    pub(super) fn of(outcome: &Outcome, asked: Time, seconds: u64) -> ChangeSample {
         let mut answered = vec![0_u64; seconds as usize];
         for at in outcome.ops.iter().filter_map(|op| op.finished) {
             if let Some(window) = answered.get_mut((at.0 / Time::s(1).0) as usize) {

@@ -20,9 +20,6 @@ use std::collections::BTreeSet;
 /// How many election timeouts new voters have to answer for the first time.
 const SILENT_TIMEOUTS: u64 = 2;
 
-/// A new voter that lacks no more than this part of what it may lack is where the others are.
-const BESIDE: u64 = 16;
-
 /// The changes that somebody waits for at a leader.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
@@ -268,16 +265,15 @@ impl Replica {
         let Role::Leader(lead) = &self.role else { return };
         let joining = goal.voters().into_iter().filter(|id| newest.learners.contains(id));
         let joining: Vec<ReplicaId> = joining.collect();
-        let (settled, most) = (lead.settled.offset().0, self.options.behind_positions_max);
-        let within = |behind: u64| {
-            let enough = settled.saturating_sub(behind);
-            joining.iter().all(|id| {
-                let peer = lead.peers.iter().find(|peer| peer.id == *id);
-                *id == lead.id.node
-                    || peer.is_some_and(|peer| peer.known && peer.passed().offset().0 >= enough)
-            })
-        };
-        let (close, beside) = (within(most), within(most / BESIDE));
+        let reached = joining.iter().filter(|id| **id != lead.id.node).map(|id| {
+            let peer = lead.peers.iter().find(|peer| peer.id == *id && peer.known);
+            peer.map_or(Lsn::ZERO, |peer| peer.passed().offset())
+        });
+        let reached = reached.min().unwrap_or(lead.next).0;
+        let most = self.options.behind_positions_max;
+        let close = reached.saturating_add(most) >= lead.settled.offset().0;
+        // Then nothing is on its way before what decides.
+        let beside = reached >= lead.next.0;
         let goal = goal.clone();
         let now = self.now;
         let Role::Leader(lead) = &mut self.role else { return };

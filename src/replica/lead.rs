@@ -174,8 +174,9 @@ impl Replica {
         members.extend(lead.changes.guests());
         let voters = self.memberships.voters();
         for peer in &mut lead.peers {
+            let (next, settled) = (lead.next, lead.settled.offset());
             peer.member = members.contains(&peer.id);
-            peer.stands(voters.contains(&peer.id), lead.next, self.options.behind_positions_max);
+            peer.stands(voters.contains(&peer.id), next, settled, &self.options);
         }
         for id in members {
             let known = lead.peers.iter().any(|peer| peer.id == id);
@@ -351,12 +352,11 @@ impl Replica {
     /// first message was kept short.
     fn send_records(&mut self, wanted: &mut Tail) -> bool {
         let Role::Leader(lead) = &mut self.role else { return false };
-        let committed = self.memberships.committed();
-        let round = lead.reads.round();
+        let (committed, round) = (self.memberships.committed(), lead.reads.round());
         let (loaded, empties) = (&lead.loaded, &lead.empties);
         let source =
             Source { log: &self.log, loaded, empties, end: lead.next, purged: self.purged };
-        let (mut more, gone) = (false, lead.gone);
+        let (mut more, mut lacking, gone) = (false, Vec::new(), lead.gone);
         let committed_at = committed.as_ref().map(|(lsn, _)| *lsn);
         for peer in &mut lead.peers {
             // One that was removed is told so, and nothing else.
@@ -372,8 +372,7 @@ impl Replica {
             wanted.union_with(&peer.take_wanted());
             let below = peer.gone_below(self.purged, gone);
             if peer.member && peer.wants_snapshot(below, self.now, self.options.election_ticks) {
-                let to = peer.id;
-                self.outputs.push(super::Output::SendSnapshot { to, below });
+                lacking.push((peer.id, below));
             }
             let quiet = self.now - peer.sent_at;
             let idle = quiet >= self.options.heartbeat_ticks;
@@ -395,6 +394,7 @@ impl Replica {
             });
             self.outputs.push(super::envelope(self.options.id, peer.id, message));
         }
+        lacking.into_iter().for_each(|(to, below)| self.give_state(to, below));
         more
     }
 

@@ -119,10 +119,14 @@ impl Peer {
         Peer { counts, ..self }
     }
 
-    /// It counts from now on, or no longer. Made a voter while it lacks more than `behind_max`, it
-    /// has new records first from now on.
-    pub(crate) fn stands(&mut self, counts: bool, next: Lsn, behind_max: u64) {
-        if counts && !self.counts && next.0 - self.next.0 > behind_max {
+    /// It counts from now on, or no longer. Made a voter while more than
+    /// [`behind_positions_max`](Options::behind_positions_max) of what is settled was never sent to
+    /// it, it has new records first from now on. What is placed and not settled is new to the
+    /// others as well: where the link is full that can be much, and whoever jumped over it would be
+    /// given it as a backlog, while its change waits for it to have everything.
+    pub(crate) fn stands(&mut self, counts: bool, next: Lsn, settled: Lsn, options: &Options) {
+        let behind = settled.0.saturating_sub(self.next.0);
+        if counts && !self.counts && behind > options.behind_positions_max {
             self.next = next;
         }
         self.counts = counts;

@@ -1,9 +1,14 @@
 //! Purging, and snapshots that take the place of records (algorithm.md, Purging).
 
 use super::lead::Leadership;
+use super::peer::Peer;
 use super::{Output, Replica, Role, SnapshotMeta};
 use crate::base::{Lsn, ReplicaId, TailBitmap, mutant};
 use crate::message::{Message, SnapshotRequest};
+
+/// For how many election timeouts the same voter is to send a state to one that joins. A state may
+/// take long, and each transfer that is given up has sent something for nothing.
+const TURN_TIMEOUTS: u64 = 64;
 
 /// The state of a new leader that has not done what a voter of its has purged (Rebuilding 2). It
 /// proposes and commits; what lies above a gap waits to be applied.
@@ -106,8 +111,32 @@ impl Replica {
 
     /// Anybody may ask for a state: it is nothing but settled commands.
     pub(super) fn on_snapshot_request(&mut self, from: ReplicaId, message: SnapshotRequest) {
-        if self.schedule.done().offset() >= message.below {
-            self.outputs.push(Output::SendSnapshot { to: from, below: message.below });
+        let (to, below) = (message.to.unwrap_or(from), message.below);
+        if self.schedule.done().offset() >= below && to != self.options.id {
+            self.outputs.push(Output::SendSnapshot { to, below });
+        }
+    }
+
+    /// Sees to it that a follower gets the state that it lacks. One that does not count is sent it
+    /// by a voter, always the same one for a while: everything else passes the link of the leader,
+    /// and several that join get theirs from several.
+    pub(super) fn give_state(&mut self, to: ReplicaId, below: Lsn) {
+        let Role::Leader(lead) = &self.role else { return };
+        let recent = self.now.saturating_sub(self.options.election_ticks);
+        let able = |peer: &&Peer| {
+            let sound = peer.known && peer.heard_at >= recent && peer.loss.is_none();
+            peer.counts && sound && peer.accepted.offset() >= below
+        };
+        let mut able: Vec<ReplicaId> = lead.peers.iter().filter(able).map(|p| p.id).collect();
+        able.sort_unstable();
+        let joins = lead.peers.iter().any(|peer| peer.id == to && !peer.counts);
+        let turn = to.0.wrapping_add(self.now / (TURN_TIMEOUTS * self.options.election_ticks));
+        match turn.checked_rem(able.len() as u64) {
+            Some(nth) if joins => {
+                let request = SnapshotRequest { below, to: Some(to) };
+                self.send(able[nth as usize], Message::SnapshotRequest(request));
+            }
+            _ => self.outputs.push(Output::SendSnapshot { to, below }),
         }
     }
 
@@ -127,7 +156,7 @@ impl Replica {
         lacking.asked_at = Some(self.now);
         lacking.ask = lead.peer_after(to);
         lead.lacking = Some(lacking);
-        self.send(to, Message::SnapshotRequest(SnapshotRequest { below }));
+        self.send(to, Message::SnapshotRequest(SnapshotRequest { below, to: None }));
     }
 }
 

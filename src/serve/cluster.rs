@@ -44,8 +44,8 @@ pub struct ClusterOptions {
     pub faults: bool,
     /// After so many commands executed a replica takes a snapshot.
     pub snapshot_records: u64,
-    /// What a disk without a log means. [`Start::First`] when the cluster is created, and only then.
-    /// Default [`Start::Again`].
+    /// What a disk without a log means. [`Start::First`] when the cluster is created, and only
+    /// then. Default [`Start::Again`].
     pub start: Start,
     /// What it means at single replicas.
     pub start_of: BTreeMap<ReplicaId, Start>,

@@ -132,6 +132,9 @@ pub struct SnapshotRequest {
     /// A snapshot that has not done everything below is of no use.
     #[prost(uint64, tag = "1")]
     pub below: u64,
+    /// Who needs it. Absent: the sender.
+    #[prost(uint64, optional, tag = "2")]
+    pub to: ::core::option::Option<u64>,
 }
 /// Leader to its successor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -195,6 +195,7 @@ impl Put for ForwardReply {
 impl Put for SnapshotRequest {
     fn put<S: Sink>(&self, to: &mut S) {
         to.uint(1, self.below.0);
+        self.to.iter().for_each(|id| to.some_uint(2, id.0));
     }
 }
 

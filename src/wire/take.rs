@@ -99,9 +99,10 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
                 None => ForwardOutcome::Rejected,
             },
         }),
-        Kind::SnapshotRequest(m) => {
-            Message::SnapshotRequest(SnapshotRequest { below: lsn(m.below)? })
-        }
+        Kind::SnapshotRequest(m) => Message::SnapshotRequest(SnapshotRequest {
+            below: lsn(m.below)?,
+            to: m.to.map(ReplicaId),
+        }),
         Kind::TakeOver(m) => Message::TakeOver(TakeOver { leader: leader(m.leader)? }),
         Kind::Anew(m) => {
             Message::Anew(Anew { leader: leader(m.leader)?, incarnation: m.incarnation })

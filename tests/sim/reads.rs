@@ -53,9 +53,14 @@ fn each_level_costs_what_its_page_says() {
     assert!((20.0..21.0).contains(&ms) && messages <= 12.0, "{ms} ms, {messages}");
 }
 
-/// The leader dies; a client beside `site` reads what nobody has written, and how long that takes.
-/// `successor` is to campaign first, if anybody is.
-fn after_death(seed: u64, level: ReadLevel, successor: Option<usize>, routing: Routing) -> Time {
+/// The leader dies, and a client beside replica 1 reads what nobody has written. How long it takes
+/// until it is answered, and who leads then. `successor` is to campaign first, if anybody is.
+fn after_death(
+    seed: u64,
+    level: ReadLevel,
+    successor: Option<usize>,
+    routing: Routing,
+) -> (Option<Time>, usize) {
     let death = Time::ms(100 + seed % 20);
     let command = KvOp::Get { key: b"k" }.command();
     let read = Op { command, kind: Kind::Read, cost: Time::ZERO, class: 0, site: 1 };
@@ -68,23 +73,31 @@ fn after_death(seed: u64, level: ReadLevel, successor: Option<usize>, routing: R
     spec.until = death + Time::s(3);
     let outcome = run(&spec).expect("the spec can be run");
     assert_eq!(outcome.violations, Vec::<String>::new());
-    let finished = outcome.ops[0].finished;
-    finished.unwrap_or_else(|| panic!("seed {seed}: {level:?} is not answered")) - death
+    let leader = outcome.leaders.last().expect("somebody leads").replica;
+    (outcome.ops[0].finished.map(|at| at - death), leader)
 }
 
-/// The first read by lease is answered like a confirmed one, by the replica that is to lead next or
-/// by whichever does: those who granted the old lease vote as soon as it has ended, and the new
-/// leader confirms itself while it has none of its own.
+/// The first read by lease is answered like a confirmed one: those who granted the old lease vote
+/// as soon as it has ended, and the new leader confirms itself while it has none of its own.
 #[test]
 fn the_first_read_by_lease_after_a_failover_is_answered() {
+    // An election timeout after the last heartbeat, of which there is one every 20 ms.
+    let soon = Time::ms(125)..Time::ms(160);
+    let mut succeeded = 0;
     for seed in 0..20 {
-        let [lease, confirmed] = [ReadLevel::Lease, ReadLevel::Confirmed]
-            .map(|level| after_death(seed, level, Some(1), Routing::Wait));
-        let least = Time::ms(150);
-        assert!((least..least + Time::ms(20)).contains(&lease), "seed {seed}: {}", lease.as_ms());
-        assert!(lease <= confirmed + Time::ms(2), "seed {seed}: {}", lease.as_ms());
-        // A follower's timeout is one to two of the least; a draw may happen.
-        let any = after_death(seed, ReadLevel::Lease, None, Routing::Travel);
-        assert!(any <= Time::ms(900), "seed {seed}: {}", any.as_ms());
+        for level in [ReadLevel::Lease, ReadLevel::Confirmed] {
+            let (took, leader) = after_death(seed, level, Some(1), Routing::Wait);
+            // Another one may draw the least timeout as well, and wins.
+            if leader == 1 {
+                succeeded += 1;
+                let answered = took.is_some_and(|took| soon.contains(&took));
+                assert!(answered, "seed {seed}: {level:?} took {took:?}");
+            }
+        }
+        // Whoever leads, and however the timeouts are drawn, up to two of them in a row.
+        let (took, leader) = after_death(seed, ReadLevel::Lease, None, Routing::Travel);
+        let answered = took.is_some_and(|took| took <= Time::ms(600));
+        assert!(answered, "seed {seed}: {took:?} at replica {leader}");
     }
+    assert!(succeeded >= 36, "the successor led in {succeeded} of 40");
 }

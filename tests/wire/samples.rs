@@ -126,7 +126,14 @@ fn forwards() -> Vec<(&'static str, Message)> {
         ("read-point", read_point(Some((Lsn(90), set(&[90, 91, 200]))))),
         ("read-refused", read_point(None)),
         ("take-over", Message::TakeOver(TakeOver { leader: LeaderId::new(3, 2) })),
-        ("snapshot-request", Message::SnapshotRequest(SnapshotRequest { below: Lsn(300) })),
+        (
+            "snapshot-request",
+            Message::SnapshotRequest(SnapshotRequest { below: Lsn(300), to: None }),
+        ),
+        (
+            "snapshot-request-for",
+            Message::SnapshotRequest(SnapshotRequest { below: Lsn(300), to: Some(ReplicaId(4)) }),
+        ),
     ]
 }
 

@@ -60,8 +60,8 @@ fn start(dir: &Path, unwritten: bool) -> Result<Cluster, String> {
     let mut nodes = Vec::new();
     for id in (1..=3).map(ReplicaId) {
         let mut options = NodeOptions::new(id, members.clone());
-        // Killed before all three were begun, the next life begins the rest. A log that is lost later
-        // is found out by the values that are.
+        // Killed before all three were begun, the next life begins the rest. A log that is lost
+        // later is found out by the values that are.
         options.start = Start::First;
         options.snapshot_records = SNAPSHOT_RECORDS;
         options.store.wal.segment_bytes = SEGMENT_BYTES;

@@ -4,7 +4,7 @@
 //! close as traft wants a new voter to be, one joint change makes them voters and removes those
 //! that leave; the crate leaves the joint configuration by itself.
 
-use super::{BEHIND_MAX, BESIDE, RaftReplica};
+use super::{BEHIND_MAX, RaftReplica};
 use crate::sim::sides::Effect;
 use crate::sim::{ChangeStep, Spec};
 use protobuf::Message as _;
@@ -59,17 +59,16 @@ impl RaftReplica {
         };
         let learns = |id: &u64| known.learners.contains(id);
         let changes: Vec<ConfChangeSingle> = if joining.iter().all(learns) {
-            let within = |behind| {
-                let enough = raft.raft_log.committed.saturating_sub(behind);
+            let within = |enough| {
                 let has = |id: &u64| raft.prs().get(*id).is_some_and(|pr| pr.matched >= enough);
                 joining.iter().all(has)
             };
-            if !within(BEHIND_MAX) {
+            if !within(raft.raft_log.committed.saturating_sub(BEHIND_MAX)) {
                 change.close_since = None;
                 return;
             }
             let since = *change.close_since.get_or_insert(self.tick);
-            if !within(BEHIND_MAX / BESIDE) && self.tick < since + change.patience {
+            if !within(raft.raft_log.last_index()) && self.tick < since + change.patience {
                 return;
             }
             change.step = Some(ChangeStep::Proposed);

@@ -56,9 +56,6 @@ const SILENT_AFTER: u64 = 4;
 /// How many entries a learner may lack and still be made a voter: as in traft.
 const BEHIND_MAX: u64 = 1_024;
 
-/// One that lacks no more than this part of it is where the others are.
-const BESIDE: u64 = 16;
-
 /// A replica of the crate and its driver.
 pub(crate) struct RaftReplica {
     id: u64,
