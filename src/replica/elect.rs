@@ -43,6 +43,12 @@ impl Candidacy {
         self.grants.keys().copied().collect()
     }
 
+    /// Who has granted, and with what.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn grants(&self) -> &BTreeMap<ReplicaId, Grant> {
+        &self.grants
+    }
+
     /// What each voter has purged.
     pub(crate) fn purged(&self) -> impl Iterator<Item = (&ReplicaId, Lsn)> {
         self.grants.iter().map(|(voter, grant)| (voter, grant.purged))

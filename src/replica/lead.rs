@@ -99,6 +99,7 @@ impl Replica {
         let most = most_purged(candidacy.purged());
         let lacking = most.map(|(voter, below)| Lacking::new(below, voter));
         let granted = candidacy.granted();
+        let peers = mutant!(MixedLeaders, Vec::new(), candidacy.voters_hold(&survey));
         let rebuilt = rebuild::rebuild(id, &survey, self.log.first(), |lsn| {
             let author = survey.lineage.author(lsn);
             let own = self.log.get(lsn).filter(|record| record.author == author);
@@ -136,7 +137,7 @@ impl Replica {
             parked: FxHashMap::default(),
             membership_at: None,
             quorums: Vec::new(),
-            peers: Vec::new(),
+            peers,
             bit: 1,
             own: VecDeque::from([(self.writes.newest(), Lsn::ZERO, next)]),
             own_accepted: TailBitmap::new(),
@@ -236,8 +237,7 @@ impl Replica {
     pub(super) fn on_replicate_reply(&mut self, from: ReplicaId, message: ReplicateReply) {
         let Role::Leader(lead) = &mut self.role else { return };
         // Nobody can have what was not placed.
-        let other = mutant!(MixedLeaders, message.leader != lead.id, message.leader > lead.id);
-        if other || message.accepted.end() > lead.next {
+        if lead.id != message.leader || message.accepted.end() > lead.next {
             return;
         }
         let Some(at) = lead.peers.iter().position(|peer| peer.id == from) else { return };

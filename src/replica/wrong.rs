@@ -1,7 +1,10 @@
 //! Wrong rules of the bug bank that take more than a line. Only in builds with the feature
 //! `mutants`; each is called at the one site of its bug (`base::Mutant`).
 
+use super::elect::Candidacy;
 use super::log::Log;
+use super::peer::Peer;
+use super::rebuild::{Survey, held};
 use super::{Output, Rejection, Replica, Role};
 use crate::base::{LeaderId, Lineage, Lsn, ReplicaId, TailBitmap};
 use crate::message::Grant;
@@ -53,6 +56,20 @@ pub(super) fn applied(done: TailBitmap, log: &Log) -> TailBitmap {
 /// `UnknownIsRejected`.
 pub(super) fn rejected(proposal: u64) -> Output {
     Output::Rejected { proposal, reason: Rejection::NotLeader { hint: None } }
+}
+
+impl Candidacy {
+    /// `MixedLeaders`: the voters, with what each has accepted under whatever leader.
+    pub(super) fn voters_hold(&self, survey: &Survey) -> Vec<Peer> {
+        let next = survey.survivors.end();
+        let others = self.grants().iter().filter(|(id, _)| **id != self.id.node);
+        let peer = |(at, (id, grant)): (usize, (&ReplicaId, &Grant))| {
+            let mut peer = Peer::new(*id, 2 << at, next, 0);
+            peer.accepted = held(grant, &survey.lineage);
+            peer
+        };
+        others.enumerate().map(peer).collect()
+    }
 }
 
 impl Replica {

@@ -74,8 +74,7 @@ impl Replay {
             }
         }
         let last = self.end.map_or(0, |end| end.sequence);
-        let ahead = survey.mark.filter(|mark| mark.sequence > last);
-        if let Some(mark) = mutant!(LostTailUnnoticed, ahead, None)
+        if let Some(mark) = survey.mark.filter(|mark| mark.sequence > last)
             && !self.is_doubtful()
         {
             let at = (mark.sectors, mark.sectors + 1);

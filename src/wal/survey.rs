@@ -5,6 +5,7 @@ use super::recover::{Area, Evidence, Finding, What, decide};
 use super::scan::{Run, Scan};
 use super::store::Flaw;
 use super::{Identity, MARK, MARK_SEGMENT, WalError, sector, segment_name, segment_number};
+use crate::base::mutant;
 use crate::disk::Disk;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -143,7 +144,8 @@ impl Survey {
             // Each slot is a group of its own.
             for (_, _, frame) in &piece.frames {
                 if let Frame::Mark(mark) = frame {
-                    self.mark = self.mark.max(Some(*mark));
+                    let known = self.mark.max(Some(*mark));
+                    self.mark = mutant!(LostTailUnnoticed, known, None);
                 }
             }
         }

@@ -132,7 +132,7 @@ bank! {
     LeaderCountsUndurable "replica/lead.rs" "fault-L6 (etcd 14370)"
         "A leader counts its own records before they are durable.";
     MixedLeaders "replica/lead.rs" "CX5; fault-L1 (figure 8)"
-        "A leader counts what was accepted under an earlier leader id of its own.";
+        "A leader counts what its voters have accepted under whatever leader.";
     OverriderHoldsVictim "replica/lead.rs" "CX3; near miss: Rebuilding"
         "The holder of an overriding record is counted as a holder of its victims.";
     HolesNeverRepaired "replica/peer.rs" "CX8; Replicating 4"
@@ -220,7 +220,7 @@ bank! {
         "A wrong checksum is taken for the end of the log.";
     MisdirectedIsATornTail "wal/recover.rs" "fault-S9"
         "A sector that belongs elsewhere is taken for the end of the log.";
-    LostTailUnnoticed "wal/replay.rs" "fault-S10"
+    LostTailUnnoticed "wal/survey.rs" "fault-S10"
         "Nobody looks at the mark that says how far the log was synced.";
     DoubtForgotten "wal/replay.rs" "fault-S16"
         "A replica that restarts in doubt has none.";
