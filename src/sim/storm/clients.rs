@@ -230,6 +230,12 @@ impl Clients {
         queue.add(now, Due::Client { client: 0, turn: client.turn });
     }
 
+    /// An operator asks under this number now: whoever did so in an earlier life of that replica
+    /// hears nothing more.
+    pub(super) fn forget(&mut self, at: usize, number: u64) {
+        self.numbers.remove(&(at, number));
+    }
+
     /// A proposal or a read has come to an end.
     pub(super) fn hear(
         &mut self,

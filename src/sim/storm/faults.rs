@@ -115,6 +115,7 @@ impl World {
         };
         let Some(at) = (0..self.nodes.len()).rev().find(leads) else { return };
         let proposal = self.nodes[at].number();
+        self.clients.forget(at, proposal);
         let request = self.requests.len() as u64 + 1;
         let input = match act {
             Act::Transfer { to } => {
