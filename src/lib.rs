@@ -24,6 +24,8 @@ pub mod wire;
 
 #[cfg(feature = "compare")]
 pub mod compare;
+#[cfg(feature = "net")]
+pub mod net;
 #[cfg(feature = "serve")]
 pub mod resp;
 #[cfg(feature = "serve")]

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 /// Each schema with its package, and the code that comes of it.
-const SCHEMAS: [[&str; 3]; 2] = [
+const SCHEMAS: [[&str; 3]; 3] = [
+    ["peer.proto", "traft.peer.v1", "src/net/generated.rs"],
     ["wire.proto", "traft.wire.v1", "src/wire/generated.rs"],
     ["transfer.proto", "traft.transfer.v1", "src/snapshot/generated.rs"],
 ];
@@ -16,7 +17,9 @@ fn generated(schema: &str, package: &str) -> String {
     let compiled = protox::compile([schema], ["proto"]).unwrap();
     let mut config = prost_build::Config::new();
     // Keys and bodies stay where they arrived instead of being copied.
-    config.bytes(["."]).out_dir(&out).compile_fds(compiled).unwrap();
+    config.bytes(["."]).out_dir(&out);
+    let builder = tonic_prost_build::configure().build_transport(false).out_dir(&out);
+    builder.compile_fds_with_config(compiled, config).unwrap();
     let code = fs::read_to_string(out.join(format!("{package}.rs"))).unwrap();
     format!("//! Generated from `proto/{schema}` by `BLESS=1 cargo test --test proto`.\n\n{code}")
 }

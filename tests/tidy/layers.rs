@@ -22,6 +22,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("runtime", &["base", "message", "replica", "apply", "disk", "snapshot", "wal", "store"]),
+    ("net", &["base", "runtime", "snapshot", "wire"]),
     ("serve", &["base", "replica", "apply", "disk", "check", "runtime", "resp"]),
     (
         "compare",
