@@ -125,8 +125,8 @@ pub enum NetError {
 /// Where the messages of others go: nowhere before a node joins.
 type Door = Arc<Mutex<Option<Inbox<Post>>>>;
 
-/// The network as one replica sees it. A [`Node`](crate::runtime::Node) joins it; dropped, it closes
-/// its connections.
+/// The network as one replica sees it. A [`Node`](crate::runtime::Node) joins it; dropped, it
+/// closes its connections.
 #[derive(Debug)]
 pub struct Grpc {
     options: NetOptions,
