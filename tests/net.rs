@@ -12,7 +12,7 @@ use traft::disk::SimDisk;
 use traft::message::{Envelope, Message, PreVote};
 use traft::net::proto::{Frame, Peer, PeerClient};
 use traft::net::{Credentials, Grpc, NetError, NetOptions, name_of};
-use traft::runtime::{Failure, Node, NodeOptions, Refusal, View};
+use traft::runtime::{Failure, Node, NodeOptions, Refusal, Start, View};
 use traft::wire;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,11 +65,11 @@ impl Members {
         };
         let all = (1..).zip(&listeners).map(member).collect();
         let mut members = Members { all, authority };
-        (0..).zip(listeners).for_each(|(at, listener)| members.start(at, listener));
+        (0..).zip(listeners).for_each(|(at, listener)| members.start(at, listener, Start::First));
         members
     }
 
-    fn start(&mut self, at: usize, listener: TcpListener) {
+    fn start(&mut self, at: usize, listener: TcpListener, start: Start) {
         let peers: BTreeMap<_, _> =
             self.all.iter().map(|member| (member.id, member.address.to_string())).collect();
         let id = self.all[at].id;
@@ -78,7 +78,7 @@ impl Members {
         options.credentials = self.authority.as_ref().map(|a| a.sign(&name_of(id)));
         let network = Grpc::listen(listener, options).expect("it listens");
         let mut options = NodeOptions::new(id, Membership::majority((1..=3).map(ReplicaId)));
-        options.cluster = CLUSTER;
+        (options.cluster, options.start) = (CLUSTER, start);
         let node = Node::open(self.all[at].disk.clone(), options, Kv::new(), &network);
         self.all[at].running = Some((node.expect("a node"), network));
     }
@@ -91,7 +91,7 @@ impl Members {
         &self.all[at].running.as_ref().expect("it runs").1
     }
 
-    /// Stops one; gives its address to the next that is started there.
+    /// Stops one, and frees its address.
     fn stop(&mut self, at: usize) {
         let (node, network) = self.all[at].running.take().expect("it runs");
         drop(node);
@@ -147,7 +147,7 @@ fn works(mut members: Members) {
                 Err(_) => std::thread::yield_now(),
             }
         };
-        members.start(at, listener);
+        members.start(at, listener, Start::Again);
         assert_eq!(members.get(at, b"y"), Some(value.into()));
     }
     assert!((0..3).all(|at| members.network(at).totals().received > 0));
