@@ -22,6 +22,9 @@ use tonic::transport::{Channel, Endpoint, Error};
 /// where bytes are counted.
 const AHEAD: usize = 16;
 
+/// What counts for anything that waits besides its bytes: so that small things are bounded, too.
+const EACH: usize = 256;
+
 /// What counts for a parcel without a chunk, in bytes. It is small unless a log is full of holes.
 const SMALL_PARCEL: usize = 4 << 10;
 
@@ -61,15 +64,16 @@ impl Transport<Post> for Lanes {
     }
 }
 
-/// About how many bytes a frame will have.
+/// About how much memory it takes.
 fn size(post: &Post) -> usize {
-    match post {
+    let bytes = match post {
         Post::Message(envelope) => wire::encoded_len(envelope),
         Post::Parcel(parcel) => match &parcel.transfer {
             Transfer::Chunk(chunk) => chunk.bytes.len(),
             Transfer::Offer(_) | Transfer::Want(_) => SMALL_PARCEL,
         },
-    }
+    };
+    bytes + EACH
 }
 
 fn encode(post: &Post) -> Bytes {

@@ -15,7 +15,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 /// A frame's own field around the largest frame.
 const AROUND: usize = 16;
@@ -106,7 +106,7 @@ impl Service {
     ) -> Result<(), Status> {
         let mut caller = Caller::of(&request);
         let mut frames = request.into_inner();
-        while let Some(frame) = frames.message().await? {
+        while let Some(frame) = next(&mut frames).await? {
             let (from, to, post) = decode(frame.data)?;
             if to != self.id {
                 return Err(Status::failed_precondition(format!("this is {}, not {to}", self.id)));
@@ -123,6 +123,15 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// The next frame; none when the caller has gone, however it went.
+async fn next(frames: &mut Streaming<Frame>) -> Result<Option<Frame>, Status> {
+    let frame = frames.message().await;
+    frame.or_else(|status| match status.code() {
+        Code::InvalidArgument | Code::OutOfRange | Code::ResourceExhausted => Err(status),
+        _ => Ok(None),
+    })
 }
 
 fn refused(error: impl std::fmt::Display) -> Status {
