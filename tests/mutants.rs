@@ -8,7 +8,7 @@ use std::path::Path;
 use traft::apply::kv::Kv;
 use traft::base::{Membership, Mutant, ReplicaId, switch_mutant};
 use traft::disk::SimDisk;
-use traft::runtime::{Loopback, Node, NodeError, NodeOptions};
+use traft::runtime::{Loopback, Node, NodeError, NodeOptions, Start};
 use traft::sim::storm;
 
 /// Of each layer some that few seeds find.
@@ -49,7 +49,8 @@ fn known_bugs_are_found_and_nobody_starts_with_one() {
 }
 
 fn open() -> Result<(), NodeError> {
-    let options = NodeOptions::new(ReplicaId(1), Membership::majority([ReplicaId(1)]));
+    let mut options = NodeOptions::new(ReplicaId(1), Membership::majority([ReplicaId(1)]));
+    options.start = Start::First;
     Node::open(SimDisk::new(), options, Kv::new(), &Loopback::new())?.close()
 }
 

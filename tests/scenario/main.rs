@@ -14,6 +14,8 @@
 //! Each of the numbered invariants I-2, I-5, I-6, I-8, I-9 and I-12 is checked throughout; one
 //! that is broken fails the scenario whatever its file says.
 
+#[cfg(feature = "mutants")]
+mod bank;
 mod checks;
 mod doubt;
 mod node;
@@ -53,6 +55,7 @@ fn files(topic: &str) -> Vec<PathBuf> {
     paths
 }
 
+#[cfg(not(feature = "mutants"))]
 fn run_topic(topic: &str) {
     let files = files(topic);
     assert!(!files.is_empty(), "no scenario of {topic}");
@@ -77,57 +80,63 @@ fn every_file_has_a_topic() {
     assert_eq!(files("").len(), known);
 }
 
-#[test]
-fn author() {
-    run_topic("author");
-}
+/// Not beside known bugs: which one is on is one number for the whole process.
+#[cfg(not(feature = "mutants"))]
+mod topics {
+    use super::run_topic;
 
-#[test]
-fn elect() {
-    run_topic("elect");
-}
+    #[test]
+    fn author() {
+        run_topic("author");
+    }
 
-#[test]
-fn doubt() {
-    run_topic("doubt");
-}
+    #[test]
+    fn elect() {
+        run_topic("elect");
+    }
 
-#[test]
-fn purge() {
-    run_topic("purge");
-}
+    #[test]
+    fn doubt() {
+        run_topic("doubt");
+    }
 
-#[test]
-fn rebuild() {
-    run_topic("rebuild");
-}
+    #[test]
+    fn purge() {
+        run_topic("purge");
+    }
 
-#[test]
-fn replicate() {
-    run_topic("replicate");
-}
+    #[test]
+    fn rebuild() {
+        run_topic("rebuild");
+    }
 
-#[test]
-fn apply() {
-    run_topic("apply");
-}
+    #[test]
+    fn replicate() {
+        run_topic("replicate");
+    }
 
-#[test]
-fn quorum() {
-    run_topic("quorum");
-}
+    #[test]
+    fn apply() {
+        run_topic("apply");
+    }
 
-#[test]
-fn read() {
-    run_topic("read");
-}
+    #[test]
+    fn quorum() {
+        run_topic("quorum");
+    }
 
-#[test]
-fn member() {
-    run_topic("member");
-}
+    #[test]
+    fn read() {
+        run_topic("read");
+    }
 
-#[test]
-fn fault() {
-    run_topic("fault");
+    #[test]
+    fn member() {
+        run_topic("member");
+    }
+
+    #[test]
+    fn fault() {
+        run_topic("fault");
+    }
 }
