@@ -1,173 +1,88 @@
-//! Replicas over gRPC: they work, they come back, and nobody else is heard.
-#![cfg(feature = "net")]
+//! Replicas over gRPC and QUIC: they work, they come back, and nobody else is heard.
+#![cfg(feature = "quic")]
+
+#[path = "net/members.rs"]
+mod members;
 
 use bytes::Bytes;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use members::{
+    Authority, CLUSTER, Members, Net, PATIENCE, Socket, Via, caller, connect_over_quic, envelope,
+    say_over_quic,
+};
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
-use traft::apply::kv::{Answer, Kv, Op};
-use traft::base::{LeaderId, Membership, ReplicaId};
-use traft::disk::SimDisk;
-use traft::message::{Envelope, Message, PreVote};
-use traft::net::proto::{Frame, Peer, PeerClient};
-use traft::net::{Credentials, Grpc, NetError, NetOptions, name_of};
-use traft::runtime::{Failure, Node, NodeOptions, Refusal, Start, View};
-use traft::wire;
+use std::net::TcpListener;
+use traft::base::ReplicaId;
+use traft::net::{Credentials, CredentialsError, NetError, NetOptions, proto};
 
-const PATIENCE: Duration = Duration::from_secs(60);
-const CLUSTER: u64 = 0x7261_6674;
-
-/// Signs for one cluster.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new([]).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).expect("a certificate").pem();
-        Authority { pem, issuer: Issuer::new(params, key) }
-    }
-
-    fn sign(&self, name: &str) -> Credentials {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new([name.to_string()]).expect("a name");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate").pem();
-        Credentials { authority: self.pem.clone(), certificate, key: key.serialize_pem() }
-    }
-}
-
-/// A replica that can be stopped and started, at one address.
-struct Member {
-    id: ReplicaId,
-    disk: SimDisk,
-    address: SocketAddr,
-    running: Option<(Node<SimDisk, Kv>, Grpc)>,
-}
-
-struct Members {
-    all: Vec<Member>,
-    authority: Option<Authority>,
-}
-
-impl Members {
-    fn new(authority: Option<Authority>) -> Members {
-        let listeners: Vec<_> = (0..3).map(|_| listener()).collect();
-        let member = |(n, listener): (u64, &TcpListener)| Member {
-            id: ReplicaId(n),
-            disk: SimDisk::new(),
-            address: listener.local_addr().expect("it is bound"),
-            running: None,
-        };
-        let all = (1..).zip(&listeners).map(member).collect();
-        let mut members = Members { all, authority };
-        (0..).zip(listeners).for_each(|(at, listener)| members.start(at, listener, Start::First));
-        members
-    }
-
-    fn start(&mut self, at: usize, listener: TcpListener, start: Start) {
-        let peers: BTreeMap<_, _> =
-            self.all.iter().map(|member| (member.id, member.address.to_string())).collect();
-        let id = self.all[at].id;
-        let mut options = NetOptions::new(id, peers);
-        options.cluster = CLUSTER;
-        options.credentials = self.authority.as_ref().map(|a| a.sign(&name_of(id)));
-        let network = Grpc::listen(listener, options).expect("it listens");
-        let mut options = NodeOptions::new(id, Membership::majority((1..=3).map(ReplicaId)));
-        (options.cluster, options.start) = (CLUSTER, start);
-        let node = Node::open(self.all[at].disk.clone(), options, Kv::new(), &network);
-        self.all[at].running = Some((node.expect("a node"), network));
-    }
-
-    fn node(&self, at: usize) -> &Node<SimDisk, Kv> {
-        &self.all[at].running.as_ref().expect("it runs").0
-    }
-
-    fn network(&self, at: usize) -> &Grpc {
-        &self.all[at].running.as_ref().expect("it runs").1
-    }
-
-    /// Stops one, and frees its address.
-    fn stop(&mut self, at: usize) {
-        let (node, network) = self.all[at].running.take().expect("it runs");
-        drop(node);
-        drop(network);
-    }
-
-    fn put(&self, at: usize, key: &[u8], value: &[u8]) {
-        loop {
-            let pending = self.node(at).propose(&Op::Set { key, value }).expect("room");
-            match pending.wait_for(PATIENCE).expect("an answer") {
-                Ok(answer) => return assert_eq!(answer, Answer::Nothing),
-                // To set it twice is to set it.
-                Err(Failure::Unknown | Failure::NotDone(Refusal::NotHere { .. })) => {}
-                Err(error) => panic!("{error}"),
-            }
-            let leads = |view: &View| view.leader.is_some();
-            self.node(at).watch().until(PATIENCE, leads).expect("somebody leads");
-        }
-    }
-
-    fn get(&self, at: usize, key: &[u8]) -> Option<Bytes> {
-        loop {
-            let pending = self.node(at).read(&Op::Get { key }).expect("room");
-            match pending.wait_for(PATIENCE).expect("an answer") {
-                Ok(Answer::Value(value)) => return value,
-                Ok(other) => panic!("{other:?}"),
-                Err(_) => {
-                    let leads = |view: &View| view.leader.is_some();
-                    self.node(at).watch().until(PATIENCE, leads).expect("somebody leads");
-                }
-            }
-        }
-    }
-}
-
-fn listener() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").expect("a port")
-}
-
-fn works(mut members: Members) {
+fn works(via: Via) {
+    let mut members = Members::new(via);
     members.put(0, b"x", b"1");
     assert_eq!(members.get(1, b"x"), Some("1".into()));
     // Whoever stops, the two others go on; and it catches up, from a new process.
     for at in 0..3 {
-        let address = members.all[at].address;
         members.stop(at);
         let value = format!("without {at}");
         members.put((at + 1) % 3, b"y", value.as_bytes());
-        // The port is free once the runtime behind it has ended.
-        let listener = loop {
-            match TcpListener::bind(address) {
-                Ok(listener) => break listener,
-                Err(_) => std::thread::yield_now(),
-            }
-        };
-        members.start(at, listener, Start::Again);
+        members.restart(at);
         assert_eq!(members.get(at, b"y"), Some(value.into()));
     }
     assert!((0..3).all(|at| members.network(at).totals().received > 0));
+    assert!((0..3).all(|at| members.network(at).totals().rejected == 0));
 }
 
 #[test]
-fn three_replicas_work_with_mutual_tls_and_return_after_a_stop() {
-    works(Members::new(Some(Authority::new())));
+fn three_replicas_work_over_grpc_with_mutual_tls_and_return_after_a_stop() {
+    works(Via::Grpc);
+}
+
+#[test]
+fn three_replicas_work_over_unary_calls_on_four_connections_and_return_after_a_stop() {
+    works(Via::Unary);
+}
+
+#[test]
+fn three_replicas_work_over_quic_and_return_after_a_stop() {
+    works(Via::Quic);
 }
 
 #[test]
 fn three_replicas_work_in_the_clear_on_this_machine() {
-    works(Members::new(None));
+    works(Via::Clear);
+}
+
+/// What it missed is in no log any more.
+fn sends_snapshots(via: Via) {
+    let mut members = Members::tuned(via, 3, |_, node| {
+        node.snapshot_records = 64;
+    });
+    members.put(0, b"x", b"1");
+    members.stop(2);
+    let value = vec![7; 16 << 10];
+    for n in 0..160_u32 {
+        members.put((n % 2) as usize, &n.to_be_bytes(), &value);
+    }
+    members.restart(2);
+    assert_eq!(members.get(2, &159_u32.to_be_bytes()), Some(value.into()));
+    let status = members.node(2).status().expect("it runs");
+    assert!(status.installed > 0, "{status:?}");
+}
+
+#[test]
+fn snapshots_go_over_grpc() {
+    sends_snapshots(Via::Grpc);
+}
+
+#[test]
+fn snapshots_go_over_quic() {
+    sends_snapshots(Via::Quic);
 }
 
 #[test]
 fn nothing_goes_in_the_clear_beyond_this_machine() {
+    let listener = || TcpListener::bind("127.0.0.1:0").expect("a port");
     let refused = |listener: TcpListener, peer: &str| {
         let peers = BTreeMap::from([(ReplicaId(2), peer.to_string())]);
-        match Grpc::listen(listener, NetOptions::new(ReplicaId(1), peers)) {
+        match Net::listen(Socket::Tcp(listener), NetOptions::new(ReplicaId(1), peers)) {
             Err(NetError::Insecure(address)) => address,
             other => panic!("{other:?}"),
         }
@@ -177,77 +92,122 @@ fn nothing_goes_in_the_clear_beyond_this_machine() {
     assert_eq!(refused(anywhere, "127.0.0.1:1"), here);
     assert_eq!(refused(listener(), "192.0.2.1:7000"), "192.0.2.1:7000");
     assert_eq!(refused(listener(), "db.example:7000"), "db.example:7000");
-    let mut options = NetOptions::new(ReplicaId(1), BTreeMap::new());
-    let bad = Credentials { authority: "".into(), certificate: "".into(), key: "".into() };
-    options.credentials = Some(bad);
-    assert!(matches!(Grpc::listen(listener(), options), Err(NetError::Credentials(_))));
-}
-
-/// What replica 1 says to a caller with these credentials that sends these frames.
-fn say(members: &Members, credentials: Option<Credentials>, frames: Vec<Bytes>) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let address = members.all[0].address;
-    runtime.expect("a runtime").block_on(async {
-        let endpoint = Peer::endpoint(&address.to_string(), ReplicaId(1), credentials.as_ref());
-        let channel = match endpoint.expect("an address").connect().await {
-            Ok(channel) => channel,
-            Err(error) => return format!("no connection: {error}"),
-        };
-        let frames = frames.into_iter().map(|data| Frame { data });
-        let call = PeerClient::new(channel).messages(tokio_stream::iter(frames)).await;
-        call.map_or_else(
-            |status| format!("{:?}: {}", status.code(), status.message()),
-            |_| "heard".into(),
-        )
-    })
-}
-
-fn envelope(cluster: u64, from: u64, to: u64) -> Bytes {
-    let candidate = LeaderId::new(1, from);
-    let message = Message::PreVote(PreVote { candidate, committed_membership: None });
-    let envelope = Envelope::new(ReplicaId(from), ReplicaId(to), message);
-    wire::encode(&Envelope { cluster, ..envelope })
+    let options = NetOptions::new(ReplicaId(1), BTreeMap::new());
+    let quic = Net::listen(Socket::any(Via::Quic), options);
+    assert!(matches!(quic, Err(NetError::NoCredentials)), "{quic:?}");
 }
 
 #[test]
-fn only_replicas_are_heard_and_only_in_their_own_name() {
+fn credentials_of_no_use_are_refused_and_the_reason_says_nothing_secret() {
     let authority = Authority::new();
-    let sign = |name: &str| Some(authority.sign(name));
-    let (two, client) = (sign(&name_of(ReplicaId(2))), sign("client.traft"));
-    let stranger = Some(Authority::new().sign(&name_of(ReplicaId(2))));
-    let trusting = stranger.map(|s| Credentials { authority: authority.pem.clone(), ..s });
-    let members = Members::new(Some(authority));
-    let say =
-        |credentials: &Option<Credentials>, frames| say(&members, credentials.clone(), frames);
-    assert_eq!(say(&two, vec![envelope(CLUSTER, 2, 1)]), "heard");
+    let good = authority.replica(1);
+    let said = |via, credentials: &Credentials| {
+        let mut options = NetOptions::new(ReplicaId(1), BTreeMap::new());
+        options.credentials = Some(credentials.clone());
+        match Net::listen(Socket::any(via), options) {
+            Err(NetError::Credentials(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    let none = || String::new();
+    for via in [Via::Grpc, Via::Quic] {
+        let said = |credentials: &Credentials| said(via, credentials);
+        let pem = [
+            ("authority", Credentials { authority: none(), ..good.clone() }),
+            ("certificate", Credentials { certificate: good.key.clone(), ..good.clone() }),
+            ("key", Credentials { key: good.certificate.clone(), ..good.clone() }),
+        ];
+        for (what, credentials) in pem {
+            assert_eq!(said(&credentials), CredentialsError::Pem(what));
+        }
+        let other = authority.replica(2);
+        let key = Credentials { key: other.key.clone(), ..good.clone() };
+        let why = said(&key);
+        assert!(matches!(why, CredentialsError::Tls(_)), "{why}");
+        let secret = other.key.lines().nth(1).expect("a key has lines");
+        assert!(!format!("{why} {why:?} {key:?}").contains(secret));
+        // Of another replica, of two at once, of all of them.
+        let both = authority.sign_all(&["replica-1.traft", "replica-2.traft"]);
+        for not_own in [other, both, authority.sign("*.traft")] {
+            assert_eq!(said(&not_own), CredentialsError::NotOwn(ReplicaId(1)));
+        }
+    }
+}
+
+/// Replica 1 runs alone, so nobody else is counted.
+fn hears_only_replicas(via: Via) {
+    let members = Members::tuned(via, 1, |_, _| {});
+    let authority = members.authority.as_ref().expect("with TLS");
+    let two = authority.replica(2);
+    let say = |credentials, frames| members.say(credentials, frames);
+    assert_eq!(say(Some(&two), vec![envelope(CLUSTER, 2, 1)]), "heard");
+    let (client, both) = (authority.sign("client.traft"), ["replica-2.traft", "replica-3.traft"]);
+    let (both, any) = (authority.sign_all(&both), authority.sign("*.traft"));
+    let later = {
+        let mut frame = envelope(CLUSTER, 2, 1).to_vec();
+        assert_eq!(frame[..2], [8, 1], "the field of the version is the first");
+        frame[1] = 2;
+        Bytes::from(frame)
+    };
+    let huge = Bytes::from(vec![0; 17 << 20]);
+    let version = if via == Via::Quic { "(code 19)" } else { "Unimplemented" };
+    let long = if via == Via::Quic { "(code 21)" } else { "OutOfRange" };
     let refused = [
         (&two, envelope(CLUSTER, 3, 1), "the caller is not n3"),
         (&two, envelope(CLUSTER, 2, 3), "this is n1, not n3"),
         (&two, envelope(9, 2, 1), "of cluster 9"),
-        (&two, Bytes::from_static(b"\xff\xff"), "InvalidArgument"),
-        (&client, envelope(CLUSTER, 2, 1), "the caller is not n2"),
+        (&two, Bytes::from_static(b"\xff\xff"), "cut off"),
+        (&two, later.clone(), "has version 2"),
+        (&two, later, version),
+        (&two, huge, long),
+        (&client, envelope(CLUSTER, 2, 1), "names no replica"),
+        (&both, envelope(CLUSTER, 2, 1), "names no replica"),
+        (&any, envelope(CLUSTER, 2, 1), "names no replica"),
     ];
+    let count = refused.len() as u64;
     for (credentials, frame, why) in refused {
-        let said = say(credentials, vec![frame]);
+        let said = say(Some(credentials), vec![frame]);
         assert!(said.contains(why), "{said} says nothing of {why}");
     }
-    // Two names in one call: the second is not believed.
-    let said = say(&two, vec![envelope(CLUSTER, 2, 1), envelope(CLUSTER, 3, 1)]);
+    // Two names on one connection: the second is not believed.
+    let said = say(Some(&two), vec![envelope(CLUSTER, 2, 1), envelope(CLUSTER, 3, 1)]);
     assert!(said.contains("the caller is not n3"), "{said}");
+    assert_eq!(members.network(0).totals().refused, count + 1);
     // Signed by somebody else, or not shown at all.
-    for credentials in [&trusting, &None] {
+    let stranger = Authority::new().replica(2);
+    let trusting = Credentials { authority: authority.pem.clone(), ..stranger };
+    for credentials in [Some(&trusting), None] {
         let said = say(credentials, vec![envelope(CLUSTER, 2, 1)]);
         assert!(!said.contains("heard") && !said.contains("the caller"), "{said}");
     }
-    assert_eq!(members.network(0).totals().refused, 6);
-    members.put(1, b"x", b"still");
-    assert_eq!(members.get(0, b"x"), Some("still".into()));
+    assert_eq!(members.network(0).totals().refused, count + 1);
+    assert_eq!(members.network(0).totals().received, 2);
 }
 
 #[test]
-fn what_waits_for_a_replica_that_is_not_there_is_bounded() {
-    let authority = Authority::new();
-    let mut members = Members::new(Some(authority));
+fn only_replicas_are_heard_over_grpc_and_only_in_their_own_name() {
+    hears_only_replicas(Via::Grpc);
+}
+
+#[test]
+fn only_replicas_are_heard_over_quic_and_only_in_their_own_name() {
+    hears_only_replicas(Via::Quic);
+}
+
+#[tokio::test]
+async fn a_stream_of_a_later_version_is_told_from_nonsense() {
+    let members = Members::tuned(Via::Quic, 1, |_, _| {});
+    let two = members.authority.as_ref().expect("with TLS").replica(2);
+    let (address, listener) = (members.all[0].address, members.network(0));
+    let frame = envelope(CLUSTER, 2, 1);
+    let said = say_over_quic(address, &two, vec![(9, frame.clone())], listener).await;
+    assert!(said.contains("(code 19)") && said.contains("kind 9"), "{said}");
+    let said = say_over_quic(address, &two, vec![(proto::PARCEL, frame)], listener).await;
+    assert!(said.contains("(code 20)"), "{said}");
+}
+
+fn bounds_what_waits(via: Via) {
+    let mut members = Members::new(via);
     members.put(0, b"x", b"1");
     members.stop(2);
     let value = vec![7; 512 << 10];
@@ -256,4 +216,71 @@ fn what_waits_for_a_replica_that_is_not_there_is_bounded() {
     }
     let dropped = |at| members.network(at).totals().dropped;
     assert!(dropped(0) + dropped(1) > 0, "a replica that is away is sent nothing");
+}
+
+#[test]
+fn what_waits_for_a_replica_that_is_not_there_is_bounded_over_grpc() {
+    bounds_what_waits(Via::Grpc);
+}
+
+#[test]
+fn what_waits_for_a_replica_that_is_not_there_is_bounded_over_quic() {
+    bounds_what_waits(Via::Quic);
+}
+
+/// Another authority takes the place of the first one, and nobody stops.
+fn rotates(via: Via) {
+    let members = Members::new(via);
+    members.put(0, b"x", b"0");
+    let (old, new) = (members.authority.as_ref().expect("with TLS"), Authority::new());
+    let both = format!("{}{}", old.pem, new.pem);
+    // All believe both; all show the new one; all believe only the new one.
+    let believing = |credentials: Credentials, authority: &str| Credentials {
+        authority: authority.into(),
+        ..credentials
+    };
+    let steps: [&dyn Fn(u64) -> Credentials; 3] =
+        [&|id| believing(old.replica(id), &both), &|id| believing(new.replica(id), &both), &|id| {
+            believing(new.replica(id), &new.pem)
+        }];
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let caller = runtime.block_on(async { caller() });
+    // Somebody whose certificate is of the first authority, and who is connected all the while.
+    let two = believing(old.replica(2), &both);
+    let (address, mut connected) = (members.all[0].address, None);
+    for (step, credentials) in (1..).zip(steps) {
+        for at in 0..3 {
+            let network = members.network(at);
+            network.reload(&credentials(at as u64 + 1)).expect("they are of use");
+            let value = format!("{step} {at}");
+            members.put(at, b"x", value.as_bytes());
+            assert_eq!(members.get((at + 1) % 3, b"x"), Some(value.into()));
+        }
+        if step < 3 && via == Via::Quic {
+            let connection = runtime.block_on(connect_over_quic(&caller, address, &two));
+            connected = Some(connection.expect("believed"));
+        }
+        let heard = members.say(Some(&two), vec![envelope(CLUSTER, 2, 1)]) == "heard";
+        assert_eq!(heard, step < 3, "believed as long as somebody says so");
+    }
+    if let Some(connection) = connected {
+        let closed = async { tokio::time::timeout(PATIENCE, connection.closed()).await };
+        let closed = runtime.block_on(closed);
+        assert!(closed.is_ok(), "whoever is believed no longer is heard no longer");
+    }
+    // What is of no use changes nothing.
+    let not_own = members.network(0).reload(&new.replica(2));
+    assert!(matches!(not_own, Err(NetError::Credentials(CredentialsError::NotOwn(_)))));
+    members.put(0, b"x", b"still");
+    assert_eq!(members.get(2, b"x"), Some("still".into()));
+}
+
+#[test]
+fn certificates_and_authorities_change_without_a_restart_over_grpc() {
+    rotates(Via::Grpc);
+}
+
+#[test]
+fn certificates_and_authorities_change_without_a_restart_over_quic() {
+    rotates(Via::Quic);
 }

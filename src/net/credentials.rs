@@ -1,18 +1,24 @@
 //! Who an end of a connection is.
 
 use crate::base::ReplicaId;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls::client::Resumption;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::fmt;
-use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
+use std::sync::Arc;
 use webpki::EndEntityCert;
 
 /// What a replica shows to others, and by whose word it believes them. All of it PEM.
 #[derive(Clone)]
 pub struct Credentials {
-    /// The certificate of the authority that signs those of all replicas of this cluster, and of
-    /// nobody who is not to be heard.
+    /// The certificates of the authorities that sign those of all replicas of this cluster, and of
+    /// nobody who is not to be heard. More than one while an authority is replaced by another.
     pub authority: String,
-    /// The certificate of this replica, for the name [`name_of`] gives.
+    /// The certificate of this replica, for the name [`name_of`] gives, and whatever lies between
+    /// it and the authority.
     pub certificate: String,
     /// Its private key. It is in no log and no message.
     pub key: String,
@@ -24,21 +30,90 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// Why credentials are of no use. It says nothing of what is in them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsError {
+    /// One of the three is not PEM, or is empty.
+    #[error("there is no {0} in what should have one, as PEM")]
+    Pem(&'static str),
+    /// They do not fit together, or TLS cannot use them.
+    #[error("TLS cannot use them: {0}")]
+    Tls(String),
+    /// The certificate is somebody else's.
+    #[error("the certificate is not for {name} alone", name = name_of(*.0))]
+    NotOwn(ReplicaId),
+}
+
+fn tls(error: impl fmt::Display) -> CredentialsError {
+    CredentialsError::Tls(error.to_string())
+}
+
+/// Credentials as TLS takes them, for one protocol on top of it. No session is resumed: whoever
+/// connects shows its certificate each time, and one that has run out is of no use.
+pub(super) struct Keys {
+    pub(super) server: Arc<ServerConfig>,
+    pub(super) client: Arc<ClientConfig>,
+}
+
 impl Credentials {
-    pub(super) fn server(&self) -> ServerTlsConfig {
-        let config = ServerTlsConfig::new().identity(self.identity());
-        config.client_ca_root(Certificate::from_pem(&self.authority))
+    /// Of replica `id`, for connections that speak `protocol`.
+    pub(super) fn keys(&self, id: ReplicaId, protocol: &[u8]) -> Result<Keys, CredentialsError> {
+        let chain = certificates(&self.certificate, "certificate")?;
+        if chain.first().and_then(replica_of) != Some(id) {
+            return Err(CredentialsError::NotOwn(id));
+        }
+        let (provider, roots) = (Arc::new(default_provider()), self.roots()?);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(tls)?
+            .with_client_cert_verifier(verifier.build().map_err(tls)?);
+        let mut server = server.with_single_cert(chain, self.private_key()?).map_err(tls)?;
+        server.alpn_protocols = vec![protocol.to_vec()];
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+        let client = Arc::new(self.client(protocol)?);
+        Ok(Keys { server: Arc::new(server), client })
     }
 
-    /// For calling `peer`, and nobody else.
-    pub(super) fn client(&self, peer: ReplicaId) -> ClientTlsConfig {
-        let config = ClientTlsConfig::new().identity(self.identity()).domain_name(name_of(peer));
-        config.ca_certificate(Certificate::from_pem(&self.authority))
+    /// For calling, whoever these credentials are for. Whom it reaches is checked by name.
+    pub(super) fn client(&self, protocol: &[u8]) -> Result<ClientConfig, CredentialsError> {
+        let mut client = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(tls)?
+            .with_root_certificates(self.roots()?)
+            .with_client_auth_cert(
+                certificates(&self.certificate, "certificate")?,
+                self.private_key()?,
+            )
+            .map_err(tls)?;
+        client.alpn_protocols = vec![protocol.to_vec()];
+        client.resumption = Resumption::disabled();
+        Ok(client)
     }
 
-    fn identity(&self) -> Identity {
-        Identity::from_pem(&self.certificate, &self.key)
+    fn roots(&self) -> Result<Arc<RootCertStore>, CredentialsError> {
+        let mut roots = RootCertStore::empty();
+        for authority in certificates(&self.authority, "authority")? {
+            roots.add(authority).map_err(tls)?;
+        }
+        Ok(Arc::new(roots))
     }
+
+    fn private_key(&self) -> Result<PrivateKeyDer<'static>, CredentialsError> {
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes());
+        key.map_err(|_| CredentialsError::Pem("key"))
+    }
+}
+
+/// At least one.
+fn certificates(
+    pem: &str,
+    what: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let all = all.unwrap_or_default();
+    if all.is_empty() { Err(CredentialsError::Pem(what)) } else { Ok(all) }
 }
 
 /// The name that the certificate of a replica has to be for, as a subject alternative name.
@@ -46,9 +121,21 @@ pub fn name_of(id: ReplicaId) -> String {
     format!("replica-{}.traft", id.0)
 }
 
-/// Whether this is a certificate of `id`. That an authority signed it was checked before.
-pub(super) fn is_of(certificate: &CertificateDer<'_>, id: ReplicaId) -> bool {
-    let Ok(name) = ServerName::try_from(name_of(id)) else { return false };
-    let end = EndEntityCert::try_from(certificate);
-    end.is_ok_and(|end| end.verify_is_valid_for_subject_name(&name).is_ok())
+/// The same as TLS asks for it.
+pub(super) fn server_name(id: ReplicaId) -> Option<ServerName<'static>> {
+    ServerName::try_from(name_of(id)).ok()
+}
+
+/// Whose certificate it is. That an authority signed it was checked before. One that names two
+/// replicas, or all of them with an asterisk, names none.
+pub(super) fn replica_of(certificate: &CertificateDer<'_>) -> Option<ReplicaId> {
+    let end = EndEntityCert::try_from(certificate).ok()?;
+    let mut named = end.valid_dns_names().filter_map(|name| {
+        let id = name.strip_prefix("replica-")?.strip_suffix(".traft")?.parse();
+        id.ok().map(ReplicaId)
+    });
+    let (id, second) = (named.next()?, named.next());
+    let name = server_name(id)?;
+    let valid = second.is_none() && end.verify_is_valid_for_subject_name(&name).is_ok();
+    valid.then_some(id)
 }

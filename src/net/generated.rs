@@ -134,6 +134,48 @@ pub mod peer_client {
                 .insert(GrpcMethod::new("traft.peer.v1.Peer", "Parcels"));
             self.inner.client_streaming(req, path, codec).await
         }
+        /// The same, one at a time.
+        pub async fn message(
+            &mut self,
+            request: impl tonic::IntoRequest<super::Frame>,
+        ) -> std::result::Result<tonic::Response<super::Closed>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/traft.peer.v1.Peer/Message",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("traft.peer.v1.Peer", "Message"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn parcel(
+            &mut self,
+            request: impl tonic::IntoRequest<super::Frame>,
+        ) -> std::result::Result<tonic::Response<super::Closed>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/traft.peer.v1.Peer/Parcel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("traft.peer.v1.Peer", "Parcel"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -159,6 +201,15 @@ pub mod peer_server {
         async fn parcels(
             &self,
             request: tonic::Request<tonic::Streaming<super::Frame>>,
+        ) -> std::result::Result<tonic::Response<super::Closed>, tonic::Status>;
+        /// The same, one at a time.
+        async fn message(
+            &self,
+            request: tonic::Request<super::Frame>,
+        ) -> std::result::Result<tonic::Response<super::Closed>, tonic::Status>;
+        async fn parcel(
+            &self,
+            request: tonic::Request<super::Frame>,
         ) -> std::result::Result<tonic::Response<super::Closed>, tonic::Status>;
     }
     /// Spoken by replicas to replicas only: each end shows a certificate with the name of its replica.
@@ -320,6 +371,92 @@ pub mod peer_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/traft.peer.v1.Peer/Message" => {
+                    #[allow(non_camel_case_types)]
+                    struct MessageSvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::Frame>
+                    for MessageSvc<T> {
+                        type Response = super::Closed;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::Frame>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Peer>::message(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MessageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/traft.peer.v1.Peer/Parcel" => {
+                    #[allow(non_camel_case_types)]
+                    struct ParcelSvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::Frame>
+                    for ParcelSvc<T> {
+                        type Response = super::Closed;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::Frame>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Peer>::parcel(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ParcelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

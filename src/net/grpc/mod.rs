@@ -1,0 +1,109 @@
+//! gRPC: over HTTP/2, TLS and TCP.
+
+mod accept;
+mod call;
+mod serve;
+mod stream;
+
+pub use call::{ConnectError, connect};
+
+use super::credentials::Credentials;
+use super::hub::Hub;
+use super::lanes::line;
+use super::options::check_local;
+use super::{NetError, NetOptions, Totals, lock};
+use crate::base::ReplicaId;
+use crate::runtime::{Inbox, Network, Post, Transport};
+use call::Call;
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+
+/// What TLS is told that is spoken on top of it.
+const PROTOCOL: &[u8] = b"h2";
+
+/// The network as one replica sees it, over gRPC. A [`Node`](crate::runtime::Node) joins it;
+/// dropped, it closes its connections.
+pub struct Grpc {
+    hub: Arc<Hub>,
+    address: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Grpc {
+    /// Listens. Two threads serve all connections.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError`]; nothing listens then.
+    pub fn listen(listener: TcpListener, options: NetOptions) -> Result<Grpc, NetError> {
+        let address = listener.local_addr()?;
+        if options.credentials.is_none() {
+            check_local(&address, &options)?;
+        }
+        listener.set_nonblocking(true)?;
+        let hub = Hub::new(options, PROTOCOL)?;
+        let runtime = hub.runtime()?;
+        let within = runtime.enter();
+        serve::start(listener, &hub)?;
+        drop(within);
+        Ok(Grpc { hub, address, runtime: Some(runtime) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What has come and gone so far.
+    pub fn totals(&self) -> Totals {
+        self.hub.counts.totals()
+    }
+
+    /// How many connections from outside there are: those that have not shown who they are, and
+    /// those that have. Bounded by [`Guests`](super::Guests).
+    pub fn guests(&self) -> (usize, usize) {
+        self.hub.guests()
+    }
+
+    /// From now on shows and believes these. All connections end and are made anew with them, which
+    /// takes milliseconds, and what is on the way is lost, as on any network: so whoever is
+    /// believed no longer is heard no longer. To replace an authority, believe both for a while.
+    ///
+    /// # Errors
+    ///
+    /// Credentials of no use, or none to begin with. Nothing changes then.
+    pub fn reload(&self, credentials: &Credentials) -> Result<(), NetError> {
+        self.hub.replace(self.hub.check(credentials)?);
+        Ok(())
+    }
+}
+
+impl Network<Post> for Grpc {
+    /// Whoever joins is the replica of the options, whatever `id` says.
+    fn join(&self, _: ReplicaId, inbox: Inbox<Post>) -> Box<dyn Transport<Post>> {
+        *lock(&self.hub.door) = Some(inbox);
+        let _within = self.runtime.as_ref().map(Runtime::enter);
+        let lanes = self.hub.lanes(self.hub.options.connections, |id, address, kind, queue| {
+            let call = Call::new(&self.hub, id, address, kind);
+            tokio::spawn(line(call, queue, self.hub.options.pause));
+        });
+        Box::new(lanes)
+    }
+}
+
+impl fmt::Debug for Grpc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Grpc({} at {})", self.hub.options.id, self.address)
+    }
+}
+
+impl Drop for Grpc {
+    fn drop(&mut self) {
+        *lock(&self.hub.door) = None;
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

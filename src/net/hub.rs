@@ -1,0 +1,149 @@
+//! What all connections of one network share.
+
+use super::counts::{Counts, add};
+use super::credentials::{Credentials, Keys};
+use super::crowd::{Crowd, Gone, Seat};
+use super::ear::{Ear, Kind, Who};
+use super::lanes::{KINDS, Lane, Lanes, Queue};
+use super::{Door, NetError, NetOptions};
+use crate::base::ReplicaId;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+/// What TLS shows and believes at the moment; `None` without TLS.
+pub(super) type Current = Option<Arc<Keys>>;
+
+/// What all connections of one network share.
+pub(super) struct Hub {
+    pub(super) options: NetOptions,
+    pub(super) door: Door,
+    pub(super) counts: Arc<Counts>,
+    keys: watch::Sender<Current>,
+    protocol: &'static [u8],
+    /// Those that have not shown who they are.
+    unknown: Arc<Crowd<IpAddr>>,
+    replicas: Arc<Crowd<ReplicaId>>,
+    others: Arc<Crowd<()>>,
+}
+
+/// The place of a connection that has shown who it is. Dropped, it is free.
+pub(super) enum Place {
+    Replica { _seat: Seat<ReplicaId> },
+    Other { _seat: Seat<()> },
+}
+
+impl Hub {
+    /// For connections that speak `protocol`.
+    pub(super) fn new(options: NetOptions, protocol: &'static [u8]) -> Result<Arc<Hub>, NetError> {
+        let keys = |credentials: &Credentials| credentials.keys(options.id, protocol);
+        let keys = options.credentials.as_ref().map(keys).transpose()?.map(Arc::new);
+        let guests = options.guests.clone();
+        let replicas_max = guests.replica_max.saturating_mul(options.peers.len().max(16));
+        Ok(Arc::new(Hub {
+            options,
+            door: Door::default(),
+            counts: Arc::default(),
+            keys: watch::Sender::new(keys),
+            protocol,
+            unknown: Crowd::new(guests.unknown_each_max, guests.unknown_max),
+            replicas: Crowd::new(guests.replica_max, replicas_max),
+            others: Crowd::new(guests.others_max, guests.others_max),
+        }))
+    }
+
+    pub(super) fn runtime(&self) -> Result<Runtime, NetError> {
+        let name = format!("{} net", self.options.id);
+        let mut builder = Builder::new_multi_thread();
+        Ok(builder.worker_threads(2).thread_name(name).enable_all().build()?)
+    }
+
+    pub(super) fn ear(&self) -> Ear {
+        Ear {
+            id: self.options.id,
+            cluster: self.options.cluster,
+            door: self.door.clone(),
+            counts: self.counts.clone(),
+        }
+    }
+
+    pub(super) fn keys(&self) -> Current {
+        self.keys.borrow().clone()
+    }
+
+    /// To be told of new ones.
+    pub(super) fn watch_keys(&self) -> watch::Receiver<Current> {
+        self.keys.subscribe()
+    }
+
+    /// Whether `keys` are still those that count.
+    pub(super) fn are_current(&self, keys: &Current) -> bool {
+        match (&*self.keys.borrow(), keys) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            (now, then) => now.is_none() && then.is_none(),
+        }
+    }
+
+    /// Credentials as they are used, if they are of use here.
+    pub(super) fn check(&self, credentials: &Credentials) -> Result<Arc<Keys>, NetError> {
+        if self.options.credentials.is_none() {
+            return Err(NetError::NoCredentials);
+        }
+        Ok(Arc::new(credentials.keys(self.options.id, self.protocol)?))
+    }
+
+    /// From now on TLS shows and believes these. All connections end, and are made anew with them:
+    /// so whoever is believed no longer is heard no longer.
+    pub(super) fn replace(&self, keys: Arc<Keys>) {
+        self.keys.send_replace(Some(keys));
+        self.unknown.clear();
+        self.replicas.clear();
+        self.others.clear();
+    }
+
+    /// Lets in somebody who has not shown anything.
+    pub(super) fn greet(&self, address: IpAddr) -> (Seat<IpAddr>, Gone) {
+        let (seat, gone, displaced) = self.unknown.enter(address);
+        add(&self.counts.displaced, displaced);
+        (seat, gone)
+    }
+
+    /// Lets in somebody who has shown who it is.
+    pub(super) fn seat(&self, who: Who) -> (Place, Gone) {
+        let (place, gone, displaced) = match who {
+            Who::Replica(id) => {
+                let (seat, gone, displaced) = self.replicas.enter(id);
+                (Place::Replica { _seat: seat }, gone, displaced)
+            }
+            Who::NoReplica | Who::Anybody => {
+                let (seat, gone, displaced) = self.others.enter(());
+                (Place::Other { _seat: seat }, gone, displaced)
+            }
+        };
+        add(&self.counts.displaced, displaced);
+        (place, gone)
+    }
+
+    /// How many connections from outside there are: without and with a known other end.
+    pub(super) fn guests(&self) -> (usize, usize) {
+        (self.unknown.len(), self.replicas.len() + self.others.len())
+    }
+
+    /// Lanes to all others, each with `lines` connections that `start` begins to dial.
+    pub(super) fn lanes(
+        &self,
+        lines: usize,
+        mut start: impl FnMut(ReplicaId, &str, Kind, Queue),
+    ) -> Lanes {
+        let others = self.options.peers.iter().filter(|(id, _)| **id != self.options.id);
+        let lanes = others.map(|(id, address)| {
+            let mut lane = |kind| {
+                let bytes_max = self.options.queue_bytes;
+                Lane::new(lines, bytes_max, &self.counts, |queue| start(*id, address, kind, queue))
+            };
+            (*id, KINDS.map(&mut lane))
+        });
+        Lanes { lanes: lanes.collect(), counts: self.counts.clone() }
+    }
+}
