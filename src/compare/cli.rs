@@ -51,27 +51,9 @@ pub(super) enum Task {
     /// Show what the files of a replica hold, whether they are sound, and how two replicas differ
     #[command(subcommand, disable_help_subcommand = true)]
     Inspect(inspect::InspectTask),
-    /// Run a store that speaks the Redis protocol
     #[cfg(all(feature = "serve", unix))]
-    #[command(subcommand, disable_help_subcommand = true)]
-    Cluster(serve::ClusterTask),
-    /// Print the value of a key
-    #[cfg(all(feature = "serve", unix))]
-    Get(serve::GetArgs),
-    /// Set a key
-    #[cfg(all(feature = "serve", unix))]
-    Put(serve::PutArgs),
-    /// Print the value of a key whenever it changes
-    #[cfg(all(feature = "serve", unix))]
-    Watch(serve::WatchArgs),
-    /// Put load on servers of the Redis protocol, and say how long requests take
-    #[cfg(all(feature = "serve", unix))]
-    #[command(after_help = serve::LOAD_GUIDE)]
-    Load(serve::LoadArgs),
-    /// Kill, pause and cut a cluster under load, and look for what cannot be explained
-    #[cfg(all(feature = "serve", unix))]
-    #[command(after_help = serve::NEMESIS_GUIDE)]
-    Nemesis(serve::NemesisArgs),
+    #[command(flatten)]
+    Store(serve::StoreTask),
 }
 
 #[derive(Subcommand, Debug)]

@@ -106,14 +106,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(sentence) => bad_input(&sentence),
         },
         #[cfg(all(feature = "serve", unix))]
-        Ok(Cli { command: task @ (Task::Cluster(_) | Task::Load(_)) }) => serve(&task),
-        #[cfg(all(feature = "serve", unix))]
-        Ok(Cli { command: task @ (Task::Get(_) | Task::Put(_) | Task::Watch(_)) }) => serve(&task),
-        #[cfg(all(feature = "serve", unix))]
-        Ok(Cli { command: Task::Nemesis(args) }) => match crate::serve::cli::nemesis(&args) {
-            Ok((text, complaints)) => finish(&text, &complaints),
-            Err(sentence) => bad_input(&sentence),
-        },
+        Ok(Cli { command: Task::Store(task) }) => store(&task),
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
@@ -169,19 +162,13 @@ fn durable(dir: &std::path::Path, json: bool, csv: bool) -> ExitCode {
 
 /// The store and its clients.
 #[cfg(all(feature = "serve", unix))]
-fn serve(task: &Task) -> ExitCode {
-    use crate::serve::cli::{ClusterTask, get, load, put, up, watch};
-    let done = match task {
-        Task::Cluster(ClusterTask::Up(args)) => up(args).map(|()| true),
-        Task::Get(args) => get(args),
-        Task::Put(args) => put(args).map(|()| true),
-        Task::Watch(args) => watch(args).map(|()| true),
-        Task::Load(args) => load(args).map(|()| true),
-        _ => Ok(true),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(NOTHING),
+fn store(task: &crate::serve::cli::StoreTask) -> ExitCode {
+    use crate::serve::cli::{Ended, run};
+    match run(task) {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::Nothing) => ExitCode::from(NOTHING),
+        Ok(Ended::Judged(text, complaints)) => finish(&text, &complaints),
+        Ok(Ended::Failed(sentence)) => finish("", &[format!("traft: {sentence}")]),
         Err(sentence) => bad_input(&sentence),
     }
 }

@@ -68,6 +68,7 @@ pub use io::{
     TransferError, Write,
 };
 pub use options::{Lease, Options};
+pub use view::Follower;
 
 use crate::base::{LeaderId, Lineage, Lsn, ReplicaId, TailBitmap, mutant};
 use crate::message::{Envelope, Message};

@@ -6,6 +6,19 @@ use crate::base::{
     mutant,
 };
 
+/// A follower as its leader sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Follower<'a> {
+    /// Which.
+    pub id: ReplicaId,
+    /// Whether it votes in a membership in force.
+    pub votes: bool,
+    /// What it is known to have accepted; nothing until it has answered under this leader.
+    pub accepted: Option<&'a TailBitmap>,
+    /// Ticks since it was last heard.
+    pub silent_ticks: u64,
+}
+
 /// What a driver, a checker or a trace may look at.
 impl Replica {
     /// Which replica this is.
@@ -96,6 +109,20 @@ impl Replica {
             Role::Leader(lead) => Some((lead.next, &lead.empties, &lead.settled)),
             _ => None,
         }
+    }
+
+    /// While it leads: the others, as it knows them.
+    pub fn followers(&self) -> impl Iterator<Item = Follower<'_>> {
+        let peers = match &self.role {
+            Role::Leader(lead) => &lead.peers[..],
+            _ => &[],
+        };
+        peers.iter().map(|peer| Follower {
+            id: peer.id,
+            votes: peer.counts,
+            accepted: peer.known.then_some(&peer.accepted),
+            silent_ticks: self.now.saturating_sub(peer.heard_at),
+        })
     }
 
     /// While it leads: below it some voter had purged when it was elected. What is empty here below

@@ -1,5 +1,6 @@
 //! What a thread of a node drives.
 
+use super::order::Order;
 use crate::base::{Command, ReplicaId};
 use crate::replica::ReadLevel;
 use crate::store::StoreError;
@@ -84,6 +85,13 @@ pub enum Event<M, T> {
         command: Command,
         /// What the client may rely on.
         level: ReadLevel,
+    },
+    /// An operator wants this. It has a number as commands have.
+    Order {
+        /// The number.
+        number: u64,
+        /// What to do.
+        order: Order,
     },
     /// Try to lead, now.
     Campaign,

@@ -23,6 +23,23 @@ pub enum Failure {
     Unknown,
 }
 
+/// What can be waited for, and what its result means.
+pub trait Answered {
+    /// What it gets.
+    type Answer;
+
+    /// What the result means.
+    fn answer(result: &Bytes) -> Self::Answer;
+}
+
+impl<R: Request> Answered for R {
+    type Answer = R::Answer;
+
+    fn answer(result: &Bytes) -> R::Answer {
+        <R as Request>::answer(result)
+    }
+}
+
 /// The result as bytes.
 pub(super) type Outcome = Result<Bytes, Failure>;
 
@@ -66,22 +83,22 @@ impl Drop for Debt {
 /// A command or a read that is under way. Wait for it on a thread, look at it from time to time, or
 /// `await` it: it is a plain [`Future`] and needs no particular runtime. Dropped, it is forgotten,
 /// and done all the same.
-pub struct Pending<R: Request> {
+pub struct Pending<R: Answered> {
     slot: Arc<Slot>,
     request: PhantomData<fn() -> R>,
 }
 
 /// Both ends.
-pub(super) fn pending<R: Request>() -> (Debt, Pending<R>) {
+pub(super) fn pending<R: Answered>() -> (Debt, Pending<R>) {
     let slot = Arc::<Slot>::default();
     (Debt(slot.clone()), Pending { slot, request: PhantomData })
 }
 
-fn typed<R: Request>(outcome: &Outcome) -> Result<R::Answer, Failure> {
+fn typed<R: Answered>(outcome: &Outcome) -> Result<R::Answer, Failure> {
     outcome.as_ref().map(R::answer).map_err(|failure| *failure)
 }
 
-impl<R: Request> Pending<R> {
+impl<R: Answered> Pending<R> {
     /// Waits for the outcome.
     ///
     /// # Errors
@@ -115,7 +132,7 @@ impl<R: Request> Pending<R> {
     }
 }
 
-impl<R: Request> Future for Pending<R> {
+impl<R: Answered> Future for Pending<R> {
     type Output = Result<R::Answer, Failure>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -131,7 +148,7 @@ impl<R: Request> Future for Pending<R> {
     }
 }
 
-impl<R: Request> fmt::Debug for Pending<R> {
+impl<R: Answered> fmt::Debug for Pending<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Pending").field(&self.slot.place.lock().outcome).finish()
     }

@@ -1,12 +1,15 @@
 //! One replica with all that it drives: its directory, its machine. Still no thread and no clock:
 //! what takes time is given out as jobs.
 
+mod operate;
+
 use super::engine::{Effect, Engine, Event, Lane, NodeError, Refusal};
 use super::execute::Executor;
+use super::order::Orders;
 use super::parts::{Done, Job, NodeOptions, Post, Start, Status};
 use super::sync::{Arc, Mutex};
 use crate::apply::Stateful;
-use crate::base::{Lsn, ReplicaId, mutant_on};
+use crate::base::{LeaderId, Lsn, ReplicaId, mutant_on};
 use crate::disk::Disk;
 use crate::replica::{self, Input, Output, ReadError, Rejection, Replica, RoleName, SnapshotMeta};
 use crate::snapshot::Parcel;
@@ -44,6 +47,9 @@ pub struct Host<D: Disk, M: Stateful> {
     taken: u64,
     failed: u64,
     installed: u64,
+    /// A snapshot is being written.
+    drafting: bool,
+    orders: Orders,
 }
 
 /// So many ticks of a replica are one of its store.
@@ -107,6 +113,8 @@ impl<D: Disk + Clone + Sync, M: Stateful> Host<D, M> {
             taken: 0,
             failed: 0,
             installed: 0,
+            drafting: false,
+            orders: Orders::default(),
         };
         Ok((host, recovered))
     }
@@ -173,6 +181,7 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
                 let (read, footprint) = (number, command.footprint);
                 self.replica.handle(Input::Read { read, footprint, level });
             }
+            Event::Order { number, order } => self.order(number, order),
             Event::Campaign => self.replica.handle(Input::Campaign),
             Event::Done(done) => self.done(done)?,
         }
@@ -211,6 +220,9 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
         }
         for (number, result) in self.executor.answers() {
             emit(Effect::Answer { number, result });
+        }
+        for (number, word) in self.orders.words() {
+            emit(word.effect(number));
         }
         for number in self.refused.drain(..) {
             emit(Effect::Refused { number, why: Refusal::DiskFull });
@@ -279,16 +291,22 @@ impl<D: Disk + Clone, M: Stateful> Host<D, M> {
                     self.replica.handle(Input::AppliedAll(applied.into_iter().collect()));
                 }
             }
-            Done::Taken(taken) => match self.home.taken(taken) {
-                Ok(Some(below)) => {
-                    self.taken += 1;
-                    self.replica.handle(Input::Purge(below));
+            Done::Taken(taken) => {
+                self.drafting = false;
+                match self.home.taken(taken) {
+                    Ok(below) => {
+                        self.taken += u64::from(below.is_some());
+                        self.orders.saved(Ok(()));
+                        below.into_iter().for_each(|at| self.replica.handle(Input::Purge(at)));
+                    }
+                    // The log goes on without it, and another one is due in a while.
+                    Err(StoreError::Snapshot(error)) => {
+                        self.failed += 1;
+                        self.orders.saved(Err(error.to_string()));
+                    }
+                    Err(error) => return Err(error.into()),
                 }
-                Ok(None) => {}
-                // The log goes on without it, and another one is due in a while.
-                Err(StoreError::Snapshot(_)) => self.failed += 1,
-                Err(error) => return Err(error.into()),
-            },
+            }
         }
         Ok(())
     }
@@ -313,6 +331,10 @@ impl<D: Disk + Clone, M: Stateful> Host<D, M> {
                     self.executor.apply(task.lsn, task.proposal, body);
                 }
             }
+            Output::Settled { proposal } if self.orders.came(proposal, Ok(())) => {}
+            Output::Rejected { proposal, reason }
+                if self.orders.came(proposal, Err(Some(&reason))) => {}
+            Output::Unknown { proposal } if self.orders.came(proposal, Err(None)) => {}
             Output::Settled { proposal } => {
                 emit(Effect::Answer { number: proposal, result: Bytes::new() });
             }
@@ -342,7 +364,13 @@ impl<D: Disk + Clone, M: Stateful> Host<D, M> {
             },
             Output::TakeSnapshot { .. } => self.wanted = true,
             Output::Restore(snapshot) => self.restore(&snapshot)?,
-            Output::Role { .. } | Output::TransferFailed { .. } => {}
+            Output::TransferFailed { reason } => self.orders.transferred(Err(reason)),
+            Output::Role { role, leader } => {
+                let own = leader.node == self.replica.id();
+                if role == RoleName::Follower && leader != LeaderId::NOBODY && !own {
+                    self.orders.transferred(Ok(()));
+                }
+            }
         }
         Ok(())
     }
@@ -369,15 +397,21 @@ impl<D: Disk + Clone, M: Stateful> Host<D, M> {
         let Some(state) = machine.lock().freeze() else { return Ok(()) };
         match self.home.take(&self.replica.snapshot_meta()) {
             Ok(Some(draft)) => {
-                (self.executed, self.wanted) = (0, false);
+                (self.executed, self.wanted, self.drafting) = (0, false, true);
                 emit(Effect::Do(Job::Snapshot(Box::new(draft), Box::new(state))));
             }
             // What it would save is saved.
-            Ok(None) => (self.executed, self.wanted) = (0, false),
+            Ok(None) => {
+                (self.executed, self.wanted) = (0, false);
+                if !self.drafting {
+                    self.orders.saved(Ok(()));
+                }
+            }
             // A while later again.
-            Err(StoreError::Snapshot(_)) => {
+            Err(StoreError::Snapshot(error)) => {
                 (self.executed, self.wanted) = (0, false);
                 self.failed += 1;
+                self.orders.saved(Err(error.to_string()));
             }
             Err(error) => return Err(error.into()),
         }

@@ -1,9 +1,11 @@
 //! A node: what an embedder opens, asks and closes.
 
 use super::engine::{Busy, NodeError};
-use super::handle::{Pending, pending};
+use super::handle::{Answered, Pending, pending};
 use super::host::Host;
+use super::order::Order;
 use super::parts::{NodeOptions, Post, Status};
+use super::survey::Survey;
 use super::sync::{Arc, AtomicU64, JoinHandle, Ordering, bounded};
 use super::thread::{Client, Door, Letter, Limits, State, Thread, Watcher, What};
 use super::transport::Network;
@@ -138,7 +140,17 @@ impl<D: SharedDisk, M: Stateful> Node<D, M> {
         self.ask(What::Read(request.command(), level))
     }
 
-    fn ask<R: Request>(&self, what: What) -> Result<Pending<R>, Busy> {
+    /// Has an operator's order carried out: by the node that leads, which is for the caller to find
+    /// ([`Refusal::NotHere`](super::Refusal::NotHere) says who may know).
+    ///
+    /// # Errors
+    ///
+    /// As of [`propose`](Self::propose).
+    pub fn order(&self, order: Order) -> Result<Pending<Order>, Busy> {
+        self.ask(What::Order(order))
+    }
+
+    fn ask<R: Answered>(&self, what: What) -> Result<Pending<R>, Busy> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (debt, pending) = pending();
         self.door.ask(number, what, Client::Debt(debt))?;
@@ -156,6 +168,12 @@ impl<D: SharedDisk, M: Stateful> Node<D, M> {
         let (sender, receiver) = bounded(1);
         self.door.say(Letter::Status(sender));
         receiver.recv().ok()
+    }
+
+    /// Gives what it knows of itself and of the others to `then`, on its own thread, a moment
+    /// later; or drops `then`, if it has ended.
+    pub fn survey(&self, then: impl FnOnce(Survey) + Send + 'static) {
+        self.door.say(Letter::Look(Box::new(move |host: &Host<D, M>| then(host.survey()))));
     }
 
     /// Has it try to lead, now.

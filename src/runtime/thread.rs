@@ -3,6 +3,7 @@
 use super::engine::{Busy, Effect, Engine, Event, NodeError, Refusal};
 use super::handle::{Debt, Failure};
 use super::lanes::Lanes;
+use super::order::Order;
 use super::sync::{
     Arc, Gate, JoinHandle, Permit, Receiver, RecvTimeoutError, Sender, TrySendError, bounded,
     thread,
@@ -56,6 +57,7 @@ pub(super) struct Ask {
 pub(super) enum What {
     Write(Command),
     Read(Command, ReadLevel),
+    Order(Order),
 }
 
 /// Who waits.
@@ -122,6 +124,8 @@ pub(super) enum Letter<E: Engine> {
     /// From now on nobody hears it and it hears nobody, or no longer so.
     Cut(bool),
     Status(Sender<E::Status>),
+    /// Somebody wants to look at it, as it is now.
+    Look(Box<dyn FnOnce(&E) + Send>),
     Done(E::Done),
     /// A lane has.
     Panicked,
@@ -315,6 +319,7 @@ impl<E: Engine> Thread<E> {
                 engine.handle(match what {
                     What::Write(command) => Event::Write { number, command },
                     What::Read(command, level) => Event::Read { number, command, level },
+                    What::Order(order) => Event::Order { number, order },
                 })
             }
             Letter::Campaign => engine.handle(Event::Campaign),
@@ -324,6 +329,10 @@ impl<E: Engine> Thread<E> {
             }
             Letter::Status(to) => {
                 state.asked.push(to);
+                Ok(())
+            }
+            Letter::Look(look) => {
+                look(engine);
                 Ok(())
             }
             Letter::Done(done) => engine.handle(Event::Done(done)),

@@ -1,11 +1,11 @@
-//! A whole cluster in this process: replicas, each with a server before it.
+//! Replicas of this process, each with a server before it: all of a cluster, or one of it.
 
 use super::figures::Board;
 use super::local::Local;
 use super::options::Options;
 use super::server::{Door, Server};
 use crate::base::{Membership, ReplicaId};
-use crate::runtime::{NodeError, NodeOptions, SharedDisk, Start};
+use crate::runtime::{Loopback, Network, NodeError, NodeOptions, Post, SharedDisk, Start};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -65,6 +65,19 @@ impl Default for ClusterOptions {
     }
 }
 
+/// What one replica is started with.
+#[derive(Debug)]
+pub struct Seating<D> {
+    /// Where it keeps its files.
+    pub disk: D,
+    /// Its port.
+    pub door: Door,
+    /// Of the replica.
+    pub node: NodeOptions,
+    /// Of the server before it.
+    pub server: Options,
+}
+
 /// Replicas and their servers. Dropped, the servers answer what they have, then the replicas stop.
 #[derive(Debug)]
 pub struct Cluster {
@@ -90,21 +103,42 @@ impl Cluster {
             seats.insert(id.0, (door.address().ip().to_string(), door.address().port()));
             doors.push(door);
         }
-        let replica = |((disk, id), door): ((D, &ReplicaId), &Door)| {
-            let mut own = NodeOptions::new(*id, members.clone());
-            own.snapshot_records = options.snapshot_records;
-            own.start = options.start_of.get(id).copied().unwrap_or(options.start);
-            (disk, own, door.mailbox())
+        let seating = |((disk, id), door): ((D, &ReplicaId), Door)| {
+            let mut node = NodeOptions::new(*id, members.clone());
+            node.snapshot_records = options.snapshot_records;
+            node.start = options.start_of.get(id).copied().unwrap_or(options.start);
+            let mut server = Options::new(id.0, seats.clone());
+            server.password.clone_from(&options.password);
+            server.redirect = options.redirect;
+            Seating { disk, door, node, server }
         };
-        let replicas = disks.into_iter().zip(&ids).zip(&doors).map(replica).collect();
-        let local = Local::start(replicas).map_err(|(id, error)| UpError::Replica { id, error })?;
+        let all = disks.into_iter().zip(&ids).zip(doors).map(seating).collect();
+        Cluster::start(all, &Loopback::new(), options.faults)
+    }
+
+    /// Starts these replicas, joined to each other and perhaps to others by a network, which has to
+    /// live as long. With `faults` clients may cut them off, with `FAULT`.
+    ///
+    /// # Errors
+    ///
+    /// [`UpError::Replica`]: none of them runs.
+    pub fn start<D: SharedDisk>(
+        all: Vec<Seating<D>>,
+        network: &impl Network<Post>,
+        faults: bool,
+    ) -> Result<Cluster, UpError> {
+        let (mut replicas, mut fronts) = (Vec::new(), Vec::new());
+        for Seating { disk, door, node, server } in all {
+            let (id, mailbox) = (node.replica.id, door.mailbox());
+            replicas.push((disk, node, mailbox));
+            fronts.push((id, door, server));
+        }
+        let failed = |(id, error)| UpError::Replica { id, error };
+        let local = Local::start(replicas, network).map_err(failed)?;
         let mut servers = Vec::new();
-        for (id, door) in ids.iter().zip(doors) {
-            let mut own = Options::new(id.0, seats.clone());
-            own.password.clone_from(&options.password);
-            own.redirect = options.redirect;
-            own.faults = options.faults.then(|| local.faults());
-            if let Some(replica) = local.replica(*id) {
+        for (id, door, mut own) in fronts {
+            own.faults = faults.then(|| local.faults());
+            if let Some(replica) = local.replica(id) {
                 servers.push(Server::start(door, Box::new(replica), own));
             }
         }
@@ -118,7 +152,7 @@ impl Cluster {
 
     /// Where the figures of each replica's server are left.
     pub fn boards(&self) -> Vec<(u64, Board)> {
-        (1..).zip(self.servers.iter().map(Server::board)).collect()
+        self.local.ids().map(|id| id.0).zip(self.servers.iter().map(Server::board)).collect()
     }
 
     /// The replicas.

@@ -99,6 +99,7 @@ pub const KNOWN: &[Known] = &[
     read("strlen", 2, ONE),
     own("time", 1),
     read("touch", -2, ALL),
+    own("traft", -2),
     read("ttl", 2, ONE),
     read("type", 2, ONE),
     write("unlink", -2, ALL),

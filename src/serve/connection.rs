@@ -2,12 +2,14 @@
 //! order.
 
 use super::command::{Asked, Kind, Known, Refused, Surroundings, known};
+use super::operate::{self, Operation};
 use super::own::{self, Server};
 use super::parse::{parse, scan};
 use super::shape::Shape;
 use crate::apply::redis::{Answer, Op};
 use crate::base::{Command, Footprint};
 use crate::resp::{Limits, Protocol, ProtocolError, Requests, Value};
+use crate::runtime::Order;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -20,22 +22,50 @@ const OUT_BYTES_MAX: usize = 1 << 20;
 /// The most commands between `MULTI` and `EXEC`.
 const QUEUED_MAX: usize = 65_536;
 
-/// A command for the state.
+/// Something that the replica is asked for.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// Which reply it is: the connection is told with this number.
     pub slot: u64,
     /// What to do.
-    pub command: Command,
-    /// Whether it only reads.
-    pub reads: bool,
+    pub what: What,
+}
+
+/// What a replica is asked for.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// A command that changes the state.
+    Write(Command),
+    /// One that only reads.
+    Read(Command),
+    /// An operator's order.
+    Order(Order),
+    /// What it knows of itself and of others.
+    Survey,
+}
+
+impl What {
+    /// Whether it has no effect, so that it may be asked again whatever came of it.
+    pub fn is_read(&self) -> bool {
+        matches!(self, What::Read(_) | What::Survey)
+    }
+
+    /// What it touches of the state.
+    fn footprint(&self) -> Footprint {
+        match self {
+            What::Write(command) | What::Read(command) => command.footprint.clone(),
+            What::Order(_) | What::Survey => Footprint::default(),
+        }
+    }
 }
 
 /// What came of a [`Task`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Fate {
     /// It was done.
     Done(Bytes),
+    /// Something was said.
+    Said(Value),
     /// It was not done and never will be, for this reason, which begins with a word in capitals.
     Refused(String),
     /// It may be done or not.
@@ -168,10 +198,10 @@ impl Connection {
         // A leader places writes as they come, and a read there waits for the writes before it. But
         // what comes after a read is not kept from it.
         let ordered = server.keeps_order();
+        let (own, own_reads) = (task.what.footprint(), task.what.is_read());
         let stops = |slot: &Slot| match slot {
             Slot::Waiting { footprint, reads, .. } => {
-                !(ordered && (task.reads || !*reads))
-                    && footprint.interferes(&task.command.footprint)
+                !(ordered && (own_reads || !*reads)) && footprint.interferes(&own)
             }
             Slot::Ready(_) => false,
         };
@@ -193,6 +223,7 @@ impl Connection {
                 Ok(answer) => shape.value(answer, &mut |key| server.keep_cursor(key)),
                 Err(_) => Value::error("ERR the result is of another version"),
             },
+            Fate::Said(value) => value,
             Fate::Refused(why) => Value::error(why),
             Fate::Unknown => {
                 Value::error("UNKNOWN the command may have been done or not; read to find out")
@@ -293,7 +324,9 @@ impl Connection {
             self.say(Value::Simple(Bytes::from_static(b"QUEUED")));
             return None;
         }
-        Some(self.task(command, asked.shape, asked.op.is_read()))
+        let reads = asked.op.is_read();
+        let what = if reads { What::Read(command) } else { What::Write(command) };
+        Some(self.task(what, asked.shape))
     }
 
     fn spoil(&mut self, why: &str) {
@@ -303,11 +336,30 @@ impl Connection {
         self.say(Value::error(why));
     }
 
-    fn task(&mut self, command: Command, shape: Shape, reads: bool) -> Task {
+    fn task(&mut self, what: What, shape: Shape) -> Task {
         let slot = self.first + self.slots.len() as u64;
-        let footprint = command.footprint.clone();
+        let (footprint, reads) = (what.footprint(), what.is_read());
         self.slots.push_back(Slot::Waiting { shape, footprint, reads });
-        Task { slot, command, reads }
+        Task { slot, what }
+    }
+
+    /// Something for operators.
+    fn operate(&mut self, words: &[&[u8]], server: &dyn Server) -> Option<Task> {
+        let what = match operate::parse(words, server.around().now()) {
+            Ok(Operation::Survey) => What::Survey,
+            Ok(Operation::Order(order)) => What::Order(order),
+            Ok(Operation::Help) => {
+                self.say(Value::Array(
+                    operate::HELP.iter().map(|line| Value::text(*line)).collect(),
+                ));
+                return None;
+            }
+            Err(why) => {
+                self.say(Value::error(why));
+                return None;
+            }
+        };
+        Some(self.task(what, Shape::Plain))
     }
 
     /// A command about the connection or the server.
@@ -344,6 +396,7 @@ impl Connection {
             "hello" if !self.slots.is_empty() => {
                 self.say(Value::error("ERR HELLO behind commands that are not answered yet"));
             }
+            "traft" => return self.operate(&words[1..], server),
             name => {
                 let value = own::answer(self, name, words, server);
                 self.say(value);
@@ -372,7 +425,9 @@ impl Connection {
         let all = Op::All { ops };
         match all.command() {
             Ok(command) if command.body.len() <= server.command_bytes_max() => {
-                Some(self.task(command, Shape::All(shapes), all.is_read()))
+                let reads = all.is_read();
+                let what = if reads { What::Read(command) } else { What::Write(command) };
+                Some(self.task(what, Shape::All(shapes)))
             }
             Ok(_) => {
                 self.say(Value::error("ERR the transaction is longer than the store takes"));

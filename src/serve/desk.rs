@@ -2,15 +2,15 @@
 
 use super::clock::Clock;
 use super::command::{Known, Surroundings};
-use super::connection::Task;
+use super::connection::{Fate, Task, What};
 use super::cursors::Cursors;
 use super::figures::{Board, Figures};
 use super::keeper::Errand;
 use super::options::Options;
 use super::own::{Seat, Server};
-use super::replica::{Freshness, Replica, Standing};
+use super::replica::{Freshness, Outcome, Reason, Replica, Standing};
 use crate::apply::redis::Op;
-use crate::base::Command;
+use crate::resp::Value;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::time::Instant;
@@ -28,8 +28,7 @@ pub(super) enum Owner {
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
     pub(super) owner: Owner,
-    pub(super) command: Command,
-    pub(super) reads: bool,
+    pub(super) what: What,
     pub(super) since: Instant,
 }
 
@@ -66,8 +65,7 @@ impl Desk {
     /// Hands a task of a client over.
     pub(super) fn submit(&mut self, place: usize, id: u64, task: Task) {
         let owner = Owner::Client { place, id, slot: task.slot };
-        let since = Instant::now();
-        self.hand_over(Pending { owner, command: task.command, reads: task.reads, since });
+        self.hand_over(Pending { owner, what: task.what, since: Instant::now() });
     }
 
     /// Where its figures are left.
@@ -82,16 +80,46 @@ impl Desk {
         self.board.put(&self.figures);
     }
 
+    /// What an operator hears.
+    pub(super) fn told(&self, what: &What, outcome: Outcome) -> Fate {
+        let leader = |id: &u64| self.options.seats.get(id);
+        match (what, outcome) {
+            (What::Survey, Outcome::Answer(text)) => {
+                let count = self.figures.answered();
+                let more =
+                    format!("connections:{}\r\nanswered:{count}\r\n", self.figures.connections);
+                let seats: String = self.seats().iter().map(Seat::line).collect();
+                Fate::Said(Value::Bulk(
+                    [&text[..], more.as_bytes(), seats.as_bytes()].concat().into(),
+                ))
+            }
+            (_, Outcome::Answer(why)) if why.is_empty() => Fate::Said(Value::OK),
+            (_, Outcome::Answer(why)) => {
+                Fate::Refused(format!("ERR {}", String::from_utf8_lossy(&why)))
+            }
+            (_, Outcome::Refused(Reason::Elsewhere(Some(id)))) => match leader(&id) {
+                Some((host, port)) => Fate::Refused(format!("MOVED 0 {host}:{port}")),
+                None => Fate::Refused(format!("ERR n{id} leads: ask it")),
+            },
+            (_, Outcome::Refused(_)) => {
+                Fate::Refused("TRYAGAIN nobody leads, or too much waits".into())
+            }
+            (_, Outcome::Lost) => Fate::Unknown,
+        }
+    }
+
     pub(super) fn hand_over(&mut self, pending: Pending) {
         self.next += 1;
-        let (number, command) = (self.next, pending.command.clone());
+        let number = self.next;
         let freshness = match pending.owner {
             Owner::Client { .. } => Freshness::Linearizable,
             Owner::Keeper(_) => Freshness::Stale,
         };
-        match pending.reads {
-            true => self.replica.read(number, command, freshness),
-            false => self.replica.write(number, command),
+        match pending.what.clone() {
+            What::Read(command) => self.replica.read(number, command, freshness),
+            What::Write(command) => self.replica.write(number, command),
+            What::Order(order) => self.replica.order(number, order),
+            What::Survey => self.replica.survey(number),
         }
         self.pending.insert(number, pending);
     }

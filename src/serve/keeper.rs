@@ -1,5 +1,6 @@
 //! What a server does of itself: it looks for keys that have ended, and moves the clock.
 
+use super::connection::What;
 use super::desk::{Desk, Owner, Pending};
 use crate::apply::redis::{Answer, Op};
 use bytes::Bytes;
@@ -122,6 +123,7 @@ impl Keeper {
 fn errand(desk: &mut Desk, what: Errand, op: &Op<'_>) {
     // Keys that the state has are keys that a command takes.
     let Ok(command) = op.command() else { return };
-    let (owner, reads) = (Owner::Keeper(what), op.is_read());
-    desk.hand_over(Pending { owner, command, reads, since: Instant::now() });
+    let asked = if op.is_read() { What::Read(command) } else { What::Write(command) };
+    let owner = Owner::Keeper(what);
+    desk.hand_over(Pending { owner, what: asked, since: Instant::now() });
 }

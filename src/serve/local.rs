@@ -1,12 +1,14 @@
-//! Replicas of the store in this process, joined by a loopback.
+//! Replicas of the store in this process, joined to each other or to others by a network.
 
+use super::operate;
 use super::replica::{Freshness, Mailbox, Outcome, Reason, Replica, Standing};
 use crate::apply::Request;
 use crate::apply::redis::Store;
 use crate::base::{Command, ReplicaId};
 use crate::replica::{ReadLevel, RoleName};
 use crate::runtime::{
-    Busy, Failure, Loopback, Node, NodeError, NodeOptions, Pending, Refusal, SharedDisk, Watch,
+    Answered, Busy, Denied, Failure, Network, Node, NodeError, NodeOptions, Order, Pending, Post,
+    Refusal, SharedDisk, Survey, Watch,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 /// Replicas in this process. Dropped, they answer what they have and end.
 pub struct Local {
@@ -33,7 +36,10 @@ pub struct Faults(BTreeMap<ReplicaId, Arc<dyn Seat>>);
 trait Seat: Send + Sync {
     fn write(&self, number: u64, command: Command);
     fn read(&self, number: u64, command: Command, level: ReadLevel);
+    fn order(&self, number: u64, order: Order);
+    fn survey(&self, number: u64);
     fn standing(&self) -> Standing;
+    fn hand_over(&self, patience: Duration);
     fn cut(&self, cut: bool);
     fn close(&self);
 }
@@ -66,17 +72,41 @@ impl Request for Plain {
 }
 
 /// Takes the outcome to the mailbox as soon as there is one.
-struct Errand {
+struct Errand<R: Asks> {
     number: u64,
-    pending: Mutex<Pending<Plain>>,
+    pending: Mutex<Pending<R>>,
     mailbox: Arc<Mailbox>,
 }
 
-impl Wake for Errand {
+/// What somebody waits for, and how its outcome is told.
+trait Asks: Answered + Send + 'static {
+    fn told(outcome: Result<Self::Answer, Failure>) -> Outcome;
+}
+
+impl<R: Asks> Wake for Errand<R> {
     fn wake(self: Arc<Self>) {
         let outcome = locked(&self.pending).outcome();
         if let Some(outcome) = outcome {
-            self.mailbox.leave_one(self.number, told(outcome));
+            self.mailbox.leave_one(self.number, R::told(outcome));
+        }
+    }
+}
+
+impl Asks for Plain {
+    fn told(outcome: Result<Bytes, Failure>) -> Outcome {
+        told(outcome)
+    }
+}
+
+impl Asks for Order {
+    fn told(outcome: Result<Result<(), Denied>, Failure>) -> Outcome {
+        match outcome {
+            Ok(Ok(())) => Outcome::Answer(Bytes::new()),
+            Ok(Err(Denied(why))) => Outcome::Answer(why.into()),
+            Err(Failure::NotDone(Refusal::NotHere { hint })) => {
+                Outcome::Refused(Reason::Elsewhere(hint.map(|hint| hint.0)))
+            }
+            Err(failure) => told(Err(failure)),
         }
     }
 }
@@ -92,7 +122,11 @@ fn told(outcome: Result<Bytes, Failure>) -> Outcome {
 
 impl<D: SharedDisk> Place<D> {
     /// Asks, and sees to it that the outcome comes to the mailbox.
-    fn ask(&self, number: u64, ask: impl FnOnce(&Node<D, Store>) -> Result<Pending<Plain>, Busy>) {
+    fn ask<R: Asks>(
+        &self,
+        number: u64,
+        ask: impl FnOnce(&Node<D, Store>) -> Result<Pending<R>, Busy>,
+    ) {
         let asked = locked(&self.node).as_ref().map(ask);
         let Some(Ok(pending)) = asked else {
             // Closed, or too much is in flight.
@@ -103,7 +137,7 @@ impl<D: SharedDisk> Place<D> {
         let waker = Waker::from(errand.clone());
         let now = Pin::new(&mut *locked(&errand.pending)).poll(&mut Context::from_waker(&waker));
         if let Poll::Ready(outcome) = now {
-            self.mailbox.leave_one(number, told(outcome));
+            self.mailbox.leave_one(number, R::told(outcome));
         }
     }
 }
@@ -117,6 +151,21 @@ impl<D: SharedDisk> Seat for Place<D> {
         self.ask(number, |node| node.read_as(level, &Plain(command)));
     }
 
+    fn order(&self, number: u64, order: Order) {
+        self.ask(number, |node| node.order(order));
+    }
+
+    fn survey(&self, number: u64) {
+        let mailbox = self.mailbox.clone();
+        let leave = move |survey: Survey| {
+            mailbox.leave_one(number, Outcome::Answer(operate::text(&survey).into()));
+        };
+        match &*locked(&self.node) {
+            Some(node) => node.survey(leave),
+            None => self.mailbox.leave_one(number, Outcome::Refused(Reason::NotNow)),
+        }
+    }
+
     fn standing(&self) -> Standing {
         let view = locked(&self.watch).view();
         let stopped = view.ended.map(|ended| match ended {
@@ -126,7 +175,18 @@ impl<D: SharedDisk> Seat for Place<D> {
         Standing {
             leads: view.role == RoleName::Leader,
             leader: view.leader.map(|leader| leader.0),
+            full: view.full,
+            doubtful: view.doubtful,
             stopped,
+        }
+    }
+
+    fn hand_over(&self, patience: Duration) {
+        let order = Order::Transfer { to: None };
+        let asked = locked(&self.node).as_ref().map(|node| node.order(order));
+        if let Some(Ok(pending)) = asked {
+            // Whatever comes of it, the replica ends.
+            let _ = pending.wait_for(patience);
         }
     }
 
@@ -158,6 +218,14 @@ impl Replica for LocalReplica {
         self.0.read(number, command, level);
     }
 
+    fn order(&self, number: u64, order: Order) {
+        self.0.order(number, order);
+    }
+
+    fn survey(&self, number: u64) {
+        self.0.survey(number);
+    }
+
     fn standing(&self) -> Standing {
         self.0.standing()
     }
@@ -174,19 +242,20 @@ impl Faults {
 }
 
 impl Local {
-    /// Opens these replicas and starts them; what comes of their commands goes to their mailboxes.
+    /// Opens these replicas, has them join the network and starts them; what comes of their
+    /// commands goes to their mailboxes.
     ///
     /// # Errors
     ///
     /// That of the first directory that cannot be opened. Those that had started have ended.
     pub fn start<D: SharedDisk>(
         replicas: Vec<(D, NodeOptions, Arc<Mailbox>)>,
+        network: &impl Network<Post>,
     ) -> Result<Local, (ReplicaId, NodeError)> {
-        let network = Loopback::new();
         let mut local = Local { seats: BTreeMap::new() };
         for (disk, options, mailbox) in replicas {
             let id = options.replica.id;
-            let opened = Node::open(disk, options, Store::new(), &network);
+            let opened = Node::open(disk, options, Store::new(), network);
             let node = opened.map_err(|error| (id, error))?;
             let watch = Mutex::new(node.watch());
             let place = Place { node: Mutex::new(Some(node)), watch, mailbox };
@@ -195,9 +264,26 @@ impl Local {
         Ok(local)
     }
 
+    /// Which there are.
+    pub fn ids(&self) -> impl Iterator<Item = ReplicaId> {
+        self.seats.keys().copied()
+    }
+
+    /// What each of them is, in order of their numbers.
+    pub fn standings(&self) -> Vec<Standing> {
+        self.seats.values().map(|seat| seat.standing()).collect()
+    }
+
     /// One of them.
     pub fn replica(&self, id: ReplicaId) -> Option<LocalReplica> {
         self.seats.get(&id).cloned().map(LocalReplica)
+    }
+
+    /// If one of them leads, it hands leadership over; waits for that, at most so long.
+    pub fn hand_over(&self, patience: Duration) {
+        for seat in self.seats.values().filter(|seat| seat.standing().leads) {
+            seat.hand_over(patience);
+        }
     }
 
     /// A way to cut them off from each other.

@@ -57,6 +57,13 @@ pub struct Seat {
     pub is_this: bool,
 }
 
+impl Seat {
+    /// As a line of `TRAFT STATUS`.
+    pub(super) fn line(&self) -> String {
+        format!("seat_{}:{}:{}\r\n", self.id, self.host, self.port)
+    }
+}
+
 /// What version of Redis the commands here are those of.
 const REDIS_VERSION: &str = "7.2.0";
 

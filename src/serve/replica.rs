@@ -1,6 +1,7 @@
 //! What a server asks of its replica, and how it is told what came of it.
 
 use crate::base::Command;
+use crate::runtime::Order;
 use bytes::Bytes;
 use std::sync::{Mutex, PoisonError};
 
@@ -20,6 +21,8 @@ pub enum Reason {
     NotNow,
     /// The replica's disk is full.
     DiskFull,
+    /// An operator's order is for the replica that leads: this one, if somebody is known.
+    Elsewhere(Option<u64>),
 }
 
 /// What came of a command.
@@ -40,6 +43,10 @@ pub struct Standing {
     pub leads: bool,
     /// The number of the replica that leads, as far as it knows.
     pub leader: Option<u64>,
+    /// Whether writes are refused because its disk is full.
+    pub full: bool,
+    /// Whether it does not vote, because it has lost something and waits to be given it back.
+    pub doubtful: bool,
     /// Why it has stopped, if it has.
     pub stopped: Option<String>,
 }
@@ -51,6 +58,12 @@ pub trait Replica: Send {
 
     /// Asks for a result without changing anything.
     fn read(&self, number: u64, command: Command, freshness: Freshness);
+
+    /// Hands an operator's order over. Its answer is empty if it was carried out, else why not.
+    fn order(&self, number: u64, order: Order);
+
+    /// Asks what it knows of itself and of others, as lines of text.
+    fn survey(&self, number: u64);
 
     /// What it is.
     fn standing(&self) -> Standing;

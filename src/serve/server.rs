@@ -1,6 +1,6 @@
 //! The thread that serves clients: sockets on one side, the replica on the other.
 
-use super::connection::{Connection, Fate};
+use super::connection::{Connection, Fate, What};
 use super::desk::{Desk, Owner, Pending};
 use super::figures::Board;
 use super::keeper::Keeper;
@@ -360,7 +360,7 @@ impl Hall {
         }
         for (_, pending) in std::mem::take(&mut self.desk.pending) {
             let refused = Outcome::Refused(Reason::NotNow);
-            let outcome = if pending.reads { refused } else { Outcome::Lost };
+            let outcome = if pending.what.is_read() { refused } else { Outcome::Lost };
             self.outcome(pending, outcome);
         }
         self.touch();
@@ -381,10 +381,16 @@ impl Hall {
         if guest.client.id != id {
             return;
         }
+        if matches!(pending.what, What::Order(_) | What::Survey) {
+            let fate = self.desk.told(&pending.what, outcome);
+            guest.client.answer(slot, fate, &mut self.desk);
+            return self.touched.push(place);
+        }
         let Desk { figures, options, .. } = &mut self.desk;
         let fate = match outcome {
             Outcome::Answer(result) => {
-                let times = if pending.reads { &mut figures.reads } else { &mut figures.writes };
+                let times =
+                    if pending.what.is_read() { &mut figures.reads } else { &mut figures.writes };
                 times.add(pending.since.elapsed());
                 Fate::Done(result)
             }
@@ -397,7 +403,9 @@ impl Hall {
             Outcome::Refused(why) => {
                 figures.refused += 1;
                 Fate::Refused(match why {
-                    Reason::NotNow => "TRYAGAIN nobody leads, or too much waits".into(),
+                    Reason::NotNow | Reason::Elsewhere(_) => {
+                        "TRYAGAIN nobody leads, or too much waits".into()
+                    }
                     Reason::DiskFull => "MISCONF the disk is full".into(),
                 })
             }

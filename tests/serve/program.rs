@@ -16,7 +16,7 @@ pub(crate) fn traft() -> Command {
 
 pub(crate) struct Up {
     child: Child,
-    urls: Vec<String>,
+    pub(crate) urls: Vec<String>,
 }
 
 impl Drop for Up {
@@ -184,10 +184,22 @@ fn the_tools_of_redis_run_unmodified() {
 /// A few seconds of what `traft nemesis` does for minutes.
 #[test]
 fn what_clients_of_a_broken_cluster_are_told_can_be_explained() {
-    let dir = empty_dir("nemesis");
+    nemesis("nemesis", &["--minutes", "0.2"]);
+}
+
+#[cfg(feature = "net")]
+#[test]
+fn the_same_with_a_process_for_each_replica() {
+    nemesis("nemesis-processes", &["--processes", "--minutes", "0.25"]);
+}
+
+fn nemesis(name: &str, more: &[&str]) {
+    let dir = empty_dir(name);
     let history = dir.with_extension("jsonl");
     let output = traft()
-        .args(["nemesis", "--minutes", "0.2", "--clients", "6", "--history"])
+        .args(["nemesis", "--clients", "6"])
+        .args(more)
+        .arg("--history")
         .arg(&history)
         .arg(&dir)
         .output()

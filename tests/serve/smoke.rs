@@ -179,7 +179,7 @@ const SESSION: &[(&str, &str)] = &[
     ("CONFIG GET appendonly", "[\"appendonly\" \"yes\"]"),
     ("CONFIG GET save", "[\"save\" \"\"]"),
     ("CONFIG SET save x", "!ERR"),
-    ("COMMAND COUNT", "58"),
+    ("COMMAND COUNT", "59"),
     ("COMMAND INFO get", "[[\"get\" 2 [readonly fast] 1 1 1]]"),
     ("COMMAND DOCS", "[]"),
     ("CLUSTER KEYSLOT foo{bar}", "5061"),

@@ -23,7 +23,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("runtime", &["base", "message", "replica", "apply", "disk", "snapshot", "wal", "store"]),
     ("net", &["base", "runtime", "snapshot", "wire"]),
-    ("serve", &["base", "replica", "apply", "disk", "check", "runtime", "resp"]),
+    ("serve", &["base", "quorum", "replica", "apply", "disk", "check", "runtime", "net", "resp"]),
     (
         "compare",
         &[

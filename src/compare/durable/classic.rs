@@ -146,8 +146,8 @@ impl<D: Disk<Lock: Send> + Sync + Send + 'static> Engine for Classic<D> {
                 context: Bytes::copy_from_slice(&number.to_be_bytes()),
                 ..Entry::default()
             }),
-            // Nothing is read here.
-            Event::Read { .. } => {}
+            // Nothing is read here, and nobody operates it.
+            Event::Read { .. } | Event::Order { .. } => {}
             Event::Done(landed) => {
                 self.wal.land(landed).map_err(StoreError::Log)?;
                 if let Some((number, promises)) = self.flying.take() {

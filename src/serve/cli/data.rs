@@ -92,7 +92,7 @@ fn print(bytes: &[u8]) {
 /// # Errors
 ///
 /// One sentence.
-pub fn get(args: &GetArgs) -> Result<bool, String> {
+pub(super) fn get(args: &GetArgs) -> Result<bool, String> {
     match ask(&mut connect(&args.url)?, &["GET", &args.key])? {
         Value::Bulk(value) => {
             print(&value);
@@ -107,7 +107,7 @@ pub fn get(args: &GetArgs) -> Result<bool, String> {
 /// # Errors
 ///
 /// One sentence.
-pub fn put(args: &PutArgs) -> Result<(), String> {
+pub(super) fn put(args: &PutArgs) -> Result<(), String> {
     let mut client = connect(&args.url)?;
     let seconds = args.expire.map(|seconds| seconds.to_string());
     let mut words = vec!["SET", &args.key, &args.value];
@@ -122,7 +122,7 @@ pub fn put(args: &PutArgs) -> Result<(), String> {
 /// # Errors
 ///
 /// One sentence.
-pub fn watch(args: &WatchArgs) -> Result<(), String> {
+pub(super) fn watch(args: &WatchArgs) -> Result<(), String> {
     let mut client = connect(&args.url)?;
     let (mut last, mut seen) = (None, 0);
     loop {

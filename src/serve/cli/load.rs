@@ -8,7 +8,7 @@ use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 /// What follows the options of `traft load --help`.
-pub const GUIDE: &str = "\
+pub(super) const GUIDE: &str = "\
 Mixes (of the Yahoo! Cloud Serving Benchmark, without its scans, and two plain ones):
   a      half reads, half updates
   b      95 % reads, 5 % updates
@@ -93,7 +93,7 @@ pub struct LoadArgs {
 /// # Errors
 ///
 /// One sentence.
-pub fn run(args: &LoadArgs) -> Result<(), String> {
+pub(super) fn run(args: &LoadArgs) -> Result<(), String> {
     let names = || Mix::ALL.map(|mix| mix.name).join(", ");
     let mix = Mix::named(&args.mix)
         .ok_or_else(|| format!("unknown mix {:?}; there are: {}", args.mix, names()))?;

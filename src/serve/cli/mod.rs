@@ -1,191 +1,125 @@
 //! The commands of `traft` about the store, for the program's command line.
 
+#[cfg(feature = "net")]
+mod cert;
 mod data;
 mod load;
 mod nemesis;
+mod operate;
+#[cfg(feature = "net")]
+mod processes;
+#[cfg(feature = "net")]
+mod serve;
+#[cfg(feature = "net")]
+mod settings;
+mod status;
+mod up;
 mod url;
 
-pub use data::{GetArgs, PutArgs, WatchArgs, get, put, watch};
-pub use load::{GUIDE as LOAD_GUIDE, LoadArgs, run as load};
-pub use nemesis::{GUIDE as NEMESIS_GUIDE, NemesisArgs, run as nemesis};
 pub use url::{Url, UrlError};
 
-use super::cluster::{Cluster, ClusterOptions};
-use super::metrics::Metrics;
-use crate::base::ReplicaId;
-use crate::disk::RealDisk;
-use crate::runtime::Start;
-use clap::{Args, Subcommand};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use super::PASSWORD;
+use clap::Subcommand;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What follows the options of `traft cluster up --help`.
-pub const UP_GUIDE: &str = "\
-Each replica keeps its log and its snapshots in a directory of its own, DIR/1, DIR/2 and so on, and
-goes on from there when it is started again. For each one a line is printed: redis://HOST:PORT. Any
-of them takes any command. Ctrl-c ends all of them in good order.
-
-DIR/cluster says that the cluster was created, and of how many. From then on a replica whose
-directory is empty has lost what it acknowledged: it does not start, unless --wiped says that this
-is known. Then it follows, without a vote, until the others have given it everything back.
-
-Examples:
-  traft cluster up store
-      three replicas, on ports that are free
-  traft cluster up -n 5 --port 7000 store
-      five, on the ports 7000 to 7004
-  TRAFT_PASSWORD=secret traft cluster up store
-      clients have to say AUTH secret
-  traft cluster up --wiped 2 store
-      go on, though DIR/2 is lost
-
-Exit codes:
-  0  it was told to end
-  2  a directory or a port cannot be used
-
-Every command, and what differs from Redis: docs/redis.md";
-
-/// A cluster on this machine.
+/// What the program does with the store.
 #[derive(Subcommand, Debug)]
-pub enum ClusterTask {
-    /// Start replicas in this process that speak the Redis protocol
-    #[command(after_help = UP_GUIDE)]
-    Up(UpArgs),
+pub enum StoreTask {
+    /// Run one replica of a store that speaks the Redis protocol
+    #[cfg(feature = "net")]
+    #[command(after_help = serve::GUIDE)]
+    Serve(Box<settings::ServeArgs>),
+    /// Run a whole store on this machine
+    #[command(subcommand, disable_help_subcommand = true)]
+    Cluster(up::ClusterTask),
+    /// Make certificates for replicas
+    #[cfg(feature = "net")]
+    #[command(subcommand, disable_help_subcommand = true)]
+    Cert(cert::CertTask),
+    /// Show and change who is a member of a store that runs
+    #[command(subcommand, disable_help_subcommand = true, after_help = operate::GUIDE)]
+    Member(operate::MemberTask),
+    /// Hand leadership to another replica
+    Transfer(operate::TransferArgs),
+    /// Snapshots of a store that runs
+    #[command(subcommand, disable_help_subcommand = true)]
+    Snapshot(operate::SnapshotTask),
+    /// Print what the replicas are: roles, leader ids, what they hold and lack
+    #[command(after_help = status::GUIDE)]
+    Status(status::StatusArgs),
+    /// Print the value of a key
+    Get(data::GetArgs),
+    /// Set a key
+    Put(data::PutArgs),
+    /// Print the value of a key whenever it changes
+    Watch(data::WatchArgs),
+    /// Put load on servers of the Redis protocol, and say how long requests take
+    #[command(after_help = load::GUIDE)]
+    Load(load::LoadArgs),
+    /// Kill, pause and cut a cluster under load, and look for what cannot be explained
+    #[command(after_help = nemesis::GUIDE)]
+    Nemesis(nemesis::NemesisArgs),
 }
 
-/// Of `traft cluster up`.
-#[derive(Args, Debug)]
-pub struct UpArgs {
-    /// Where they keep their files
-    #[arg(value_name = "DIR")]
-    dir: PathBuf,
-    /// How many replicas
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 3,
-          value_parser = clap::value_parser!(u16).range(1..=9))]
-    replicas: u16,
-    /// The port of the first one, the others follow; 0 takes any that are free
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
-    port: u16,
-    /// A replica that does not lead sends clients to the one that does, instead of asking it
-    #[arg(long)]
-    redirect: bool,
-    /// Let clients cut replicas off from each other, as `traft nemesis` does
-    #[arg(long)]
-    faults: bool,
-    /// Serve figures for Prometheus at this address: /metrics, /health and /ready
-    #[arg(long, value_name = "HOST:PORT")]
-    metrics: Option<SocketAddr>,
-    /// This replica has lost its directory: it follows until it has everything back
-    #[arg(long, value_name = "N")]
-    wiped: Vec<u64>,
-    /// Take a snapshot after so many commands
-    #[arg(long, value_name = "N", default_value_t = 100_000,
-          value_parser = clap::value_parser!(u64).range(1..))]
-    snapshot_records: u64,
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It is done.
+    Well,
+    /// There is nothing of what was asked for.
+    Nothing,
+    /// It was judged: what is to be said, and what is wrong.
+    Judged(String, Vec<String>),
+    /// It went well for a while, and then not.
+    Failed(String),
 }
 
-/// The variable that holds the password: a command line can be seen by everybody on the machine.
-const PASSWORD: &str = "TRAFT_PASSWORD";
-
-/// `traft cluster up`: serves until it is told to end.
+/// Does it.
 ///
 /// # Errors
 ///
-/// One sentence.
-pub fn up(args: &UpArgs) -> Result<(), String> {
-    if args.port.checked_add(args.replicas).is_none() {
-        return Err(format!("--port {} leaves no room for the others", args.port));
-    }
-    let password = match std::env::var(PASSWORD) {
-        Ok(password) if password.is_empty() => None,
-        Ok(password) => Some(password),
-        Err(std::env::VarError::NotPresent) => None,
-        Err(error) => return Err(format!("{PASSWORD}: {error}")),
-    };
-    let created = created(&args.dir, args.replicas)?;
-    let options = ClusterOptions {
-        port: args.port,
-        password,
-        redirect: args.redirect,
-        faults: args.faults,
-        snapshot_records: args.snapshot_records,
-        start: if created { Start::Again } else { Start::First },
-        start_of: wiped(&args.wiped, args.replicas)?,
-    };
-    let mut disks = Vec::new();
-    for id in 1..=args.replicas {
-        let dir = args.dir.join(id.to_string());
-        disks.push(RealDisk::new(&dir).map_err(|error| format!("{}: {error}", dir.display()))?);
-    }
-    // Before anything starts, so that an early ctrl-c is not lost.
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
-    let cluster = Cluster::up(disks, &options).map_err(|error| error.to_string())?;
-    if !created {
-        note_created(&args.dir, args.replicas)?;
-    }
-    let metrics = args.metrics.map(|address| Metrics::start(address, cluster.boards())).transpose();
-    let metrics = metrics.map_err(|error| format!("--metrics: {error}"))?;
-    if let Some(metrics) = &metrics {
-        eprintln!("traft: figures at http://{}/metrics", metrics.address());
-    }
-    {
-        // Whoever started this may not listen: that is no reason to end.
-        let mut out = std::io::stdout().lock();
-        for address in cluster.addresses() {
-            let _ = writeln!(out, "redis://{address}");
+/// One sentence about what was asked for.
+pub fn run(task: &StoreTask) -> Result<Ended, String> {
+    let well = |()| Ended::Well;
+    match task {
+        #[cfg(feature = "net")]
+        StoreTask::Serve(args) => serve::run(args),
+        StoreTask::Cluster(up::ClusterTask::Up(args)) => up::up(args).map(well),
+        #[cfg(feature = "net")]
+        StoreTask::Cert(task) => cert::run(task).map(well),
+        StoreTask::Member(task) => operate::member(task).map(refused),
+        StoreTask::Transfer(args) => operate::transfer(args).map(refused),
+        StoreTask::Snapshot(task) => operate::snapshot(task).map(refused),
+        StoreTask::Status(args) => status::run(args).map(well),
+        StoreTask::Get(args) => {
+            data::get(args).map(|found| if found { Ended::Well } else { Ended::Nothing })
         }
-        let _ = out.flush();
-    }
-    let _ = signals.forever().next();
-    eprintln!("traft: ending");
-    drop(metrics);
-    drop(cluster);
-    Ok(())
-}
-
-/// The file in the directory of a cluster that says that it was created, and of how many.
-const CREATED: &str = "cluster";
-
-/// Whether a cluster of so many replicas was created in the directory. One that was interrupted
-/// while it was created was not: it has told nobody anything.
-fn created(dir: &Path, replicas: u16) -> Result<bool, String> {
-    let file = dir.join(CREATED);
-    let text = match std::fs::read_to_string(&file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        text => text.map_err(|error| format!("{}: {error}", file.display()))?,
-    };
-    match text.strip_prefix("replicas ").and_then(|count| count.trim().parse::<u16>().ok()) {
-        Some(count) if count == replicas => Ok(true),
-        Some(count) => Err(format!("{} has a cluster of {count}: say -n {count}", dir.display())),
-        None => Err(format!("{} does not say how many replicas there are", file.display())),
+        StoreTask::Put(args) => data::put(args).map(well),
+        StoreTask::Watch(args) => data::watch(args).map(well),
+        StoreTask::Load(args) => load::run(args).map(well),
+        StoreTask::Nemesis(args) => {
+            nemesis::run(args).map(|(text, complaints)| Ended::Judged(text, complaints))
+        }
     }
 }
 
-/// All replicas have begun their logs.
-fn note_created(dir: &Path, replicas: u16) -> Result<(), String> {
-    let file = dir.join(CREATED);
-    let write = || {
-        let mut out = std::fs::File::create(&file)?;
-        writeln!(out, "replicas {replicas}")?;
-        out.sync_all()?;
-        std::fs::File::open(dir)?.sync_all()
-    };
-    write().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))
+fn refused(why: Option<String>) -> Ended {
+    why.map_or(Ended::Well, Ended::Failed)
 }
 
-/// What an empty directory means at replicas of which it is known. Earlier lives have had smaller
-/// incarnations than the seconds since 1970.
-fn wiped(ids: &[u64], replicas: u16) -> Result<BTreeMap<ReplicaId, Start>, String> {
+/// At least the life and the incarnation of every life of a replica that was wiped: earlier ones
+/// were smaller than the seconds since 1970.
+fn wiped_after() -> Result<u64, String> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let after = since.map_err(|_| "the clock of this machine is before 1970")?.as_secs();
-    let known = 1..=u64::from(replicas);
-    match ids.iter().find(|id| !known.contains(id)) {
-        Some(id) => Err(format!("--wiped {id}: there are replicas 1 to {replicas}")),
-        None => Ok(ids.iter().map(|id| (ReplicaId(*id), Start::Wiped { after })).collect()),
+    Ok(since.map_err(|_| "the clock of this machine is before 1970")?.as_secs())
+}
+
+/// The password that clients have to say, if there is one.
+fn password() -> Result<Option<String>, String> {
+    match std::env::var(PASSWORD) {
+        Ok(password) if password.is_empty() => Ok(None),
+        Ok(password) => Ok(Some(password)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(error) => Err(format!("{PASSWORD}: {error}")),
     }
 }

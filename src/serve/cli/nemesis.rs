@@ -7,13 +7,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// What follows the options of `traft nemesis --help`.
-pub const GUIDE: &str = "\
+pub(super) const GUIDE: &str = "\
 Starts three replicas in a process of their own, in DIR, and clients that write down every request
 and its reply. Meanwhile:
   kill    kill -9 of the process, and a start on the same files
   pause   the process stands still (SIGSTOP)
   cut     one replica hears nobody for a while
   split   two of them: nobody has a majority
+With --processes each replica has a process of its own, as `traft serve`, and what they say to each
+other goes through relays; faults then concern one replica, and there are three more:
+  one-way nobody hears a replica, which hears all others
+  slow    what is said to and by a replica comes up to 60 ms late
+  restart a process ends in good order, and another one takes its files
+Cuts then hold back what is said and let it go later, or end the connections. DIR/N.log has what
+replica N says.
+
 In the end the record must be linearizable, and all replicas must have the same state.
 
 Examples:
@@ -21,6 +29,8 @@ Examples:
       a minute
   traft nemesis --minutes 5 --seed 7 --clients 32 scratch
       another five
+  traft nemesis --processes --minutes 10 --seed 3 scratch
+      a process for each replica
   traft nemesis --faults cut,split --history run.jsonl scratch
       the record for `traft check history`, and for other checkers
 
@@ -42,6 +52,10 @@ pub struct NemesisArgs {
     #[arg(long, value_name = "N", default_value_t = 12,
           value_parser = clap::value_parser!(u64).range(1..=1_000))]
     clients: u64,
+    /// A process for each replica, and relays between them
+    #[cfg(feature = "net")]
+    #[arg(long)]
+    processes: bool,
     /// Only these faults (listed below)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     faults: Vec<String>,
@@ -61,7 +75,7 @@ pub struct NemesisArgs {
 /// # Errors
 ///
 /// One sentence.
-pub fn run(args: &NemesisArgs) -> Result<(String, Vec<String>), String> {
+pub(super) fn run(args: &NemesisArgs) -> Result<(String, Vec<String>), String> {
     if !(args.minutes > 0.0 && args.minutes <= 10_000.0) {
         return Err(format!("--minutes must be above 0 and at most 10000, not {}", args.minutes));
     }
@@ -72,6 +86,8 @@ pub fn run(args: &NemesisArgs) -> Result<(String, Vec<String>), String> {
         clients: args.clients as usize,
         seed: args.seed,
         faults: faults(&args.faults)?,
+        #[cfg(feature = "net")]
+        processes: args.processes,
     };
     let mut saved = Ok(());
     let verdict = nemesis::run(
@@ -97,9 +113,6 @@ pub fn run(args: &NemesisArgs) -> Result<(String, Vec<String>), String> {
 }
 
 fn faults(names: &[String]) -> Result<Vec<Fault>, String> {
-    if names.is_empty() {
-        return Ok(Fault::ALL.to_vec());
-    }
     let known = || Fault::ALL.map(Fault::name).join(", ");
     let one = |name: &String| {
         let found = Fault::ALL.into_iter().find(|fault| fault.name() == name);

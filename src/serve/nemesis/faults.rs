@@ -1,14 +1,13 @@
-//! A process with three replicas, and what is done to it.
+//! What is done to a cluster; and the one whose replicas share a process.
 
+use super::probe::Probe;
 use super::{Draw, NemesisError, Plan};
-use crate::resp::Value;
-use crate::serve::client::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many replicas.
 const REPLICAS: u64 = 3;
@@ -16,19 +15,33 @@ const REPLICAS: u64 = 3;
 /// What can be done to a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The process ends without a warning, and another one takes its files.
+    /// A process ends without a warning, and another one takes its files.
     Kill,
-    /// The process stands still for a while.
+    /// A process stands still for a while.
     Pause,
     /// A replica hears nobody and nobody hears it for a while.
     Cut,
-    /// Two replicas at once: nobody has a majority.
+    /// Nobody has a majority.
     Split,
+    /// Nobody hears a replica, which hears all others.
+    OneWay,
+    /// What is said to and by a replica comes late.
+    Slow,
+    /// A process ends in good order, and another one takes its files.
+    Restart,
 }
 
 impl Fault {
-    /// All that there are.
-    pub const ALL: [Fault; 4] = [Fault::Kill, Fault::Pause, Fault::Cut, Fault::Split];
+    /// All that there are. The first four are those of replicas that share a process.
+    pub const ALL: [Fault; 7] = [
+        Fault::Kill,
+        Fault::Pause,
+        Fault::Cut,
+        Fault::Split,
+        Fault::OneWay,
+        Fault::Slow,
+        Fault::Restart,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -37,23 +50,42 @@ impl Fault {
             Fault::Pause => "pause",
             Fault::Cut => "cut",
             Fault::Split => "split",
+            Fault::OneWay => "one-way",
+            Fault::Slow => "slow",
+            Fault::Restart => "restart",
         }
     }
 }
 
-/// Replies are waited for so long; then the question is put again.
-const REPLY: Duration = Duration::from_secs(1);
+/// A cluster that things are done to.
+pub(super) trait Target {
+    /// A way to ask its replicas.
+    fn probe(&self) -> &Probe;
 
-/// Before something is tried again.
-const AGAIN: Duration = Duration::from_millis(5);
+    /// What can be done to it.
+    fn faults(&self) -> &'static [Fault];
 
-pub(super) struct Target {
-    child: Child,
-    addresses: Vec<SocketAddr>,
-    draw: Draw,
+    /// Does something, and takes it back after so long.
+    fn inflict(
+        &mut self,
+        fault: Fault,
+        long: Duration,
+        draw: &mut Draw,
+        watch: &mut dyn FnMut(&str),
+    ) -> Result<(), NemesisError>;
+
+    /// Ends it in good order.
+    fn end(self: Box<Self>) -> Result<(), NemesisError>;
 }
 
-impl Drop for Target {
+/// A process with all replicas.
+pub(super) struct Together {
+    child: Child,
+    plan: Plan,
+    probe: Probe,
+}
+
+impl Drop for Together {
     fn drop(&mut self) {
         // If it has ended, nothing is there to be killed.
         let _ = self.child.kill();
@@ -61,63 +93,53 @@ impl Drop for Target {
     }
 }
 
-impl Target {
-    pub(super) fn start(plan: &Plan) -> Result<Target, NemesisError> {
+impl Together {
+    pub(super) fn start(plan: &Plan) -> Result<Together, NemesisError> {
         let (child, addresses) = spawn(plan, 0)?;
-        Ok(Target { child, addresses, draw: Draw(plan.seed) })
+        Ok(Together { child, plan: plan.clone(), probe: Probe::new(addresses) })
     }
 
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.clone()
+    fn signal(&self, signal: Signal) -> Result<(), NemesisError> {
+        let Some(id) = Pid::from_raw(self.child.id() as i32) else { return Ok(()) };
+        kill_process(id, signal).map_err(|error| NemesisError::Io(error.into()))
     }
 
-    /// Waits until every replica does a write, and gives how long that took.
-    pub(super) fn wait_for_writes(&self, patience: Duration) -> Result<Duration, NemesisError> {
-        let began = Instant::now();
-        for address in &self.addresses {
-            self.until(address, patience, began, &["SET", "nemesis", "was here"], |reply| {
-                (*reply == Value::OK).then_some(())
-            })?;
-        }
-        Ok(began.elapsed())
+    fn kill(&mut self) -> Result<(), NemesisError> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let port = self.probe.addresses().first().map_or(0, SocketAddr::port);
+        let (child, addresses) = spawn(&self.plan, port)?;
+        (self.child, self.probe) = (child, Probe::new(addresses));
+        Ok(())
     }
 
-    /// Asks until there is an answer that fits.
-    fn until<T>(
-        &self,
-        address: &SocketAddr,
-        patience: Duration,
-        began: Instant,
-        words: &[&str],
-        fits: impl Fn(&Value) -> Option<T>,
-    ) -> Result<T, NemesisError> {
-        while began.elapsed() < patience {
-            let connected = Client::connect(address, Some(REPLY));
-            if let Ok(found) = connected.and_then(|mut client| client.ask(words))
-                && let Some(found) = fits(&found)
-            {
-                return Ok(found);
-            }
-            thread::sleep(AGAIN);
-        }
-        Err(NemesisError::Silent(patience))
+    fn cut(&self, id: u64, cut: bool) -> Result<(), NemesisError> {
+        let words = ["FAULT", if cut { "cut" } else { "join" }, &id.to_string()];
+        self.probe.command(&words, super::PATIENCE)
+    }
+}
+
+impl Target for Together {
+    fn probe(&self) -> &Probe {
+        &self.probe
     }
 
-    /// Waits a while, does something, takes it back, and gives how long it took until all was well
-    /// again.
-    pub(super) fn next_fault(
+    fn faults(&self) -> &'static [Fault] {
+        &Fault::ALL[..4]
+    }
+
+    fn inflict(
         &mut self,
-        plan: &Plan,
-        mut watch: impl FnMut(&str),
-    ) -> Result<(Fault, Duration), NemesisError> {
-        thread::sleep(Duration::from_millis(500 + self.draw.below(1_500)));
-        let fault = plan.faults[self.draw.below(plan.faults.len() as u64) as usize];
-        let long = Duration::from_millis(50 + self.draw.below(1_500));
-        let victim = 1 + self.draw.below(REPLICAS);
+        fault: Fault,
+        long: Duration,
+        draw: &mut Draw,
+        watch: &mut dyn FnMut(&str),
+    ) -> Result<(), NemesisError> {
+        let victim = 1 + draw.below(REPLICAS);
         match fault {
-            Fault::Kill => {
+            Fault::Kill | Fault::Restart => {
                 watch("kill -9, and start");
-                self.kill(plan)?;
+                self.kill()?;
             }
             Fault::Pause => {
                 watch(&format!("pause {} ms", long.as_millis()));
@@ -125,7 +147,7 @@ impl Target {
                 thread::sleep(long);
                 self.signal(Signal::CONT)?;
             }
-            Fault::Cut | Fault::Split => {
+            Fault::Cut | Fault::Split | Fault::OneWay | Fault::Slow => {
                 let other = (fault == Fault::Split).then_some(1 + victim % REPLICAS);
                 let victims: Vec<u64> = [victim].into_iter().chain(other).collect();
                 watch(&format!("cut {victims:?} off for {} ms", long.as_millis()));
@@ -134,50 +156,15 @@ impl Target {
                 victims.iter().try_for_each(|id| self.cut(*id, false))?;
             }
         }
-        let recovery = self.wait_for_writes(super::PATIENCE)?;
-        watch(&format!("all replicas write after {} ms", recovery.as_millis()));
-        Ok((fault, recovery))
-    }
-
-    fn signal(&self, signal: Signal) -> Result<(), NemesisError> {
-        let Some(id) = Pid::from_raw(self.child.id() as i32) else { return Ok(()) };
-        kill_process(id, signal).map_err(|error| NemesisError::Io(error.into()))
-    }
-
-    fn kill(&mut self, plan: &Plan) -> Result<(), NemesisError> {
-        self.child.kill()?;
-        self.child.wait()?;
-        let (child, addresses) = spawn(plan, self.addresses[0].port())?;
-        (self.child, self.addresses) = (child, addresses);
         Ok(())
     }
 
-    fn cut(&self, id: u64, cut: bool) -> Result<(), NemesisError> {
-        let words = ["FAULT", if cut { "cut" } else { "join" }, &id.to_string()];
-        let fits = |reply: &Value| (*reply == Value::OK).then_some(());
-        self.until(&self.addresses[0], super::PATIENCE, Instant::now(), &words, fits)
-    }
-
-    /// The digest of the state at each replica.
-    pub(super) fn digests(&self, patience: Duration) -> Result<Vec<String>, NemesisError> {
-        self.wait_for_writes(patience)?;
-        let fits = |reply: &Value| match reply {
-            Value::Simple(text) => Some(text.escape_ascii().to_string()),
-            _ => None,
-        };
-        let began = Instant::now();
-        let one = |address| self.until(address, patience, began, &["DEBUG", "DIGEST"], fits);
-        self.addresses.iter().map(one).collect()
-    }
-
-    /// Ends it in good order.
-    pub(super) fn end(mut self) -> Result<(), NemesisError> {
+    fn end(mut self: Box<Self>) -> Result<(), NemesisError> {
         self.signal(Signal::INT)?;
         let status = self.child.wait()?;
         if status.success() { Ok(()) } else { Err(NemesisError::Says(status.to_string())) }
     }
 }
-
 /// Starts the process on this port and the next ones; on any that are free if it is 0.
 fn spawn(plan: &Plan, port: u16) -> Result<(Child, Vec<SocketAddr>), NemesisError> {
     let mut command = Command::new(&plan.program);

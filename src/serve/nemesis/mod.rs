@@ -3,24 +3,30 @@
 //!
 //! ```text
 //!   clients    a thread each: one request after the other, recorded with its times
-//!   faults     a process with three replicas: kill -9 and start, SIGSTOP and SIGCONT, a replica
-//!              cut off; in turns drawn from a seed
+//!   faults     a process with three replicas, or three of them with relays in between: kill -9 and
+//!              start, SIGSTOP and SIGCONT, replicas cut off; in turns drawn from a seed
 //!   verdict    check::history on the record; the digest of the state at every replica
 //! ```
 
 mod clients;
 mod faults;
+#[cfg(feature = "net")]
+mod links;
+mod probe;
+#[cfg(feature = "net")]
+mod processes;
 
 pub use faults::Fault;
 
 use crate::check::history::{self, Event};
 use crate::disk::DiskError;
 use clients::Clients;
-use faults::Target;
+use faults::{Target, Together};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// What is to be done.
@@ -36,8 +42,11 @@ pub struct Plan {
     pub clients: usize,
     /// Decides the faults and the requests; real time decides the rest.
     pub seed: u64,
-    /// Which faults.
+    /// Which faults; all that are possible if nothing is said.
     pub faults: Vec<Fault>,
+    /// Whether each replica has a process of its own, and relays stand between them.
+    #[cfg(feature = "net")]
+    pub processes: bool,
 }
 
 /// Why nothing can be said.
@@ -49,6 +58,13 @@ pub enum NemesisError {
     /// Its directory.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A process of one of its replicas.
+    #[cfg(feature = "net")]
+    #[error(transparent)]
+    Fleet(#[from] super::fleet::FleetError),
+    /// There is no such fault here.
+    #[error("{0} needs --processes")]
+    Fault(&'static str),
     /// It says something else than it should.
     #[error("the cluster says {0:?}")]
     Says(String),
@@ -108,17 +124,24 @@ pub fn run(
     mut watch: impl FnMut(Duration, &str),
     record: impl FnOnce(&[Event]),
 ) -> Result<Verdict, NemesisError> {
-    let mut target = Target::start(plan)?;
-    target.wait_for_writes(PATIENCE)?;
+    let mut target = start(plan)?;
+    let possible = target.faults();
+    if let Some(fault) = plan.faults.iter().find(|fault| !possible.contains(fault)) {
+        return Err(NemesisError::Fault(fault.name()));
+    }
+    let faults = if plan.faults.is_empty() { possible } else { &plan.faults };
+    target.probe().wait_for_writes(PATIENCE)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let clients = Clients::start(plan, &target.addresses(), &stop);
+    let clients = Clients::start(plan, &target.probe().addresses(), &stop);
+    let mut draw = Draw(plan.seed);
     let began = Instant::now();
     let mut verdict = Verdict::default();
     let troubled = loop {
         if began.elapsed() >= plan.time {
             break Ok(());
         }
-        match target.next_fault(plan, |what| watch(began.elapsed(), what)) {
+        let mut watch = |what: &str| watch(began.elapsed(), what);
+        match next_fault(&mut *target, faults, &mut draw, &mut watch) {
             Ok((fault, recovery)) => {
                 *verdict.faults.entry(fault.name()).or_default() += 1;
                 verdict.recovery = verdict.recovery.max(recovery);
@@ -129,7 +152,7 @@ pub fn run(
     stop.store(true, Ordering::Release);
     let (events, unexpected) = clients.join();
     troubled?;
-    verdict.digests = target.digests(PATIENCE)?;
+    verdict.digests = target.probe().digests(PATIENCE)?;
     target.end()?;
     record(&events);
     let refused = |event: &&Event| matches!(event.end, Some((_, history::Answer::Refused)));
@@ -137,6 +160,31 @@ pub fn run(
     verdict.unexpected = unexpected;
     verdict.history = history::check(&events, STEPS_MAX);
     Ok(verdict)
+}
+
+fn start(plan: &Plan) -> Result<Box<dyn Target>, NemesisError> {
+    #[cfg(feature = "net")]
+    if plan.processes {
+        return Ok(Box::new(processes::Processes::start(plan)?));
+    }
+    Ok(Box::new(Together::start(plan)?))
+}
+
+/// Waits a while, does something, takes it back, and gives how long it took until all was well
+/// again.
+fn next_fault(
+    target: &mut dyn Target,
+    faults: &[Fault],
+    draw: &mut Draw,
+    watch: &mut dyn FnMut(&str),
+) -> Result<(Fault, Duration), NemesisError> {
+    thread::sleep(Duration::from_millis(500 + draw.below(1_500)));
+    let fault = faults[draw.below(faults.len() as u64) as usize];
+    let long = Duration::from_millis(50 + draw.below(1_500));
+    target.inflict(fault, long, draw, watch)?;
+    let recovery = target.probe().wait_for_writes(PATIENCE)?;
+    watch(&format!("all replicas write after {} ms", recovery.as_millis()));
+    Ok((fault, recovery))
 }
 
 /// splitmix64

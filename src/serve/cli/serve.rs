@@ -1,0 +1,172 @@
+//! `traft serve`: one replica, which talks to the others over the network.
+
+use super::Ended;
+use super::settings::{Life, ServeArgs, Settings, cluster_number};
+use super::wiped_after;
+use crate::disk::RealDisk;
+use crate::net::{Grpc, NetOptions};
+use crate::runtime::{NodeOptions, Start};
+use crate::serve::{Cluster, Door, Metrics, Options, Seating, Standing, certs};
+use rustix::process::getppid;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io::Write;
+use std::net::TcpListener;
+use std::time::Duration;
+
+/// What follows the options of `traft serve --help`.
+pub(super) const GUIDE: &str = "\
+One process is one replica. It speaks the Redis protocol to clients, and gRPC with mutual TLS to the
+other replicas; without --certs only to replicas of this machine, in the clear. When it serves it
+prints redis://HOST:PORT. Ctrl-c and SIGTERM end it in good order: what it has taken is answered.
+
+Flags go before the environment, and that before the file:
+  id = 1                          # TRAFT_ID
+  cluster = \"orders\"              # TRAFT_CLUSTER
+  dir = \"/var/lib/traft\"
+  listen = \"0.0.0.0:6379\"
+  peer-listen = \"0.0.0.0:7379\"
+  certs = \"/etc/traft/1\"
+  [peers]
+  1 = \"10.0.0.1:7379\"
+  2 = \"10.0.0.2:7379\"
+  3 = \"10.0.0.3:7379\"
+  [clients]
+  1 = \"10.0.0.1:6379\"
+
+A replica that starts for the first time is told so with --new. Later an empty directory is one that
+was lost: it does not start, unless --wiped says that this is known.
+
+Examples:
+  traft cert init certs -n 3
+      an authority, and what each of three replicas needs: certs/1, certs/2, certs/3
+  traft serve --id 1 --cluster orders --dir store --certs certs/1 --new \\
+        --peers 1=10.0.0.1:7379,2=10.0.0.2:7379,3=10.0.0.3:7379 \\
+        --peer-listen 0.0.0.0:7379 --listen 0.0.0.0:6379
+      the first of three, for the first time
+  traft serve --config /etc/traft/traft.toml --check-config
+      say what is wrong with it, or what it comes to
+
+Exit codes:
+  0  it was told to end
+  1  the replica stopped: its disk failed, or there is a bug; standard error says which
+  2  the configuration is wrong, or a directory, a port or a certificate cannot be used
+
+Deploying it: docs/deploy.md";
+
+/// How long a leader that ends tries to have another one in its place before: clients wait less for
+/// that than for an election.
+const HANDOVER: Duration = Duration::from_millis(500);
+
+/// How often it looks whether it is to end, and what has become of the replica.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// `traft serve`: serves until it is told to end, or the replica has ended.
+///
+/// # Errors
+///
+/// One sentence.
+pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
+    let settings = args.settings()?;
+    let credentials = settings.certs.as_ref().map(|dir| certs::load(dir)).transpose();
+    let credentials = credentials.map_err(|error| format!("certs: {error}"))?;
+    if args.check_config {
+        let _ = write!(std::io::stdout().lock(), "{settings}");
+        return Ok(Ended::Well);
+    }
+    // Before anything starts, so that an early ctrl-c is not lost.
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
+    let Settings { id, listen, peer_listen, .. } = settings;
+    let opened = |what: &str, address, why: &dyn std::fmt::Display| {
+        format!("{what} {address} cannot be opened: {why}")
+    };
+    let door = Door::open(listen).map_err(|error| opened("listen", listen, &error))?;
+    let listener = TcpListener::bind(peer_listen);
+    let listener = listener.map_err(|error| opened("peer-listen", peer_listen, &error))?;
+    let mut options = NetOptions::new(id, settings.peers.clone());
+    options.cluster = cluster_number(&settings.cluster);
+    options.credentials = credentials;
+    let network = Grpc::listen(listener, options).map_err(|error| error.to_string())?;
+    let address = door.address();
+    let seating = seating(&settings, door)?;
+    let cluster = Cluster::start(vec![seating], &network, false);
+    let cluster = cluster.map_err(|error| error.to_string())?;
+    let metrics = settings.metrics.map(|address| Metrics::start(address, cluster.boards()));
+    let metrics = metrics.transpose().map_err(|error| format!("metrics: {error}"))?;
+    if let Some(metrics) = &metrics {
+        say(&format!("figures at http://{}/metrics", metrics.address()));
+    }
+    say(&format!("{id} of {:?}, other replicas reach it at {peer_listen}", settings.cluster));
+    // Whoever started this may not listen: that is no reason to end.
+    let _ = writeln!(std::io::stdout().lock(), "redis://{address}");
+    let parent = args.with_parent.then(getppid).flatten();
+    let stopped = watch(&cluster, &mut signals, || parent.is_some() && getppid() != parent);
+    drop((metrics, cluster, network));
+    Ok(match stopped {
+        None => Ended::Well,
+        Some(why) => Ended::Failed(format!("{id} has stopped: {why}")),
+    })
+}
+
+fn seating(settings: &Settings, door: Door) -> Result<Seating<RealDisk>, String> {
+    let Settings { id, dir, members, seats, .. } = settings;
+    let disk = RealDisk::new(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let mut node = NodeOptions::new(*id, members.clone());
+    node.cluster = cluster_number(&settings.cluster);
+    node.snapshot_records = settings.snapshot_records;
+    node.start = match settings.life {
+        Life::New => Start::First,
+        Life::Again => Start::Again,
+        Life::Wiped => Start::Wiped { after: wiped_after()? },
+    };
+    let mut seats = seats.clone();
+    if let Some(own) = seats.get_mut(&id.0).filter(|own| own.1 == 0) {
+        own.1 = door.address().port();
+    }
+    let mut server = Options::new(id.0, seats);
+    server.password.clone_from(&settings.password);
+    server.redirect = settings.redirect;
+    Ok(Seating { disk, door, node, server })
+}
+
+/// Tells what becomes of the replica, until somebody says that it is to end: then nothing; or it
+/// has ended by itself: then why.
+fn watch(cluster: &Cluster, signals: &mut Signals, is_orphan: impl Fn() -> bool) -> Option<String> {
+    let mut last = None;
+    loop {
+        if is_orphan() || signals.pending().next().is_some() {
+            say("ending");
+            cluster.local().hand_over(HANDOVER);
+            return None;
+        }
+        let standing = cluster.local().standings().pop().unwrap_or_default();
+        if standing.stopped.is_some() {
+            return standing.stopped;
+        }
+        let told = told(&standing);
+        if last.as_ref() != Some(&told) {
+            say(&told);
+            last = Some(told);
+        }
+        std::thread::sleep(GLANCE);
+    }
+}
+
+fn told(standing: &Standing) -> String {
+    let role = match (standing.leads, standing.leader) {
+        (true, _) => "leads".to_string(),
+        (false, Some(leader)) => format!("follows n{leader}"),
+        (false, None) => "knows no leader".to_string(),
+    };
+    let full = if standing.full { "; its disk is full, so it takes no writes" } else { "" };
+    let doubt = match standing.doubtful {
+        true => "; it does not vote until it has been given back what it lost",
+        false => "",
+    };
+    format!("{role}{full}{doubt}")
+}
+
+fn say(what: &str) {
+    // Whoever started this may not listen: that is no reason to end.
+    let _ = writeln!(std::io::stderr().lock(), "traft: {what}");
+}

@@ -1,0 +1,343 @@
+//! What `traft serve` is told: by flags, by the environment, by a file; and what is wrong with it.
+
+use super::password;
+use crate::base::{Membership, ReplicaId};
+use crate::quorum::soundness;
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+/// A replica and an address: `3=10.0.0.3:7379`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    id: u64,
+    address: String,
+}
+
+/// Of `traft serve`. What is not said by a flag is taken from the environment, and then from the
+/// file.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeArgs {
+    /// A file (TOML) with what is not said here; its names are those of the flags
+    #[arg(long, value_name = "FILE", env = "TRAFT_CONFIG")]
+    config: Option<PathBuf>,
+    /// Say what is wrong with all this, or what it comes to; start nothing
+    #[arg(long)]
+    pub(super) check_config: bool,
+    /// End when whoever started this has ended
+    #[arg(long, hide = true)]
+    pub(super) with_parent: bool,
+    /// Which replica this is
+    #[arg(long, value_name = "N", env = "TRAFT_ID")]
+    id: Option<u64>,
+    /// The name of the cluster, the same everywhere: no other one is heard
+    #[arg(long, value_name = "NAME", env = "TRAFT_CLUSTER")]
+    cluster: Option<String>,
+    /// Where it keeps its files
+    #[arg(long, value_name = "DIR", env = "TRAFT_DIR")]
+    dir: Option<PathBuf>,
+    /// Where clients reach this one [127.0.0.1:6379]
+    #[arg(long, value_name = "HOST:PORT", env = "TRAFT_LISTEN")]
+    listen: Option<String>,
+    /// Where other replicas reach this one [its own address of --peers]
+    #[arg(long, value_name = "HOST:PORT", env = "TRAFT_PEER_LISTEN")]
+    peer_listen: Option<String>,
+    /// Where each replica is reached by the others: all that ever are to be members
+    #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',', value_parser = address,
+          env = "TRAFT_PEERS")]
+    peers: Vec<Address>,
+    /// Where each replica is reached by clients, to be told to those who ask
+    #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',', value_parser = address,
+          env = "TRAFT_CLIENTS")]
+    clients: Vec<Address>,
+    /// The members that the cluster started with, the same everywhere and for ever [all peers]
+    #[arg(long, value_name = "MEMBERSHIP", env = "TRAFT_MEMBERS")]
+    members: Option<String>,
+    /// What `traft cert init` has made for this replica: its certificate, its key, the authority
+    #[arg(long, value_name = "DIR", env = "TRAFT_CERTS")]
+    certs: Option<PathBuf>,
+    /// This replica has never lived: begin its log. For the first start, and only for that
+    #[arg(long, env = "TRAFT_NEW", value_parser = BoolishValueParser::new(),
+          conflicts_with = "wiped")]
+    new: bool,
+    /// This replica has lost its directory: it follows until it has everything back
+    #[arg(long)]
+    wiped: bool,
+    /// If it does not lead, send clients to the one that does, instead of asking it
+    #[arg(long, env = "TRAFT_REDIRECT", value_parser = BoolishValueParser::new())]
+    redirect: bool,
+    /// Serve figures for Prometheus at this address: /metrics, /health and /ready
+    #[arg(long, value_name = "HOST:PORT", env = "TRAFT_METRICS")]
+    metrics: Option<String>,
+    /// What clients have to say first, in a file; or in the variable TRAFT_PASSWORD
+    #[arg(long, value_name = "FILE", env = "TRAFT_PASSWORD_FILE")]
+    password_file: Option<PathBuf>,
+    /// Take a snapshot after so many commands [100000]
+    #[arg(long, value_name = "N", env = "TRAFT_SNAPSHOT_RECORDS")]
+    snapshot_records: Option<u64>,
+}
+
+/// The same in a file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Written {
+    id: Option<u64>,
+    cluster: Option<String>,
+    dir: Option<PathBuf>,
+    listen: Option<String>,
+    peer_listen: Option<String>,
+    #[serde(default)]
+    peers: BTreeMap<String, String>,
+    #[serde(default)]
+    clients: BTreeMap<String, String>,
+    members: Option<String>,
+    certs: Option<PathBuf>,
+    #[serde(default)]
+    redirect: bool,
+    metrics: Option<String>,
+    password_file: Option<PathBuf>,
+    snapshot_records: Option<u64>,
+}
+
+/// What an empty directory means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    New,
+    Again,
+    Wiped,
+}
+
+/// What a replica is started with: all of it is there and fits together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub(super) id: ReplicaId,
+    pub(super) cluster: String,
+    pub(super) dir: PathBuf,
+    pub(super) listen: SocketAddr,
+    pub(super) peer_listen: SocketAddr,
+    pub(super) peers: BTreeMap<ReplicaId, String>,
+    /// Where clients reach replicas: host and port.
+    pub(super) seats: BTreeMap<u64, (String, u16)>,
+    pub(super) members: Membership,
+    pub(super) certs: Option<PathBuf>,
+    pub(super) life: Life,
+    pub(super) redirect: bool,
+    pub(super) metrics: Option<SocketAddr>,
+    pub(super) password: Option<String>,
+    pub(super) snapshot_records: u64,
+}
+
+/// The number of a cluster of this name, which every message and every file has: 64 bits of its
+/// SHA-256, and never 0.
+pub(super) fn cluster_number(name: &str) -> u64 {
+    let digest = Sha256::digest(name.as_bytes());
+    digest.iter().take(8).fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte)).max(1)
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let yes = |yes| if yes { "yes" } else { "no" };
+        writeln!(f, "replica           {} of {:?}", self.id, self.cluster)?;
+        writeln!(f, "members           {} at first", self.members)?;
+        writeln!(f, "directory         {}", self.dir.display())?;
+        writeln!(f, "clients           at {}", self.listen)?;
+        writeln!(f, "replicas          at {}", self.peer_listen)?;
+        for (id, address) in self.peers.iter().filter(|(id, _)| **id != self.id) {
+            writeln!(f, "                  {id} at {address}")?;
+        }
+        writeln!(f, "TLS               {}", yes(self.certs.is_some()))?;
+        writeln!(f, "password          {}", yes(self.password.is_some()))?;
+        writeln!(f, "redirect          {}", yes(self.redirect))?;
+        writeln!(f, "snapshot-records  {}", self.snapshot_records)?;
+        match self.life {
+            Life::New => writeln!(f, "first start       an empty directory is a new replica"),
+            Life::Wiped => writeln!(f, "wiped             an empty directory is given back"),
+            Life::Again => Ok(()),
+        }
+    }
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    let (id, address) = text.split_once('=').ok_or("expected N=HOST:PORT")?;
+    entry(id, address)
+}
+
+fn entry(id: &str, address: &str) -> Result<Address, String> {
+    let id = id.trim().parse().ok().filter(|id| *id > 0);
+    let id = id.ok_or_else(|| format!("{address} needs the number of a replica, from 1"))?;
+    split(address).ok_or_else(|| format!("{address:?} is not HOST:PORT"))?;
+    Ok(Address { id, address: address.trim().into() })
+}
+
+/// Host and port.
+fn split(address: &str) -> Option<(String, u16)> {
+    let (host, port) = address.trim().rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    (!host.is_empty()).then(|| (host.to_string(), port))
+}
+
+impl ServeArgs {
+    /// All that is said, together; or what is wrong with it, in one sentence.
+    pub(super) fn settings(&self) -> Result<Settings, String> {
+        self.merged()?.complete()
+    }
+
+    /// With what the file says and nobody else does.
+    fn merged(&self) -> Result<ServeArgs, String> {
+        let Some(path) = &self.config else { return Ok(self.clone()) };
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+        let written: Written = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            let why = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("{}, line {line}: {why}", path.display())
+        })?;
+        let all = |here: &Vec<Address>, there: &BTreeMap<String, String>, name: &str| {
+            if !here.is_empty() {
+                return Ok(here.clone());
+            }
+            let one = |(id, address): (&String, &String)| {
+                entry(id, address).map_err(|why| format!("{}: {name}: {why}", path.display()))
+            };
+            there.iter().map(one).collect()
+        };
+        let here = self.clone();
+        Ok(ServeArgs {
+            config: None,
+            check_config: here.check_config,
+            with_parent: here.with_parent,
+            id: here.id.or(written.id),
+            cluster: here.cluster.or(written.cluster),
+            dir: here.dir.or(written.dir),
+            listen: here.listen.or(written.listen),
+            peer_listen: here.peer_listen.or(written.peer_listen),
+            peers: all(&self.peers, &written.peers, "peers")?,
+            clients: all(&self.clients, &written.clients, "clients")?,
+            members: here.members.or(written.members),
+            certs: here.certs.or(written.certs),
+            new: here.new,
+            wiped: here.wiped,
+            redirect: here.redirect || written.redirect,
+            metrics: here.metrics.or(written.metrics),
+            password_file: here.password_file.or(written.password_file),
+            snapshot_records: here.snapshot_records.or(written.snapshot_records),
+        })
+    }
+
+    fn complete(self) -> Result<Settings, String> {
+        let id = ReplicaId(needed(self.id.filter(|id| *id > 0), "id", "1")?);
+        let cluster = needed(self.cluster.filter(|name| !name.is_empty()), "cluster", "orders")?;
+        let dir = needed(self.dir, "dir", "store")?;
+        let peers = distinct(&self.peers, "peers")?;
+        let own = peers.get(&id).ok_or_else(|| {
+            format!("peers has no address for {id}, which is this replica; say {id}=HOST:PORT")
+        })?;
+        let peer_listen = resolve("peer-listen", self.peer_listen.as_ref().unwrap_or(own))?;
+        let listen = self.listen.as_deref().unwrap_or("127.0.0.1:6379");
+        let listen = resolve("listen", listen)?;
+        let members = members(self.members.as_deref(), &peers)?;
+        if self.certs.is_none() {
+            local_only(&peer_listen, &peers)?;
+        }
+        let mut seats = BTreeMap::new();
+        for (id, address) in distinct(&self.clients, "clients")? {
+            seats.extend(split(&address).map(|seat| (id.0, seat)));
+        }
+        seats.entry(id.0).or_insert_with(|| (listen.ip().to_string(), listen.port()));
+        let password = match &self.password_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path);
+                let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+                let word = text.trim_end_matches(['\r', '\n']).to_string();
+                Some(word).filter(|word| !word.is_empty())
+            }
+            None => password()?,
+        };
+        let snapshot_records = self.snapshot_records.unwrap_or(100_000);
+        if snapshot_records == 0 {
+            return Err("snapshot-records must be at least 1".into());
+        }
+        let life = match (self.new, self.wiped) {
+            (true, _) => Life::New,
+            (_, true) => Life::Wiped,
+            _ => Life::Again,
+        };
+        let metrics = self.metrics.map(|address| resolve("metrics", &address)).transpose()?;
+        let (certs, redirect) = (self.certs, self.redirect);
+        Ok(Settings {
+            id,
+            cluster,
+            dir,
+            listen,
+            peer_listen,
+            peers,
+            seats,
+            members,
+            certs,
+            life,
+            redirect,
+            metrics,
+            password,
+            snapshot_records,
+        })
+    }
+}
+
+fn needed<T>(value: Option<T>, name: &str, example: &str) -> Result<T, String> {
+    let variable = format!("TRAFT_{}", name.to_uppercase());
+    value.ok_or_else(|| {
+        format!("{name} is missing: say --{name} {example}, {variable}, or {name} in the file")
+    })
+}
+
+fn resolve(name: &str, address: &str) -> Result<SocketAddr, String> {
+    let found = address.to_socket_addrs().map_err(|error| error.to_string());
+    let found = found.and_then(|mut all| all.next().ok_or("no such host".into()));
+    found.map_err(|why| format!("{name}: {address:?}: {why}"))
+}
+
+fn distinct(all: &[Address], name: &str) -> Result<BTreeMap<ReplicaId, String>, String> {
+    let mut map = BTreeMap::new();
+    for Address { id, address } in all {
+        if map.insert(ReplicaId(*id), address.clone()).is_some() {
+            return Err(format!("{name} has two addresses for n{id}"));
+        }
+        if map.values().filter(|other| *other == address).count() > 1 {
+            return Err(format!("{name} has {address} twice"));
+        }
+    }
+    Ok(map)
+}
+
+fn members(text: Option<&str>, peers: &BTreeMap<ReplicaId, String>) -> Result<Membership, String> {
+    let Some(text) = text else { return Ok(Membership::majority(peers.keys().copied())) };
+    let members: Membership = text.parse().map_err(|error| format!("members: {error}"))?;
+    members.check().map_err(|error| format!("members: {error}"))?;
+    soundness(&members).map_err(|error| format!("members: not sound: {error}"))?;
+    match members.members().into_iter().find(|id| !peers.contains_key(id)) {
+        Some(id) => Err(format!("members names {id}, and peers has no address for it")),
+        None => Ok(members),
+    }
+}
+
+/// In the clear nothing leaves this machine; names are not looked up, as they may be anybody's.
+fn local_only(listen: &SocketAddr, peers: &BTreeMap<ReplicaId, String>) -> Result<(), String> {
+    let is_local = |address: &String| {
+        let parsed: Option<SocketAddr> = address.parse().ok();
+        parsed.is_some_and(|address| address.ip().is_loopback())
+            || address.starts_with("localhost:")
+    };
+    let listen = (!listen.ip().is_loopback()).then(|| listen.to_string());
+    match listen.or_else(|| peers.values().find(|peer| !is_local(peer)).cloned()) {
+        Some(address) => Err(format!(
+            "{address} is not an address of this machine, so replicas need certificates: say \
+             certs, and make them with `traft cert init`"
+        )),
+        None => Ok(()),
+    }
+}

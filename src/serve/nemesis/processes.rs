@@ -1,0 +1,150 @@
+//! A process for each replica, with relays between them.
+
+use super::faults::{Fault, Target};
+use super::links::{Links, Mood};
+use super::probe::Probe;
+use super::{Draw, NemesisError, Plan};
+use crate::base::ReplicaId;
+use crate::serve::fleet::{self, Fleet};
+use rustix::process::Signal;
+use std::io;
+use std::path::PathBuf;
+use std::process::ChildStderr;
+use std::thread;
+use std::time::Duration;
+
+/// How many replicas.
+const REPLICAS: u64 = 3;
+
+pub(super) struct Processes {
+    fleet: Fleet,
+    links: Links,
+    dir: PathBuf,
+    probe: Probe,
+}
+
+impl Processes {
+    pub(super) fn start(plan: &Plan) -> Result<Processes, NemesisError> {
+        let mut links = Links::default();
+        let mut failed = None;
+        let setup = fleet::Plan {
+            program: plan.program.clone(),
+            dir: plan.dir.clone(),
+            replicas: REPLICAS,
+            members: None,
+            port: 0,
+            flags: vec!["--snapshot-records=2000".into()],
+        };
+        let fleet = Fleet::through(setup, |from, to, address| {
+            if from == to {
+                return address;
+            }
+            links.add(from, to, address).unwrap_or_else(|error| {
+                failed = Some(error);
+                address
+            })
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        let probe = Probe::new(fleet.addresses());
+        let mut processes = Processes { fleet, links, dir: plan.dir.clone(), probe };
+        for id in (1..=REPLICAS).map(ReplicaId) {
+            let new = !plan.dir.join(id.0.to_string()).exists();
+            processes.open(id, if new { &["--new"] } else { &[] })?;
+        }
+        Ok(processes)
+    }
+
+    /// What it says goes to a file, so that it can be looked into if something is wrong.
+    fn open(&mut self, id: ReplicaId, flags: &[&str]) -> Result<(), NemesisError> {
+        let mut said: ChildStderr = self.fleet.start(id, flags)?;
+        let path = self.dir.join(format!("{}.log", id.0));
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        thread::spawn(move || io::copy(&mut said, &mut file));
+        Ok(())
+    }
+
+    /// For a while what `between` says fares like this.
+    fn moody(&self, mood: Mood, long: Duration, between: impl Fn(ReplicaId, ReplicaId) -> bool) {
+        self.links.set(mood, between);
+        thread::sleep(long);
+        self.links.set(Mood::Well, |_, _| true);
+    }
+
+    fn check_alive(&mut self) -> Result<(), NemesisError> {
+        match self.fleet.ended().first() {
+            Some((id, status)) => {
+                Err(NemesisError::Says(format!("replica {} has ended: {status}", id.0)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Target for Processes {
+    fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    fn faults(&self) -> &'static [Fault] {
+        &Fault::ALL
+    }
+
+    fn inflict(
+        &mut self,
+        fault: Fault,
+        long: Duration,
+        draw: &mut Draw,
+        watch: &mut dyn FnMut(&str),
+    ) -> Result<(), NemesisError> {
+        let id = ReplicaId(1 + draw.below(REPLICAS));
+        let ms = long.as_millis();
+        // What is held back comes late, from before; what is closed is lost.
+        let mood = if draw.below(2) == 0 { Mood::Held } else { Mood::Closed };
+        match fault {
+            Fault::Kill => {
+                watch(&format!("kill -9 {id}, {ms} ms without it"));
+                self.fleet.kill(id)?;
+                thread::sleep(long);
+                self.open(id, &[])?;
+            }
+            Fault::Restart => {
+                watch(&format!("restart {id} in good order"));
+                self.fleet.stop(id)?;
+                self.open(id, &[])?;
+            }
+            Fault::Pause => {
+                watch(&format!("pause {id} {ms} ms"));
+                self.fleet.signal(id, Signal::STOP)?;
+                thread::sleep(long);
+                self.fleet.signal(id, Signal::CONT)?;
+            }
+            Fault::Cut => {
+                watch(&format!("{mood:?}: all between {id} and the others, {ms} ms"));
+                self.moody(mood, long, |from, to| from == id || to == id);
+            }
+            Fault::OneWay => {
+                watch(&format!("{mood:?}: what {id} says, {ms} ms"));
+                self.moody(mood, long, |from, _| from == id);
+            }
+            Fault::Split => {
+                watch(&format!("{mood:?}: everything, {ms} ms"));
+                self.moody(mood, long, |_, _| true);
+            }
+            Fault::Slow => {
+                let late = Duration::from_millis(1 + draw.below(60));
+                watch(&format!("{late:?} late: all between {id} and the others, {ms} ms"));
+                self.moody(Mood::Late(late), long, |from, to| from == id || to == id);
+            }
+        }
+        self.check_alive()
+    }
+
+    fn end(mut self: Box<Self>) -> Result<(), NemesisError> {
+        let ids = || (1..=REPLICAS).map(ReplicaId);
+        ids().try_for_each(|id| self.fleet.signal(id, Signal::TERM))?;
+        ids().try_for_each(|id| self.fleet.stop(id))?;
+        Ok(())
+    }
+}
