@@ -1,4 +1,8 @@
 //! Checkers that know the contract and not the implementation.
 
 pub mod history;
+pub mod model;
+pub mod scenario;
+pub mod search;
+pub mod spec;
 pub mod storage;

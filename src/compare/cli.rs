@@ -1,20 +1,18 @@
 //! The command line: what may be asked, and one sentence for what may not.
 
-use super::change;
-use super::history;
-use super::inspect;
 #[cfg(unix)]
 use super::kill;
 use super::matrix::{Matrix, MatrixError};
+#[cfg(unix)]
+use super::model;
 #[cfg(all(feature = "mutants", unix))]
 use super::mutants;
 use super::place::Place;
 #[cfg(unix)]
 use super::recover;
 use super::scenario::{Plan, Scenario};
-use super::simulate;
-use super::storage;
 use super::trace::{self, TraceError};
+use super::{ablate, change, history, inspect, simulate, storage};
 #[cfg(all(feature = "serve", unix))]
 use crate::serve::cli as serve;
 use crate::sim::{LinkKind, Side};
@@ -41,6 +39,9 @@ pub(super) enum Task {
     /// Run the production replica under faults, from seeds, and check everything that must hold
     #[command(after_help = simulate::GUIDE)]
     Sim(simulate::SimArgs),
+    /// Switch a rule of the algorithm off, and see the shortest schedule that breaks
+    #[command(after_help = ablate::guide())]
+    Ablate(ablate::AblateArgs),
     /// UNSAFE: go on without a majority that is lost for ever; acknowledged writes may be undone
     #[cfg(unix)]
     #[command(after_help = recover::GUIDE)]
@@ -68,6 +69,10 @@ pub(super) enum CheckTask {
     #[cfg(unix)]
     #[command(after_help = kill::GUIDE)]
     Kill(kill::KillArgs),
+    /// Drive the production replica through all that can happen to three of them, within bounds
+    #[cfg(unix)]
+    #[command(after_help = model::guide())]
+    Model(model::ModelArgs),
     /// Put known bugs back one at a time, and see whether they are found
     #[cfg(all(feature = "mutants", unix))]
     #[command(after_help = mutants::GUIDE)]

@@ -8,6 +8,7 @@
 //! Nothing here knows either protocol: a side is a name in a [`Spec`](crate::sim::Spec), and both
 //! get the same one. What the figures mean is in `docs/compare.md`.
 
+mod ablate;
 mod cell;
 mod change;
 mod cli;
@@ -18,6 +19,8 @@ mod inspect;
 #[cfg(unix)]
 mod kill;
 mod matrix;
+#[cfg(unix)]
+mod model;
 #[cfg(all(feature = "mutants", unix))]
 mod mutants;
 mod place;
@@ -74,6 +77,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let (text, complaints) = simulate::run(&args);
             finish(&text, &complaints)
         }
+        Ok(Cli { command: Task::Ablate(args) }) => match ablate::run(&args) {
+            Ok((text, complaints)) => finish(&text, &complaints),
+            Err(error) => bad_input(&error.to_string()),
+        },
         #[cfg(unix)]
         Ok(Cli { command: Task::Recover(args) }) => match recover::run(&args) {
             Ok((text, done)) => {
@@ -93,6 +100,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 if undecided && !wrong { ExitCode::from(BAD_INPUT) } else { code }
             }
             Err(sentence) => bad_input(&sentence),
+        },
+        #[cfg(unix)]
+        Ok(Cli { command: Task::Check(CheckTask::Model(args)) }) => match model::run(&args) {
+            Ok((text, complaints)) => finish(&text, &complaints),
+            Err(error) => bad_input(&error.to_string()),
         },
         #[cfg(all(feature = "mutants", unix))]
         Ok(Cli { command: Task::Check(CheckTask::Mutants(args)) }) => match mutants::run(&args) {

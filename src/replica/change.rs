@@ -12,10 +12,12 @@
 use super::lead::REPLICAS_MAX;
 use super::member::Standing;
 use super::peer::Peer;
+use super::writes::Writes;
 use super::{Output, Rejection, Replica, Role};
 use crate::base::{Change, Lsn, Membership, Payload, REQUESTS_MAX, ReplicaId};
 use crate::quorum::{Compiled, soundness};
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// How many election timeouts new voters have to answer for the first time.
 const SILENT_TIMEOUTS: u64 = 2;
@@ -53,6 +55,13 @@ impl Changes {
     /// Replicas that no membership names yet and that are sent the log.
     pub(crate) fn guests(&self) -> BTreeSet<ReplicaId> {
         self.asked.iter().flat_map(|asked| asked.joining.iter().copied()).collect()
+    }
+
+    /// What is under way ([`Replica::write_state`]); not for whom.
+    pub(crate) fn write_state(&self, writes: &Writes, out: &mut impl fmt::Write) -> fmt::Result {
+        let Changes { asked, catching_up, placed, complete, close_since, write } = self;
+        let write = writes.since_durable(*write);
+        write!(out, "{asked:?} {catching_up:?} {placed:?} {complete:?} {close_since:?} {write} ")
     }
 
     /// Whether nobody waits for any.

@@ -3,6 +3,7 @@
 use super::io::RoleName;
 use super::member::{Standing, needed_memberships};
 use super::rebuild::{self, Survey};
+use super::writes::Writes;
 use super::{Output, Replica, Role};
 use crate::base::{
     LeaderId, Lsn, Membership, Record, Records, ReplicaId, SharedRecord, Tail, mutant,
@@ -10,6 +11,7 @@ use crate::base::{
 use crate::message::{Fetch, FetchReply, Grant, Message, PreVote, PreVoteReply, Vote, VoteReply};
 use crate::quorum::{Tally, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// Asks whether it would be granted.
 #[derive(Clone, Debug)]
@@ -43,10 +45,16 @@ impl Candidacy {
         self.grants.keys().copied().collect()
     }
 
-    /// Who has granted, and with what.
     #[cfg(feature = "mutants")]
     pub(crate) fn grants(&self) -> &BTreeMap<ReplicaId, Grant> {
         &self.grants
+    }
+
+    /// What it decides by ([`Replica::write_state`]).
+    pub(crate) fn write_state(&self, writes: &Writes, out: &mut impl fmt::Write) -> fmt::Result {
+        let Candidacy { id, hands_over, asked, tally, grants, gathered, fetching, .. } = self;
+        write!(out, "campaigns {id} {} ", writes.since_durable(self.own_promise))?;
+        write!(out, "{hands_over:?} {asked:?} {tally:?} {grants:?} {gathered:?} {fetching}")
     }
 
     /// What each voter has purged.

@@ -57,6 +57,7 @@ mod read_here;
 mod rebuild;
 mod schedule;
 mod snapshot;
+mod state;
 mod view;
 mod writes;
 #[cfg(feature = "mutants")]

@@ -5,6 +5,7 @@ use super::log::Log;
 use super::options::Options;
 use crate::base::{Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap, mutant};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 /// How many positions are asked back from disk at a time.
 const LOAD_MAX: u64 = 256;
@@ -84,6 +85,17 @@ impl Source<'_> {
 }
 
 impl Peer {
+    /// What its leader decides by ([`Replica::write_state`](super::Replica::write_state)).
+    pub(crate) fn write_state(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        let Peer { id, bit, member, counts, known, accepted, covered, heard_at: _, .. } = self;
+        let Peer { round, membership, window: _, sent_at, sent_round, incarnation, .. } = self;
+        let Peer { loss, next, scan, in_flight, in_flight_bytes: _, backlog, .. } = self;
+        let Peer { backlog_bytes: _, sent: _, wanted, snapshot_at, .. } = self;
+        write!(out, "{id} {bit} {member} {counts} {known} {accepted} {covered} {round} ")?;
+        write!(out, "{membership:?} {} {sent_round} {incarnation} {loss:?} ", *sent_at > 0)?;
+        write!(out, "{next} {scan} {in_flight} {backlog} {wanted} {snapshot_at:?} ")
+    }
+
     /// A follower that nothing is known of; the leader's new records start at `next`.
     pub(crate) fn new(id: ReplicaId, bit: u64, next: Lsn, now: u64) -> Peer {
         Peer {

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt;
 
 /// The order of applying, as a set that grows: a record runs once it is settled and not done,
 /// every bit of its `depends` is done, and everything below its floor is done or covered.
@@ -55,6 +56,21 @@ impl Schedule {
             out.remove(ready.lsn);
         }
         out.is_empty()
+    }
+
+    /// What it decides by ([`Replica::write_state`](super::Replica::write_state)).
+    /// No record at `end` or above is held.
+    pub(crate) fn write_state(&self, end: Lsn, out: &mut impl fmt::Write) -> fmt::Result {
+        let Schedule { done, covered, passed, started, waiting, below_floor, ready } = self;
+        write!(out, "{done} {covered} {passed} {started} {ready:?} ")?;
+        for lsn in (0..end.0).map(Lsn) {
+            if let Some(waiting) = waiting.get(&lsn) {
+                write!(out, "{lsn} before {waiting:?} ")?;
+            }
+        }
+        let mut below: Vec<_> = below_floor.iter().map(|Reverse(pair)| *pair).collect();
+        below.sort_unstable();
+        write!(out, "{below:?} ")
     }
 
     /// Whether a settled record that is held here overrides the one at `lsn`.

@@ -3,6 +3,7 @@
 use super::io::{Output, Write};
 use crate::base::{Lsn, Records};
 use std::collections::VecDeque;
+use std::fmt;
 
 /// The write being composed, the writes that are out, and the outputs that wait for them.
 ///
@@ -53,6 +54,23 @@ impl Writes {
     /// The greatest number known durable.
     pub(crate) fn durable(&self) -> u64 {
         self.durable
+    }
+
+    /// How far a write is from the last durable one; zero if it is durable.
+    pub(crate) fn since_durable(&self, number: u64) -> u64 {
+        number.saturating_sub(self.durable)
+    }
+
+    /// What it will let go when ([`Replica::write_state`](super::Replica::write_state)).
+    pub(crate) fn write_state(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        write!(out, "{} writes are out ", self.since_durable(self.issued))?;
+        if self.dirty {
+            write!(out, "{:?} ", self.current)?;
+        }
+        for (needs, output) in &self.withheld {
+            write!(out, "{} {output:?} ", self.since_durable(*needs))?;
+        }
+        Ok(())
     }
 
     /// Bytes of records that are not yet durable.

@@ -1,13 +1,14 @@
 //! Which of the known bugs (docs/mutants.md) break a scenario: those that hardly any seed of the
 //! simulator finds must break the one that was written for them.
 
-use super::{files, script};
+use super::files;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use traft::base::{Mutant, switch_mutant};
+use traft::check::scenario;
 
 /// What `traft check mutants` may miss, and a scenario does not.
-const ONLY_HERE: [Mutant; 10] = [
+const ONLY_HERE: [Mutant; 13] = [
     Mutant::EmptyVictimForgotten,
     Mutant::CandidateAlone,
     Mutant::ClosureDropsOverridden,
@@ -18,6 +19,9 @@ const ONLY_HERE: [Mutant; 10] = [
     Mutant::RepairedTooSoon,
     Mutant::ExcusePurgedElsewhere,
     Mutant::LowerIdInTerm,
+    Mutant::PerPosition,
+    Mutant::LeaseKeptOverTransfer,
+    Mutant::OlderSnapshotInstalled,
 ];
 
 #[test]
@@ -30,7 +34,7 @@ fn rare_bugs_break_a_scenario() {
         })
         .collect();
     let fails = |text: &str| {
-        let run = catch_unwind(AssertUnwindSafe(|| script::run(text).failure(text).is_some()));
+        let run = catch_unwind(AssertUnwindSafe(|| scenario::run(text).failure(text).is_some()));
         run.unwrap_or(true)
     };
     assert!(texts.iter().all(|(_, text)| !fails(text)), "without a bug they hold");

@@ -1,29 +1,8 @@
-//! Text scenarios: files that a person reads, run against real replicas (`tests/scenarios`).
-//!
-//! A file is a list of paragraphs. A paragraph is a few commands and, after `----`, what the
-//! replicas did, compared verbatim; `BLESS=1` writes what they did into the file, and the diff is
-//! a decision. The comment at the top names the rule and its section of `design/algorithm.md`,
-//! and what goes wrong without it. The notation is that of `design/losing-schedules.md`; where a
-//! schedule there could not be driven as it stands, its order of events was kept and its names
-//! were not: a leader id starts at term 1, a leader takes its own records in the order of its
-//! writes, and its own replica learns at once what it knows settled.
-//!
-//! Snapshots are taken, sent and installed by hand, until `heal`: from then on whoever is asked for
-//! one sends it.
-//!
-//! Each of the numbered invariants I-2, I-5, I-6, I-8, I-9 and I-12 is checked throughout; one
-//! that is broken fails the scenario whatever its file says.
+//! The text scenarios (`check::scenario`) do what they say.
 
 #[cfg(feature = "mutants")]
 mod bank;
-mod checks;
-mod doubt;
-mod node;
-mod script;
-mod stage;
-mod steps;
 mod suspect;
-mod verbs;
 
 use std::path::PathBuf;
 
@@ -62,7 +41,7 @@ fn run_topic(topic: &str) {
     let mut failures = Vec::new();
     for path in files {
         let text = std::fs::read_to_string(&path).expect("a scenario");
-        let outcome = script::run(&text);
+        let outcome = traft::check::scenario::run(&text);
         if outcome.broken.is_empty() && std::env::var_os("BLESS").is_some() {
             std::fs::write(&path, &outcome.text).expect("a scenario can be written");
             continue;

@@ -1,56 +1,29 @@
 //! Can a scenario fail? Expectations that are altered, and replicas that are driven in ways that
 //! no disk and no leader may behave, must be noticed.
 
-use crate::script;
-use crate::stage::Stage;
-use crate::verbs::{leader, positions};
-use traft::base::ReplicaId;
+use traft::check::scenario;
 
-/// Verbs that break what a replica rests on; no file uses them.
-pub(crate) fn run(
-    stage: &mut Stage,
-    id: ReplicaId,
-    words: &[&str],
-    line: &str,
-) -> Result<(), String> {
-    match words {
-        // The disk loses what it said was durable.
-        ["forgets", "everything"] => {
-            stage.nodes.remove(&id);
-            stage.node(id);
-            Ok(())
-        }
-        // The leader claims what it does not know.
-        ["is", "told", "by", from, "that", .., "is", "settled"] => {
-            let (from, settled) = (leader(from)?, positions(line)?);
-            stage.tell(from, id, |message| message.settled = settled);
-            Ok(())
-        }
-        _ => Err("unknown".to_string()),
-    }
-}
-
-fn scenario(name: &str) -> String {
+fn text(name: &str) -> String {
     let path = format!("{}/tests/scenarios/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).expect("a scenario")
 }
 
 /// The scenario says `from`; with `to` in its place it must fail at that very line.
 fn altered(name: &str, from: &str, to: &str) {
-    let text = scenario(name);
+    let text = text(name);
     assert!(text.contains(from), "{name} does not say {from}");
     let text = text.replacen(from, to, 1);
-    let outcome = script::run(&text);
+    let outcome = scenario::run(&text);
     let failure = outcome.failure(&text).expect("the altered scenario fails");
     assert!(failure.contains(from) && failure.contains(to), "{failure}");
 }
 
 /// The scenario with `from` driven as `to` must fail, and say `why`.
 fn misdriven(name: &str, from: &str, to: &str, why: &str) {
-    let text = scenario(name);
+    let text = text(name);
     assert!(text.contains(from), "{name} does not say {from}");
     let text = text.replacen(from, to, 1);
-    let failure = script::run(&text).failure(&text).expect("the misdriven scenario fails");
+    let failure = scenario::run(&text).failure(&text).expect("the misdriven scenario fails");
     assert!(failure.contains(why), "{failure}");
 }
 
@@ -79,9 +52,9 @@ fn a_missing_step_is_noticed() {
 #[test]
 fn a_disk_that_forgets_is_noticed() {
     let (from, to) = ("crash n0\nn1 n2 promise 2#1", "n1 forgets everything\nn2 promise 2#2");
-    let text = scenario("rebuild-from-any-voter").replacen(from, to, 1);
+    let text = text("rebuild-from-any-voter").replacen(from, to, 1);
     let text = text.replacen("2#1 elected by n2", "n1 promise 2#2\n2#2 elected by n1", 1);
-    let failure = script::run(&text).failure(&text).expect("an acknowledged write is lost");
+    let failure = scenario::run(&text).failure(&text).expect("an acknowledged write is lost");
     assert!(failure.contains("BROKEN I-5"), "{failure}");
 }
 

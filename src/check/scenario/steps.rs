@@ -1,9 +1,9 @@
 //! The verbs of a script, in terms of messages.
 
-use crate::stage::Stage;
-use traft::base::*;
-use traft::message::*;
-use traft::replica::*;
+use super::stage::Stage;
+use crate::base::*;
+use crate::message::*;
+use crate::replica::*;
 
 fn pre_vote_reply(candidate: LeaderId, granted: bool, voted: LeaderId) -> PreVoteReply {
     PreVoteReply { candidate, granted, voted, committed_membership: None }
@@ -11,10 +11,10 @@ fn pre_vote_reply(candidate: LeaderId, granted: bool, voted: LeaderId) -> PreVot
 
 impl Stage {
     /// `id` campaigns: its pre-vote is won without asking, its own promise is made durable.
-    pub(crate) fn campaign(&mut self, id: LeaderId) {
+    pub(super) fn campaign(&mut self, id: LeaderId) {
         let me = id.node;
         // What it would have heard of: the greatest promise below this campaign's term.
-        let doubt = LeaderId::new(id.term - 1, u64::MAX);
+        let doubt = LeaderId::new(id.term.saturating_sub(1), u64::MAX);
         let (nobody, stranger) = (LeaderId::NOBODY, ReplicaId(u64::MAX));
         if let (RoleName::Leader, leader) = self.node(me).replica.role() {
             self.receive(stranger, me, Message::Refuse(Refuse { leader, voted: doubt }));
@@ -47,7 +47,7 @@ impl Stage {
     }
 
     /// `voter` promises `id`, as asked by the candidate; the candidate itself campaigns.
-    pub(crate) fn promise(&mut self, voter: ReplicaId, id: LeaderId) {
+    pub(super) fn promise(&mut self, voter: ReplicaId, id: LeaderId) {
         if !self.votes.contains_key(&id) {
             self.campaign(id);
         }
@@ -59,7 +59,7 @@ impl Stage {
     }
 
     /// The answers of `voters` reach the candidate, and what it fetches from them.
-    pub(crate) fn elect(&mut self, id: LeaderId, voters: &[ReplicaId]) -> Result<(), String> {
+    pub(super) fn elect(&mut self, id: LeaderId, voters: &[ReplicaId]) -> Result<(), String> {
         for voter in voters.iter().copied().filter(|voter| *voter != id.node) {
             let answer = |e: &Envelope| {
                 let granted = matches!(&e.message, Message::VoteReply(m) if m.candidate == id);
@@ -82,7 +82,7 @@ impl Stage {
     }
 
     /// Hands over what is on the way and `chosen`, in order of sending; not what comes of it.
-    pub(crate) fn deliver(&mut self, chosen: impl Fn(&Envelope) -> bool) -> usize {
+    pub(super) fn deliver(&mut self, chosen: impl Fn(&Envelope) -> bool) -> usize {
         let (now, later) = std::mem::take(&mut self.mail).into_iter().partition(chosen);
         let now: Vec<Envelope> = now;
         self.mail = later;
@@ -94,7 +94,7 @@ impl Stage {
     }
 
     /// Delivers until nothing is on the way; what goes to or from `cut` is lost.
-    pub(crate) fn deliver_all(&mut self, cut: &[ReplicaId]) {
+    pub(super) fn deliver_all(&mut self, cut: &[ReplicaId]) {
         for _ in 0..1000 {
             let links = &self.cut;
             self.mail.retain(|e| !cut.contains(&e.from) && !cut.contains(&e.to));
@@ -107,7 +107,7 @@ impl Stage {
     }
 
     /// A message of `leader` that says nothing but what `change` puts in.
-    pub(crate) fn tell(
+    pub(super) fn tell(
         &mut self,
         leader: LeaderId,
         to: ReplicaId,
@@ -126,7 +126,7 @@ impl Stage {
         self.receive(leader.node, to, Message::Replicate(message));
     }
 
-    pub(crate) fn take_lineage(&mut self, id: ReplicaId, leader: LeaderId) -> Result<(), String> {
+    pub(super) fn take_lineage(&mut self, id: ReplicaId, leader: LeaderId) -> Result<(), String> {
         if id == leader.node {
             return self.persist_until(id, |write| write.lineage.is_some());
         }
@@ -136,7 +136,7 @@ impl Stage {
         Ok(())
     }
 
-    pub(crate) fn accept(
+    pub(super) fn accept(
         &mut self,
         id: ReplicaId,
         lsn: Lsn,
@@ -171,7 +171,7 @@ impl Stage {
     }
 
     /// The newest answer of `id` to `leader` arrives, if there is one that has not.
-    pub(crate) fn report(&mut self, id: ReplicaId, leader: LeaderId) {
+    pub(super) fn report(&mut self, id: ReplicaId, leader: LeaderId) {
         let answer = |e: &Envelope| {
             let answers = matches!(&e.message, Message::ReplicateReply(m) if m.leader == leader);
             e.from == id && answers
@@ -186,7 +186,7 @@ impl Stage {
 
     /// A round of asking "am I still your leader?" that began after the read reaches `id`, and the
     /// answer the leader.
-    pub(crate) fn confirm(&mut self, id: ReplicaId, leader: LeaderId, read: u64) {
+    pub(super) fn confirm(&mut self, id: ReplicaId, leader: LeaderId, read: u64) {
         let round = self.reads.get(&read).map_or(0, |(_, round)| *round);
         let lineage = self.said.get(&leader).map(|said| said.lineage.clone());
         self.tell(leader, id, |message| {
@@ -199,7 +199,7 @@ impl Stage {
     /// Faults stop, all vote once more for a greater leader, and everything is delivered. Then
     /// every position is done at every voter (I-12), and the states are equal to that of running
     /// the settled records one by one (I-9).
-    pub(crate) fn heal(&mut self, by: ReplicaId) {
+    pub(super) fn heal(&mut self, by: ReplicaId) {
         self.setup.quick = true;
         self.mail.clear();
         let ids: Vec<ReplicaId> = self.nodes.keys().copied().collect();
@@ -242,7 +242,7 @@ impl Stage {
         voters.sort_unstable();
         voters.dedup();
         let behind = |id: &ReplicaId| {
-            let done = |node: &crate::node::Node| node.replica.done().offset() >= next;
+            let done = |node: &super::node::Node| node.replica.done().offset() >= next;
             !self.nodes.get(id).is_some_and(|n| done(n) && n.replica.doubt().is_none())
         };
         let undone = voters.iter().copied().filter(behind).collect();

@@ -1,19 +1,19 @@
 //! A scenario file: paragraphs of commands, each with what came of it.
 
-use crate::stage::Stage;
-use crate::verbs;
+use super::stage::Stage;
+use super::verbs;
 
 /// What came of a run.
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// The file as it should be.
-    pub(crate) text: String,
+    pub text: String,
     /// Broken invariants and commands that make no sense. Never blessed.
-    pub(crate) broken: Vec<String>,
+    pub broken: Vec<String>,
 }
 
 impl Outcome {
     /// What is wrong, if the file said `expected`.
-    pub(crate) fn failure(&self, expected: &str) -> Option<String> {
+    pub fn failure(&self, expected: &str) -> Option<String> {
         if !self.broken.is_empty() {
             return Some(format!("{}\nin\n{}", self.broken.join("\n"), self.text));
         }
@@ -26,7 +26,7 @@ impl Outcome {
 }
 
 /// Runs the commands of a file.
-pub(crate) fn run(text: &str) -> Outcome {
+pub fn run(text: &str) -> Outcome {
     let mut stage = Stage::default();
     let mut broken = Vec::new();
     let mut paragraphs = Vec::new();

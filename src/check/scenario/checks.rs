@@ -1,12 +1,12 @@
 //! What must hold at every step, by number, over what the replicas show and do.
 
-use crate::node::{Node, State};
+use super::node::{Node, State};
+use crate::base::*;
 use std::collections::BTreeMap;
-use traft::base::*;
 
 /// Everything that was ever settled, executed or answered.
 #[derive(Default)]
-pub(crate) struct Checks {
+pub(super) struct Checks {
     records: BTreeMap<(Lsn, LeaderId), SharedRecord>,
     /// The author of the record settled at a position, and the least leader that knew.
     settled: BTreeMap<Lsn, (LeaderId, LeaderId)>,
@@ -14,7 +14,7 @@ pub(crate) struct Checks {
     /// By key: the greatest position that a client knows to be written.
     known: BTreeMap<Key, Lsn>,
     reads: BTreeMap<u64, BTreeMap<Key, Lsn>>,
-    pub(crate) broken: Vec<String>,
+    pub(super) broken: Vec<String>,
 }
 
 impl Checks {
@@ -23,7 +23,7 @@ impl Checks {
     }
 
     /// Looks at a replica after a step.
-    pub(crate) fn look(&mut self, node: &mut Node) {
+    pub(super) fn look(&mut self, node: &mut Node) {
         let replica = &node.replica;
         let news: Vec<Lsn> = replica.settled().difference_iter(&node.seen_settled).collect();
         node.seen_settled = replica.settled().clone();
@@ -58,7 +58,7 @@ impl Checks {
     }
 
     /// I-8, and I-9 for results.
-    pub(crate) fn applies(&mut self, id: ReplicaId, node: &mut Node, record: &SharedRecord) {
+    pub(super) fn applies(&mut self, id: ReplicaId, node: &mut Node, record: &SharedRecord) {
         let interferes = |r: &&SharedRecord| r.lsn >= record.lsn && r.interferes(record);
         if let Some(later) = node.applied.iter().find(interferes) {
             self.fail(format!("I-8 {id} executes {record} after {later}"));
@@ -71,7 +71,7 @@ impl Checks {
     }
 
     /// A client was told that this record took effect.
-    pub(crate) fn acknowledged(&mut self, record: &Record) {
+    pub(super) fn acknowledged(&mut self, record: &Record) {
         let Some(command) = record.command() else { return };
         for key in command.footprint.writes.points() {
             let known = self.known.entry(key.clone()).or_insert(record.lsn);
@@ -79,13 +79,13 @@ impl Checks {
         }
     }
 
-    pub(crate) fn asked(&mut self, read: u64, keys: &[Key]) {
+    pub(super) fn asked(&mut self, read: u64, keys: &[Key]) {
         let known = |key: &Key| Some((key.clone(), *self.known.get(key)?));
         self.reads.insert(read, keys.iter().filter_map(known).collect());
     }
 
     /// A read sees every write acknowledged before it came, and what earlier reads saw.
-    pub(crate) fn answered(&mut self, read: u64, state: &State, keys: &[Key]) {
+    pub(super) fn answered(&mut self, read: u64, state: &State, keys: &[Key]) {
         let Some(at_least) = self.reads.remove(&read) else {
             return self.fail(format!("read {read} is answered twice"));
         };
@@ -103,7 +103,7 @@ impl Checks {
     }
 
     /// What running the settled records one by one gives.
-    pub(crate) fn one_by_one(&mut self) -> State {
+    pub(super) fn one_by_one(&mut self) -> State {
         let mut state = State::default();
         for (lsn, (author, _)) in self.settled.clone() {
             let Some(record) = self.records.get(&(lsn, author)).cloned() else { continue };

@@ -1,22 +1,22 @@
 //! One replica with its disk, its workers and its state.
 
+use crate::base::*;
+use crate::replica::*;
 use std::collections::BTreeMap;
-use traft::base::*;
-use traft::replica::*;
 
 /// What survives a crash.
 #[derive(Default)]
-pub(crate) struct Disk {
-    pub(crate) durable: Durable,
+pub(super) struct Disk {
+    pub(super) durable: Durable,
     records: BTreeMap<Lsn, SharedRecord>,
     /// The state of the snapshot in place.
-    pub(crate) state: State,
+    pub(super) state: State,
     /// Snapshots of others, whole.
-    pub(crate) aside: Vec<(SnapshotMeta, State)>,
+    pub(super) aside: Vec<(SnapshotMeta, State)>,
 }
 
 impl Disk {
-    pub(crate) fn write(&mut self, write: Write) {
+    pub(super) fn write(&mut self, write: Write) {
         if write.repaired {
             self.durable.doubt = None;
         }
@@ -34,37 +34,37 @@ impl Disk {
     }
 
     /// Records are gone.
-    pub(crate) fn lose(&mut self, positions: &TailBitmap) {
+    pub(super) fn lose(&mut self, positions: &TailBitmap) {
         self.records.retain(|lsn, _| !positions.contains(*lsn));
     }
 
     /// The snapshot takes the place of the one before, and of the records that it makes needless.
-    pub(crate) fn keep(&mut self, meta: SnapshotMeta, state: State) {
+    pub(super) fn keep(&mut self, meta: SnapshotMeta, state: State) {
         self.state = state;
         self.durable.snapshot = Some(Box::new(meta));
     }
 
-    pub(crate) fn purge(&mut self, below: Lsn) {
+    pub(super) fn purge(&mut self, below: Lsn) {
         self.records = self.records.split_off(&below);
     }
 
-    pub(crate) fn durable(&self) -> Durable {
+    pub(super) fn durable(&self) -> Durable {
         let records = Records::gather(self.records.values());
         Durable { records, ..self.durable.clone() }
     }
 
-    pub(crate) fn read(&self, positions: &Tail) -> Vec<SharedRecord> {
+    pub(super) fn read(&self, positions: &Tail) -> Vec<SharedRecord> {
         positions.iter().filter_map(|lsn| self.records.get(&lsn)).cloned().collect()
     }
 }
 
 /// What commands do: by key, the position that wrote it last, and all that it depended on.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct State(BTreeMap<Key, (Lsn, u64)>);
+pub(super) struct State(BTreeMap<Key, (Lsn, u64)>);
 
 impl State {
     /// Executes a command; the result stands for all that it has read.
-    pub(crate) fn apply(&mut self, record: &Record) -> u64 {
+    pub(super) fn apply(&mut self, record: &Record) -> u64 {
         let Some(command) = record.command() else { return 0 };
         let mut result: u64 = 7;
         for key in command.footprint.reads.points() {
@@ -79,7 +79,7 @@ impl State {
     }
 
     /// `a=the write at 4 b=-`.
-    pub(crate) fn show(&self, keys: &[Key]) -> String {
+    pub(super) fn show(&self, keys: &[Key]) -> String {
         let show = |key: &Key| {
             let name = String::from_utf8_lossy(key);
             match self.0.get(key) {
@@ -90,37 +90,37 @@ impl State {
         keys.iter().map(show).collect::<Vec<_>>().join(" ")
     }
 
-    pub(crate) fn keys(&self) -> Vec<Key> {
+    pub(super) fn keys(&self) -> Vec<Key> {
         self.0.keys().cloned().collect()
     }
 
     /// The position that wrote `key` last.
-    pub(crate) fn written(&self, key: &Key) -> Option<Lsn> {
+    pub(super) fn written(&self, key: &Key) -> Option<Lsn> {
         self.0.get(key).map(|(lsn, _)| *lsn)
     }
 }
 
 /// One replica.
-pub(crate) struct Node {
-    pub(crate) replica: Replica,
-    pub(crate) disk: Disk,
-    pub(crate) writes: Vec<Write>,
-    pub(crate) applying: Vec<(SharedRecord, Option<u64>)>,
+pub(super) struct Node {
+    pub(super) replica: Replica,
+    pub(super) disk: Disk,
+    pub(super) writes: Vec<Write>,
+    pub(super) applying: Vec<(SharedRecord, Option<u64>)>,
     /// Given out, to be executed after another one.
-    pub(crate) behind: Vec<(Lsn, Option<u64>, Lsn)>,
-    pub(crate) applied: Vec<SharedRecord>,
-    pub(crate) state: State,
-    pub(crate) up: bool,
+    pub(super) behind: Vec<(Lsn, Option<u64>, Lsn)>,
+    pub(super) applied: Vec<SharedRecord>,
+    pub(super) state: State,
+    pub(super) up: bool,
     /// Its disk does not write until it is told to.
-    pub(crate) holds: bool,
+    pub(super) holds: bool,
     /// What was printed and checked last.
-    pub(crate) shown_done: TailBitmap,
-    pub(crate) seen_settled: TailBitmap,
-    pub(crate) leads: Option<LeaderId>,
+    pub(super) shown_done: TailBitmap,
+    pub(super) seen_settled: TailBitmap,
+    pub(super) leads: Option<LeaderId>,
 }
 
 impl Node {
-    pub(crate) fn new(options: Options, disk: Disk) -> Node {
+    pub(super) fn new(options: Options, disk: Disk) -> Node {
         Node {
             replica: Replica::new(options, disk.durable()),
             state: disk.state.clone(),

@@ -1,66 +1,68 @@
 //! Replicas on a stage: what they send waits until the script delivers it.
 
-use crate::checks::Checks;
-use crate::node::{Disk, Node, State};
+use super::checks::Checks;
+use super::node::{Disk, Node, State};
+use crate::base::*;
+use crate::message::*;
+use crate::replica::*;
 use std::collections::{BTreeMap, BTreeSet};
-use traft::base::*;
-use traft::message::*;
-use traft::replica::*;
 
 /// What a leader has said, and so can come in at any later time.
-pub(crate) struct Said {
-    pub(crate) lineage: Lineage,
-    pub(crate) records: BTreeMap<Lsn, SharedRecord>,
-    pub(crate) settled: TailBitmap,
+pub(super) struct Said {
+    pub(super) lineage: Lineage,
+    pub(super) records: BTreeMap<Lsn, SharedRecord>,
+    pub(super) settled: TailBitmap,
     shown: TailBitmap,
 }
 
 /// What `start:` says besides the membership.
 #[derive(Clone, Default)]
-pub(crate) struct Setup {
-    pub(crate) initial: Option<Membership>,
+pub(super) struct Setup {
+    pub(super) initial: Option<Membership>,
     /// Disks and workers of all replicas do at once what they are asked.
-    pub(crate) quick: bool,
-    pub(crate) no_overriding: bool,
-    pub(crate) no_forwarding: bool,
+    pub(super) quick: bool,
+    pub(super) no_overriding: bool,
+    pub(super) no_forwarding: bool,
+    /// Leaders hold leases.
+    pub(super) leases: bool,
     /// A vote answer carries no records: everything is fetched.
-    pub(crate) bare_votes: bool,
+    pub(super) bare_votes: bool,
 }
 
 /// The stage.
 #[derive(Default)]
-pub(crate) struct Stage {
-    pub(crate) setup: Setup,
-    pub(crate) nodes: BTreeMap<ReplicaId, Node>,
-    pub(crate) mail: Vec<Envelope>,
+pub(super) struct Stage {
+    pub(super) setup: Setup,
+    pub(super) nodes: BTreeMap<ReplicaId, Node>,
+    pub(super) mail: Vec<Envelope>,
     /// What the first sends to the second is lost, wherever everything is delivered.
-    pub(crate) cut: BTreeSet<(ReplicaId, ReplicaId)>,
-    pub(crate) votes: BTreeMap<LeaderId, Vote>,
-    pub(crate) said: BTreeMap<LeaderId, Said>,
-    pub(crate) checks: Checks,
+    pub(super) cut: BTreeSet<(ReplicaId, ReplicaId)>,
+    pub(super) votes: BTreeMap<LeaderId, Vote>,
+    pub(super) said: BTreeMap<LeaderId, Said>,
+    pub(super) checks: Checks,
     /// By proposal: its record, once the leader has placed it.
-    pub(crate) proposals: BTreeMap<u64, SharedRecord>,
+    pub(super) proposals: BTreeMap<u64, SharedRecord>,
     /// By read: its keys, and the round that confirms it.
-    pub(crate) reads: BTreeMap<u64, (Vec<Key>, u64)>,
+    pub(super) reads: BTreeMap<u64, (Vec<Key>, u64)>,
     /// Snapshots by number.
-    pub(crate) snapshots: BTreeMap<u64, (SnapshotMeta, State)>,
+    pub(super) snapshots: BTreeMap<u64, (SnapshotMeta, State)>,
     /// How many proposals were made; their numbers.
-    pub(crate) proposed: u64,
+    pub(super) proposed: u64,
     lines: Vec<String>,
 }
 
 impl Stage {
-    pub(crate) fn say(&mut self, line: String) {
+    pub(super) fn say(&mut self, line: String) {
         self.lines.push(line);
     }
 
     /// Broken invariants so far.
-    pub(crate) fn broken(&self) -> Vec<String> {
+    pub(super) fn broken(&self) -> Vec<String> {
         self.checks.broken.clone()
     }
 
     /// What came of the last command: what was said, then what is newly settled and done.
-    pub(crate) fn finish_command(&mut self) -> Vec<String> {
+    pub(super) fn finish_command(&mut self) -> Vec<String> {
         let mut lines = std::mem::take(&mut self.lines);
         for (leader, said) in &mut self.said {
             let news = said.settled.difference(&said.shown);
@@ -80,7 +82,7 @@ impl Stage {
     }
 
     /// Of what was said, keeps who leads what, what clients heard, and the end.
-    pub(crate) fn keep_essence(&mut self) {
+    pub(super) fn keep_essence(&mut self) {
         let essential = ["leads; log", "proposal", "all below", "the state", "in doubt"];
         self.lines.retain(|line| essential.iter().any(|part| line.contains(part)));
         self.said.values_mut().for_each(|said| said.shown = said.settled.clone());
@@ -97,6 +99,9 @@ impl Stage {
         options.behind_positions_max = 0;
         options.overriding = !self.setup.no_overriding;
         options.forwarding = !self.setup.no_forwarding;
+        if self.setup.leases {
+            options.lease = Some(Lease { ticks: 10, drift_permille: 0 });
+        }
         if self.setup.bare_votes {
             options.vote_bytes_max = 0;
         }
@@ -104,13 +109,13 @@ impl Stage {
     }
 
     /// The replica `id`; a new one the first time it is named.
-    pub(crate) fn node(&mut self, id: ReplicaId) -> &mut Node {
+    pub(super) fn node(&mut self, id: ReplicaId) -> &mut Node {
         let options = self.options(id);
         self.nodes.entry(id).or_insert_with(|| Node::new(options, Disk::default()))
     }
 
     /// Starts `id` again from what its disk has.
-    pub(crate) fn restart(&mut self, id: ReplicaId) {
+    pub(super) fn restart(&mut self, id: ReplicaId) {
         let options = self.options(id);
         if let Some(node) = self.nodes.remove(&id) {
             self.nodes.insert(id, Node::new(options, node.disk));
@@ -119,11 +124,11 @@ impl Stage {
     }
 
     /// Hands one message over.
-    pub(crate) fn receive(&mut self, from: ReplicaId, to: ReplicaId, message: Message) {
+    pub(super) fn receive(&mut self, from: ReplicaId, to: ReplicaId, message: Message) {
         self.input(to, Input::Receive(Box::new(Envelope::new(from, to, message))));
     }
 
-    pub(crate) fn input(&mut self, id: ReplicaId, input: Input) {
+    pub(super) fn input(&mut self, id: ReplicaId, input: Input) {
         let node = self.node(id);
         if node.up {
             node.replica.handle(input);
@@ -201,8 +206,11 @@ impl Stage {
             Output::Restore(meta) => {
                 let node = self.node(id);
                 let found = node.disk.aside.iter().find(|(aside, _)| *aside == *meta);
-                let state = found.map(|(_, state)| state.clone());
-                node.state = state.expect("a replica restores only what it was offered");
+                let Some((_, state)) = found else {
+                    let what = format!("BROKEN {id} restores what it was not offered");
+                    return self.checks.broken.push(what);
+                };
+                node.state = state.clone();
                 node.applied.clear();
                 self.say(format!("{id} has the state of the snapshot"));
             }
@@ -223,20 +231,20 @@ impl Stage {
     }
 
     /// A snapshot of what `id` has now.
-    pub(crate) fn snapshot(&mut self, id: ReplicaId) -> (SnapshotMeta, State) {
+    pub(super) fn snapshot(&mut self, id: ReplicaId) -> (SnapshotMeta, State) {
         let node = self.node(id);
         (node.replica.snapshot_meta(), node.state.clone())
     }
 
     /// A snapshot has come to `id`, whole.
-    pub(crate) fn install(&mut self, id: ReplicaId, snapshot: (SnapshotMeta, State)) {
+    pub(super) fn install(&mut self, id: ReplicaId, snapshot: (SnapshotMeta, State)) {
         let meta = Box::new(snapshot.0.clone());
         self.node(id).disk.aside.push(snapshot);
         self.input(id, Input::Install(meta));
     }
 
     /// Takes a snapshot at `id`, and drops what is below.
-    pub(crate) fn purge(&mut self, id: ReplicaId, below: Lsn) {
+    pub(super) fn purge(&mut self, id: ReplicaId, below: Lsn) {
         let (meta, state) = self.snapshot(id);
         self.node(id).disk.keep(meta, state);
         self.input(id, Input::Purge(below));
@@ -268,7 +276,7 @@ impl Stage {
         self.mail.push(envelope);
     }
 
-    pub(crate) fn name(&self, proposal: u64) -> String {
+    pub(super) fn name(&self, proposal: u64) -> String {
         match self.proposals.get(&proposal) {
             Some(record) => format!("the proposal at {}", record.lsn),
             None => format!("proposal {proposal}"),
@@ -283,7 +291,7 @@ impl Stage {
     }
 
     /// The oldest write that is out becomes durable.
-    pub(crate) fn persist(&mut self, id: ReplicaId) {
+    pub(super) fn persist(&mut self, id: ReplicaId) {
         let node = self.node(id);
         let write = node.writes.remove(0);
         let number = write.number;
@@ -296,12 +304,14 @@ impl Stage {
             self.say(format!("{id} may apply {lsn}"));
         }
         let node = self.node(id);
-        let record = node.replica.shared_record(lsn).expect("held until it is applied");
-        node.applying.push((record, proposal));
+        match node.replica.shared_record(lsn) {
+            Some(record) => node.applying.push((record, proposal)),
+            None => self.checks.broken.push(format!("BROKEN {id} gives out {lsn}, not held")),
+        }
     }
 
     /// Executes the record at `lsn`, if it was given out.
-    pub(crate) fn apply(&mut self, id: ReplicaId, lsn: Lsn) {
+    pub(super) fn apply(&mut self, id: ReplicaId, lsn: Lsn) {
         let node = self.node(id);
         let Some(at) = node.applying.iter().position(|(record, _)| record.lsn == lsn) else {
             return self.say(format!("{id} may not apply {lsn}"));
@@ -362,6 +372,6 @@ fn reject(reason: Rejection) -> String {
 }
 
 /// `{0 1 5}`.
-pub(crate) fn set(positions: impl Iterator<Item = Lsn>) -> String {
+pub(super) fn set(positions: impl Iterator<Item = Lsn>) -> String {
     format!("{{{}}}", positions.map(|lsn| lsn.to_string()).collect::<Vec<_>>().join(" "))
 }

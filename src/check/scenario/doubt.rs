@@ -1,12 +1,12 @@
 //! Disks that lose what they had, in a script.
 
-use crate::stage::{Stage, set};
-use crate::verbs::{leader, positions};
-use traft::base::*;
-use traft::replica::Doubt;
+use super::stage::{Stage, set};
+use super::verbs::{leader, positions};
+use crate::base::*;
+use crate::replica::Doubt;
 
 /// `n1 restarts without {0 2}`, `n1 restarts without {} and its promise above 1#1`.
-pub(crate) fn run(
+pub(super) fn run(
     stage: &mut Stage,
     id: ReplicaId,
     words: &[&str],

@@ -1,13 +1,13 @@
 //! One line of a script.
 
-use crate::stage::{Setup, Stage, set};
+use super::stage::{Setup, Stage, set};
+use crate::base::*;
+use crate::message::{Envelope, Message};
+use crate::replica::{Input, ReadLevel};
 use bytes::Bytes;
-use traft::base::*;
-use traft::message::{Envelope, Message};
-use traft::replica::{Input, ReadLevel};
 
 /// Runs one command. An error is a command that makes no sense here.
-pub(crate) fn run(stage: &mut Stage, line: &str) -> Result<(), String> {
+pub(super) fn run(stage: &mut Stage, line: &str) -> Result<(), String> {
     let words: Vec<&str> = line.split([' ', ',', ':']).filter(|word| !word.is_empty()).collect();
     let first = *words.first().ok_or("an empty command")?;
     if first == "start" {
@@ -81,7 +81,7 @@ pub(crate) fn run(stage: &mut Stage, line: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `read 0 of a b arrives at 1#0`, `read 0 of a b here at n1`.
+/// `read 0 of a b arrives at 1#0`, `read 0 of a b here at n1`, `.. leased at n1`.
 fn reads_at(stage: &mut Stage, words: &[&str]) -> Result<(), String> {
     match words {
         ["read", read, "of", keys @ .., "arrives", "at", id] => {
@@ -95,13 +95,14 @@ fn reads_at(stage: &mut Stage, words: &[&str]) -> Result<(), String> {
             let level = ReadLevel::Confirmed;
             stage.input(id.node, Input::Read { read, footprint, level });
         }
-        ["read", read, "of", keys @ .., "here", "at", id] => {
+        ["read", read, "of", keys @ .., kind @ ("here" | "leased"), "at", id] => {
             let keys: Vec<Key> = keys.iter().map(|key| self::key(key)).collect();
             let (read, id) = (number(read)?, replica(id)?);
             stage.checks.asked(read, &keys);
             stage.reads.insert(read, (keys.clone(), u64::MAX));
             let footprint = Footprint::read(KeySet::from_parts(keys, []));
-            stage.input(id, Input::Read { read, footprint, level: ReadLevel::Here });
+            let level = if *kind == "here" { ReadLevel::Here } else { ReadLevel::Lease };
+            stage.input(id, Input::Read { read, footprint, level });
         }
         _ => return Err("unknown".to_string()),
     }
@@ -115,6 +116,7 @@ fn start(stage: &mut Stage, line: &str) -> Result<(), String> {
         quick: rest.contains("quick"),
         no_overriding: rest.contains("without overriding"),
         no_forwarding: rest.contains("without forwarding"),
+        leases: rest.contains("with leases"),
         bare_votes: rest.contains("votes without records"),
     };
     for id in membership.members() {
@@ -185,7 +187,7 @@ fn of_replicas(stage: &mut Stage, words: &[&str], line: &str) -> Result<(), Stri
             let snapshot = stage.snapshots.get(&self::number(number)?).cloned();
             stage.install(id, snapshot.ok_or("there is no such snapshot")?);
         }
-        ["restarts", ..] => return crate::doubt::run(stage, id, &words[count..], line),
+        ["restarts", ..] => return super::doubt::run(stage, id, &words[count..], line),
         ["holds", "its", "writes"] => stage.node(id).holds = true,
         ["persists"] => {
             while !stage.node(id).writes.is_empty() {
@@ -201,7 +203,7 @@ fn of_replicas(stage: &mut Stage, words: &[&str], line: &str) -> Result<(), Stri
             }
         }
         ["shows" | "show"] => ids.into_iter().for_each(|id| show(stage, id)),
-        _ => return crate::suspect::run(stage, id, &words[count..], line),
+        _ => return super::suspect::run(stage, id, &words[count..], line),
     }
     Ok(())
 }
@@ -294,7 +296,7 @@ fn replicas(words: &[&str]) -> Result<Vec<ReplicaId>, String> {
     words.iter().map(|word| replica(word)).collect()
 }
 
-pub(crate) fn leader(word: &str) -> Result<LeaderId, String> {
+pub(super) fn leader(word: &str) -> Result<LeaderId, String> {
     let (term, node) = word.split_once('#').ok_or(format!("{word} is not a leader"))?;
     Ok(LeaderId::new(number(term)?, number(node)?))
 }
@@ -304,7 +306,7 @@ fn key(word: &str) -> Key {
 }
 
 /// The positions between braces.
-pub(crate) fn positions(line: &str) -> Result<TailBitmap, String> {
+pub(super) fn positions(line: &str) -> Result<TailBitmap, String> {
     let inside = line.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
     let (inside, _) = inside.ok_or("no positions")?;
     inside.split_whitespace().map(|word| number(word).map(Lsn)).collect()
