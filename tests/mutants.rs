@@ -7,6 +7,8 @@
 use std::path::Path;
 use traft::apply::kv::Kv;
 use traft::base::{Membership, Mutant, ReplicaId, switch_mutant};
+use traft::check::model::{Model, Setting};
+use traft::check::search::one_by_one;
 use traft::disk::SimDisk;
 use traft::runtime::{Loopback, Node, NodeError, NodeOptions, Start};
 use traft::sim::storm;
@@ -27,6 +29,21 @@ const QUICK: [Mutant; 10] = [
 
 const SEEDS_MAX: u64 = 80;
 
+/// What the model finds in its first states, and in which setting.
+const SHALLOW: [(Mutant, &str); 9] = [
+    (Mutant::VoteForgotten, "two-leaders"),
+    (Mutant::VoteBeforeDurable, "crash"),
+    (Mutant::LowerIdInTerm, "one-write"),
+    (Mutant::MixedLeaders, "one-write"),
+    (Mutant::LowerLeaderAccepted, "updates"),
+    (Mutant::AcceptBeforeDurable, "crash"),
+    (Mutant::LeaderCountsUndurable, "crash"),
+    (Mutant::CommitsBeforeDependencies, "updates"),
+    (Mutant::IncrementsCommute, "updates"),
+];
+
+const STATES_MAX: u64 = 150_000;
+
 #[test]
 fn known_bugs_are_found_and_nobody_starts_with_one() {
     each_has_one_site();
@@ -39,13 +56,28 @@ fn known_bugs_are_found_and_nobody_starts_with_one() {
             missed.push(mutant.name());
         }
     }
+    let unseen = SHALLOW.iter().filter(|(mutant, setting)| !is_in_model(*mutant, setting));
+    let unseen: Vec<String> = unseen.map(|(mutant, _)| mutant.name()).collect();
+    switch_mutant(Some(Mutant::UnsyncedSnapshot));
     let refused = open();
     switch_mutant(None);
     drop(std::panic::take_hook());
     assert_eq!(missed, [""; 0], "not found in {SEEDS_MAX} seeds");
+    assert_eq!(unseen, [""; 0], "not found in {STATES_MAX} states");
     let name = Mutant::UnsyncedSnapshot.name();
     assert_eq!(refused.err(), Some(NodeError::Mutant { name }));
     assert!(open().is_ok());
+}
+
+/// Whether the model finds it, with a schedule to show.
+fn is_in_model(mutant: Mutant, setting: &str) -> bool {
+    switch_mutant(Some(mutant));
+    let setting = Setting::all().into_iter().find(|known| known.name == setting);
+    let model = Model::new(setting.expect("a setting"));
+    let report = model.search(STATES_MAX, &one_by_one, &|_| {});
+    let Some(wrong) = report.wrong else { return false };
+    println!("{}: {} states\n{}", mutant.name(), report.states, model.story(&wrong));
+    model.story(&wrong).contains(&wrong.what)
 }
 
 fn open() -> Result<(), NodeError> {

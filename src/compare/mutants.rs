@@ -1,6 +1,9 @@
 //! `traft check mutants`: known bugs put back one at a time, and checks that do not know them.
 
 use crate::base::{Mutant, switch_mutant};
+use crate::check::model::{Model, Setting};
+use crate::check::scenario;
+use crate::check::search::one_by_one;
 use crate::check::storage::check_log;
 use crate::sim::storm;
 use clap::Args;
@@ -8,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -48,7 +52,10 @@ pub(super) struct MutantsArgs {
 pub(super) const GUIDE: &str = "\
 Each bug of the bank (`--list`) is switched on by itself, and the checks that look for anything
 wrong run until they find it: the fault simulator (`traft sim`) over seeds, and for what is in the
-log on disk the crash images (`traft check storage`) as well. Time is that of the processor.
+log on disk the crash images (`traft check storage`) as well. What 100 seeds do not find, the model
+(`traft check model`) looks for in its first states, and then the text scenarios do that were
+written for bugs which chance hardly ever meets; then come more seeds. Time is that of the
+processor.
 
 Examples:
   traft check mutants
@@ -100,12 +107,42 @@ fn chosen(args: &MutantsArgs) -> Result<Vec<Mutant>, String> {
     }
 }
 
+/// After so many seeds the others are asked.
+const SEEDS_FIRST: u64 = 100;
+
+/// How many states of each setting the model looks at.
+const MODEL_STATES: u64 = 100_000;
+
+/// What the model finds, or the scenarios.
+fn elsewhere(seed: u64) -> Option<Found> {
+    for setting in Setting::all() {
+        let name = setting.name;
+        let report = Model::new(setting).search(MODEL_STATES, &one_by_one, &|_| {});
+        if let Some(wrong) = report.wrong {
+            let steps = wrong.path.len();
+            let what = format!("{} ({name}, after {steps} steps)", wrong.what);
+            return Some(Found { by: "model", seed, what, acts: Some((steps, steps)) });
+        }
+    }
+    let broken = scenario::RARE.iter().find_map(|(name, text)| {
+        let run = catch_unwind(AssertUnwindSafe(|| scenario::run(text).failure(text)));
+        let failure = run.unwrap_or(Some("a panic".into()))?;
+        Some(format!("{name}: {failure}"))
+    });
+    broken.map(|what| Found { by: "scenario", seed, what, acts: None })
+}
+
 /// One hunt, in the seeds from `from` up to below `to`, while the bug is on.
 fn hunt(mutant: Mutant, (from, to): (u64, u64), budget: f64, shrink: bool) -> Hunt {
     let begun = cpu();
     let on_disk = mutant.file().starts_with("wal/");
     let mut seeds = 0;
     for seed in from..to {
+        if seeds == SEEDS_FIRST
+            && let Some(found) = elsewhere(seed)
+        {
+            return Hunt { found: Some(found), seeds, cpu_seconds: cpu() - begun };
+        }
         seeds += 1;
         let outcome = storm::run(seed, None, false);
         let mut found = outcome.violation.map(|violation| Found {
@@ -260,6 +297,11 @@ fn check_name(found: &Found) -> String {
     let name = names.iter().find(|(words, _)| found.what.contains(words)).map(|(_, name)| *name);
     match (found.by, number) {
         ("storage", Some(number)) => format!("{number} of storage"),
+        ("model", Some(number)) => format!("{number} of the model"),
+        ("scenario", _) => match found.what.split_once(':') {
+            Some((name, _)) => format!("scenario {name}"),
+            None => "a scenario".into(),
+        },
         (_, Some(number)) => number.to_string(),
         _ if found.what.starts_with("assertion") => "assertion".into(),
         _ => name.unwrap_or("another check").into(),

@@ -168,9 +168,11 @@ impl Leadership {
 
     /// The memberships in force have changed: look again at everything that is open.
     pub(crate) fn requorum(&mut self, quorums: Vec<Compiled>, log: &Log) {
-        self.quorums = quorums;
+        if mutant!(OldQuorumsStay, true, self.quorums.is_empty()) {
+            self.quorums = quorums;
+        }
         let settled = self.settled.offset();
-        self.held = mutant!(HeldStaysHeld, TailBitmap::below(settled), self.held.clone());
+        self.held = TailBitmap::below(settled);
         for index in settled.0 / 64..self.next.0.div_ceil(64) {
             let held = self.held_by_quorum(index);
             self.held.insert_word(index, held);

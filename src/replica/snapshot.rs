@@ -73,8 +73,8 @@ impl Replica {
         let kept = |lsn| self.log.get(lsn).is_some() || self.schedule.is_covered(lsn);
         let longer = snapshot.done.offset() > done.offset();
         let held = done.difference_iter(&snapshot.done).all(kept);
-        mutant!(OlderSnapshotInstalled, longer, true)
-            && mutant!(InstallWithoutHeldCheck, held, true)
+        let fits = longer && mutant!(InstallWithoutHeldCheck, held, true);
+        mutant!(OlderSnapshotInstalled, fits, true)
     }
 
     /// Nothing is out for execution: the snapshot takes the state's place. In the same durable step

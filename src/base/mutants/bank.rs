@@ -169,7 +169,7 @@ bank! {
     InstallWithoutHeldCheck "replica/snapshot.rs" "near miss: Purging"
         "A snapshot that lacks something done here is installed though that is not held.";
     OlderSnapshotInstalled "replica/snapshot.rs" "fault-P3"
-        "A snapshot is installed though more is done here.";
+        "Whatever snapshot comes is installed, however much more is done and purged here.";
     StaleMembershipAfterSnapshot "replica/snapshot.rs" "fault-M3 (openraft 1808)"
         "The membership in a snapshot is not put in force.";
 
@@ -179,8 +179,8 @@ bank! {
         "A membership commits like any other record.";
     CoveredIsNoHolding "replica/commit.rs" "near miss: Membership 2"
         "A covered position does not count for the barrier.";
-    HeldStaysHeld "replica/commit.rs" "fault-M9"
-        "What a quorum held before a membership came counts as held under it.";
+    OldQuorumsStay "replica/commit.rs" "fault-M9"
+        "A leader goes on counting in the memberships that were in force when it was elected.";
     PendingForgotten "replica/mod.rs" "fault-M5, fault-M8"
         "A replica that restarts forgets memberships that are pending.";
     JointNeverLeft "replica/lead.rs" "fault-M4 (etcd 12136)"
