@@ -419,6 +419,7 @@ fn orphans(sources: &[Source]) -> Vec<String> {
                 | ["src", "bin", _]
                 | ["tests" | "benches" | "examples", _]
                 | [_, _, "main.rs"]
+                | ["tests", "fuzz", "targets", _]
         )
     };
     let paths = sources.iter().map(|source| source.path.clone());

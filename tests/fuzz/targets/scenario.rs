@@ -1,0 +1,8 @@
+//! Text that is run as a scenario.
+#![no_main]
+
+#[path = "gates.rs"]
+#[allow(dead_code, reason = "each target calls one of them")]
+mod gates;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| gates::scenario(bytes));
