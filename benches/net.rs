@@ -55,8 +55,8 @@ struct Kind {
 
 const KINDS: [Kind; 4] = [
     Kind { name: "gRPC, a call a message", via: Via::Grpc, tune: unary },
-    Kind { name: "gRPC, one stream", via: Via::Grpc, tune: by_line },
-    Kind { name: "gRPC, 4 connections", via: Via::Grpc, tune: four },
+    Kind { name: "gRPC, one stream", via: Via::Grpc, tune: one },
+    Kind { name: "gRPC, 4 connections", via: Via::Grpc, tune: by_line },
     Kind { name: "QUIC, a stream a message", via: Via::Quic, tune: by_line },
 ];
 
@@ -67,12 +67,12 @@ fn by_line(net: &mut NetOptions, _: &mut NodeOptions) {
 
 fn unary(net: &mut NetOptions, node: &mut NodeOptions) {
     by_line(net, node);
-    net.calls = Calls::Unary;
+    (net.calls, net.connections) = (Calls::Unary, 1);
 }
 
-fn four(net: &mut NetOptions, node: &mut NodeOptions) {
+fn one(net: &mut NetOptions, node: &mut NodeOptions) {
     by_line(net, node);
-    net.connections = 4;
+    net.connections = 1;
 }
 
 /// Of a million packets so many are lost.
@@ -307,7 +307,11 @@ fn main() -> ExitCode {
     for _ in 0..rounds {
         for (at, row) in rows.iter_mut().enumerate() {
             match run(&KINDS[at % KINDS.len()], LOSSES[at / KINDS.len()], time, line.as_deref()) {
-                Ok(ran) => row.push(ran),
+                Ok(ran) => {
+                    let (name, loss) = (KINDS[at % KINDS.len()].name, LOSSES[at / KINDS.len()]);
+                    eprintln!("{name}, {loss} of a million lost: {ran:.1?}");
+                    row.push(ran);
+                }
                 Err(error) if LOSSES[at / KINDS.len()] > 0 => {
                     eprintln!("no packets are lost here: {error}");
                 }

@@ -36,7 +36,7 @@ fn three_replicas_work_over_grpc_with_mutual_tls_and_return_after_a_stop() {
 }
 
 #[test]
-fn three_replicas_work_over_unary_calls_on_four_connections_and_return_after_a_stop() {
+fn three_replicas_work_over_unary_calls_on_one_connection_and_return_after_a_stop() {
     works(Via::Unary);
 }
 

@@ -130,7 +130,8 @@ impl Hub {
         (self.unknown.len(), self.replicas.len() + self.others.len())
     }
 
-    /// Lanes to all others, each with `lines` connections that `start` begins to dial.
+    /// Lanes to all others: that of messages with `lines` connections, that of parcels with one,
+    /// which `start` begins to dial.
     pub(super) fn lanes(
         &self,
         lines: usize,
@@ -140,6 +141,7 @@ impl Hub {
         let lanes = others.map(|(id, address)| {
             let mut lane = |kind| {
                 let bytes_max = self.options.queue_bytes;
+                let lines = if kind == Kind::Messages { lines } else { 1 };
                 Lane::new(lines, bytes_max, &self.counts, |queue| start(*id, address, kind, queue))
             };
             (*id, KINDS.map(&mut lane))

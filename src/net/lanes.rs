@@ -196,3 +196,82 @@ fn jittered(pause: Duration) -> Duration {
 
 /// Which lane of a pair is for what: as [`Lanes`] finds them.
 pub(super) const KINDS: [Kind; 2] = [Kind::Messages, Kind::Parcels];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::LeaderId;
+    use crate::message::{Envelope, Message, PreVote};
+    use proptest::prelude::*;
+
+    fn post() -> Post {
+        let candidate = LeaderId::new(1, 1);
+        let message = Message::PreVote(PreVote { candidate, committed_membership: None });
+        Post::Message(Box::new(Envelope::new(ReplicaId(1), ReplicaId(2), message)))
+    }
+
+    /// A lane with so many connections, all there, and room for so many posts.
+    fn lane(lines: usize, posts: usize) -> (Lane, Vec<Queue>) {
+        let mut queues = Vec::new();
+        let lane = Lane::new(lines, posts * size(&post()), &Arc::default(), |q| queues.push(q));
+        queues.iter().for_each(|queue| queue.set_up(true));
+        (lane, queues)
+    }
+
+    #[test]
+    fn connections_take_turns_and_one_that_stands_still_is_left_alone() {
+        let (mut lane, mut queues) = lane(3, 100);
+        (0..9).for_each(|_| assert!(lane.take(post())));
+        assert!(queues.iter().all(|queue| queue.posts.len() == 3));
+        // Two are emptied, and the third does not move.
+        for _ in 0..10 {
+            for queue in &mut queues[..2] {
+                while let Ok((_, size)) = queue.posts.try_recv() {
+                    queue.state.waiting.fetch_sub(size, Ordering::Relaxed);
+                }
+            }
+            (0..4).for_each(|_| assert!(lane.take(post())));
+        }
+        assert_eq!(queues[2].posts.len(), 3);
+    }
+
+    proptest! {
+        /// Beside counting: the one with the least, of those that are there, if any is.
+        #[test]
+        fn a_lane_is_bounded_and_chooses_the_one_with_the_least(
+            (lines, posts) in (1..5_usize, 0..12_usize),
+            acts in proptest::collection::vec((0..4_u8, 0..5_usize), 0..60),
+        ) {
+            let (mut lane, mut queues) = lane(lines, posts);
+            let mut twin = vec![(true, 0_usize); lines];
+            for (act, at) in acts {
+                let at = at % lines;
+                match act {
+                    0 => {
+                        queues[at].set_up(!twin[at].0);
+                        twin[at].0 = !twin[at].0;
+                    }
+                    1 => if let Ok((_, size)) = queues[at].posts.try_recv() {
+                        queues[at].state.waiting.fetch_sub(size, Ordering::Relaxed);
+                        twin[at].1 -= 1;
+                    },
+                    _ => {
+                        let full = twin.iter().map(|(_, waiting)| waiting).sum::<usize>() >= posts;
+                        prop_assert_eq!(lane.take(post()), !full);
+                        let now: Vec<_> = queues.iter().map(|queue| queue.posts.len()).collect();
+                        let chosen = (0..lines).find(|&n| now[n] != twin[n].1);
+                        prop_assert_eq!(chosen.is_none(), full);
+                        if let Some(chosen) = chosen {
+                            let any_up = twin.iter().any(|(up, _)| *up);
+                            let fit = |up: bool| up || !any_up;
+                            let there = twin.iter().filter(|(up, _)| fit(*up));
+                            let least = there.map(|(_, waiting)| *waiting).min();
+                            prop_assert!(fit(twin[chosen].0) && Some(twin[chosen].1) == least);
+                            twin[chosen].1 += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use crate::net::credentials::{Credentials, CredentialsError, Keys};
 use crate::net::ear::{Kind, Refused};
 use crate::net::{NetError, NetOptions};
+use quinn::congestion::BbrConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
     ClientConfig, ConnectionError, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig,
@@ -87,6 +88,9 @@ pub(super) fn kind(first: u8) -> Result<Kind, Refused> {
     }
 }
 
+/// How QUIC is spoken by both ends. The rate is what the line is measured to carry (BBR): to take
+/// each loss for a sign of too much, as is usual, would slow down for what this is meant to bear.
+/// docs/network.md has figures of both.
 fn transport(silence: Duration) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
     config
@@ -96,6 +100,7 @@ fn transport(silence: Duration) -> Arc<TransportConfig> {
         .receive_window(VarInt::from_u32(WINDOW))
         .send_window(u64::from(WINDOW))
         .datagram_receive_buffer_size(None)
+        .congestion_controller_factory(Arc::new(BbrConfig::default()))
         .initial_rtt(ROUND_TRIP)
         .keep_alive_interval(Some(silence / 2))
         .max_idle_timeout(IdleTimeout::try_from(silence * 2).ok());
