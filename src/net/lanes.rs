@@ -200,14 +200,13 @@ pub(super) const KINDS: [Kind; 2] = [Kind::Messages, Kind::Parcels];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::LeaderId;
-    use crate::message::{Envelope, Message, PreVote};
     use proptest::prelude::*;
 
+    /// The shortest message, from 1 to 2.
     fn post() -> Post {
-        let candidate = LeaderId::new(1, 1);
-        let message = Message::PreVote(PreVote { candidate, committed_membership: None });
-        Post::Message(Box::new(Envelope::new(ReplicaId(1), ReplicaId(2), message)))
+        let frame: &[u8] = &[8, 1, 16, 1, 24, 2, 0x7a, 6, 10, 4, 8, 4, 16, 1];
+        let envelope = wire::decode(Bytes::from_static(frame)).expect("it is one");
+        Post::Message(Box::new(envelope))
     }
 
     /// A lane with so many connections, all there, and room for so many posts.
