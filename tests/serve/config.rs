@@ -58,6 +58,7 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
         "members           (n1; read 1, write 1) at first",
         "clients           at 127.0.0.1:6381",
         "                  n2 at 127.0.0.1:7382",
+        "transport         Grpc",
         "TLS               no",
         "password          no",
         "snapshot-records  5",
@@ -97,6 +98,10 @@ fn what_is_wrong_is_said_in_one_sentence() {
         (&["--config", &config, "--peers", "1=h:1,1=h:2"], "peers has two addresses for n1"),
         (&["--config", &config, "--peers", "1=h:1,2=h:1"], "peers has h:1 twice"),
         (&["--config", &config, "--new", "--wiped"], "cannot be used with"),
+        (
+            &["--config", &config, "--transport", "udp"],
+            "transport must be grpc or quic, not \"udp\"",
+        ),
         (&["--config", &unknown], "line 8: unknown field `snapshots`"),
         (&["--config", &broken], "broken.toml, line 2: "),
         (&["--config", "nowhere.toml"], "nowhere.toml: "),

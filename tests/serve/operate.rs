@@ -102,7 +102,7 @@ fn start(fleet: &mut Fleet, ids: std::ops::RangeInclusive<u64>) {
 #[test]
 fn the_walk_of_the_membership_page_with_commands() {
     let dir = empty_dir("walk");
-    let mut fleet = fleet(&dir, 5, Some("(n1)"));
+    let mut fleet = fleet(&dir, 5, Some("(n1)"), "grpc");
     let at = fleet.addresses();
     start(&mut fleet, 1..=1);
     set(at[0], "alone");

@@ -73,14 +73,14 @@ fn a_process_that_is_killed_comes_back_and_has_everything() {
     std::fs::remove_dir_all(dir).expect("it made the directory");
 }
 
-pub(crate) fn fleet(dir: &Path, replicas: u64, members: Option<&str>) -> Fleet {
+pub(crate) fn fleet(dir: &Path, replicas: u64, members: Option<&str>, transport: &str) -> Fleet {
     let plan = Plan {
         program: env!("CARGO_BIN_EXE_traft").into(),
         dir: dir.into(),
         replicas,
         members: members.map(String::from),
         port: 0,
-        flags: vec!["--snapshot-records=500".into()],
+        flags: vec!["--snapshot-records=500".into(), format!("--transport={transport}")],
     };
     Fleet::new(plan).expect("a fleet")
 }
@@ -130,8 +130,18 @@ fn write(number: usize, addresses: &[SocketAddr], stop: &AtomicBool, record: &Mu
 
 #[test]
 fn a_rolling_restart_loses_nothing_that_was_acknowledged() {
-    let dir = empty_dir("rolling");
-    let mut fleet = fleet(&dir, 3, None);
+    restart_all("grpc");
+}
+
+#[cfg(feature = "quic")]
+#[test]
+fn the_same_over_quic() {
+    restart_all("quic");
+}
+
+fn restart_all(transport: &str) {
+    let dir = empty_dir(&format!("rolling-{transport}"));
+    let mut fleet = fleet(&dir, 3, None, transport);
     let ids: Vec<ReplicaId> = fleet.places().keys().copied().collect();
     ids.iter().for_each(|id| drop(fleet.start(*id, &["--new"]).expect("it starts")));
     let addresses = fleet.addresses();
@@ -159,7 +169,8 @@ fn a_rolling_restart_loses_nothing_that_was_acknowledged() {
     stop.store(true, Ordering::Release);
     clients.into_iter().for_each(|client| client.join().expect("no panic"));
     let record = record.lock().expect("no panic");
-    eprintln!("{} writes, the longest gap {:?}", record.acknowledged.len(), record.gap);
+    let count = record.acknowledged.len();
+    eprintln!("{transport}: {count} writes, the longest gap {:?}", record.gap);
     for address in addresses {
         let mut client = Client::connect(address, Some(PATIENCE)).expect("it is there");
         for keys in record.acknowledged.chunks(500) {

@@ -1,17 +1,22 @@
 //! `traft serve`: one replica, which talks to the others over the network.
 
 use super::Ended;
-use super::settings::{Life, ServeArgs, Settings, cluster_number};
+use super::settings::{Life, ServeArgs, Settings, Transport, cluster_number};
 use super::wiped_after;
+use crate::base::ReplicaId;
 use crate::disk::RealDisk;
-use crate::net::{Grpc, NetOptions};
-use crate::runtime::{NodeOptions, Start};
+#[cfg(feature = "quic")]
+use crate::net::Quic;
+use crate::net::{Grpc, NetError, NetOptions};
+use crate::runtime::{self, Inbox, Network, NodeOptions, Post, Start};
 use crate::serve::{Cluster, Door, Metrics, Options, Seating, Standing, certs};
 use rustix::process::getppid;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::Write;
-use std::net::TcpListener;
+#[cfg(feature = "quic")]
+use std::net::UdpSocket;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 /// What follows the options of `traft serve --help`.
@@ -81,12 +86,11 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
         format!("{what} {address} cannot be opened: {why}")
     };
     let door = Door::open(listen).map_err(|error| opened("listen", listen, &error))?;
-    let listener = TcpListener::bind(peer_listen);
-    let listener = listener.map_err(|error| opened("peer-listen", peer_listen, &error))?;
     let mut options = NetOptions::new(id, settings.peers.clone());
     options.cluster = cluster_number(&settings.cluster);
     options.credentials = credentials;
-    let network = Grpc::listen(listener, options).map_err(|error| error.to_string())?;
+    let network = Line::open(settings.transport, peer_listen, options);
+    let network = network.map_err(|error| opened("peer-listen", peer_listen, &error))?;
     let address = door.address();
     let seating = seating(&settings, door)?;
     let cluster = Cluster::start(vec![seating], &network, false);
@@ -106,6 +110,37 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
         None => Ended::Well,
         Some(why) => Ended::Failed(format!("{id} has stopped: {why}")),
     })
+}
+
+/// What replicas talk over.
+enum Line {
+    Grpc(Grpc),
+    #[cfg(feature = "quic")]
+    Quic(Quic),
+}
+
+impl Line {
+    fn open(
+        transport: Transport,
+        address: SocketAddr,
+        options: NetOptions,
+    ) -> Result<Line, NetError> {
+        match transport {
+            Transport::Grpc => Grpc::listen(TcpListener::bind(address)?, options).map(Line::Grpc),
+            #[cfg(feature = "quic")]
+            Transport::Quic => Quic::listen(UdpSocket::bind(address)?, options).map(Line::Quic),
+        }
+    }
+}
+
+impl Network<Post> for Line {
+    fn join(&self, id: ReplicaId, inbox: Inbox<Post>) -> Box<dyn runtime::Transport<Post>> {
+        match self {
+            Line::Grpc(grpc) => grpc.join(id, inbox),
+            #[cfg(feature = "quic")]
+            Line::Quic(quic) => quic.join(id, inbox),
+        }
+    }
 }
 
 fn seating(settings: &Settings, door: Door) -> Result<Seating<RealDisk>, String> {

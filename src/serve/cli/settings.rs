@@ -61,6 +61,9 @@ pub struct ServeArgs {
     /// What `traft cert init` has made for this replica: its certificate, its key, the authority
     #[arg(long, value_name = "DIR", env = "TRAFT_CERTS")]
     certs: Option<PathBuf>,
+    /// What replicas talk over: grpc, or quic, where a lost packet delays one message only [grpc]
+    #[arg(long, value_name = "NAME", env = "TRAFT_TRANSPORT")]
+    transport: Option<String>,
     /// This replica has never lived: begin its log. For the first start, and only for that
     #[arg(long, env = "TRAFT_NEW", value_parser = BoolishValueParser::new(),
           conflicts_with = "wiped")]
@@ -97,11 +100,20 @@ struct Written {
     clients: BTreeMap<String, String>,
     members: Option<String>,
     certs: Option<PathBuf>,
+    transport: Option<String>,
     #[serde(default)]
     redirect: bool,
     metrics: Option<String>,
     password_file: Option<PathBuf>,
     snapshot_records: Option<u64>,
+}
+
+/// What replicas talk over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Grpc,
+    #[cfg(feature = "quic")]
+    Quic,
 }
 
 /// What an empty directory means.
@@ -125,6 +137,7 @@ pub(super) struct Settings {
     pub(super) seats: BTreeMap<u64, (String, u16)>,
     pub(super) members: Membership,
     pub(super) certs: Option<PathBuf>,
+    pub(super) transport: Transport,
     pub(super) life: Life,
     pub(super) redirect: bool,
     pub(super) metrics: Option<SocketAddr>,
@@ -150,6 +163,7 @@ impl fmt::Display for Settings {
         for (id, address) in self.peers.iter().filter(|(id, _)| **id != self.id) {
             writeln!(f, "                  {id} at {address}")?;
         }
+        writeln!(f, "transport         {:?}", self.transport)?;
         writeln!(f, "TLS               {}", yes(self.certs.is_some()))?;
         writeln!(f, "password          {}", yes(self.password.is_some()))?;
         writeln!(f, "redirect          {}", yes(self.redirect))?;
@@ -220,6 +234,7 @@ impl ServeArgs {
             clients: all(&self.clients, &written.clients, "clients")?,
             members: here.members.or(written.members),
             certs: here.certs.or(written.certs),
+            transport: here.transport.or(written.transport),
             new: here.new,
             wiped: here.wiped,
             redirect: here.redirect || written.redirect,
@@ -241,8 +256,13 @@ impl ServeArgs {
         let listen = self.listen.as_deref().unwrap_or("127.0.0.1:6379");
         let listen = resolve("listen", listen)?;
         let members = members(self.members.as_deref(), &peers)?;
-        if self.certs.is_none() {
-            local_only(&peer_listen, &peers)?;
+        let transport = transport(self.transport.as_deref())?;
+        match &self.certs {
+            None if transport != Transport::Grpc => {
+                return Err("transport quic needs certificates: say certs".into());
+            }
+            None => local_only(&peer_listen, &peers)?,
+            Some(_) => {}
         }
         let mut seats = BTreeMap::new();
         for (id, address) in distinct(&self.clients, "clients")? {
@@ -279,6 +299,7 @@ impl ServeArgs {
             seats,
             members,
             certs,
+            transport,
             life,
             redirect,
             metrics,
@@ -312,6 +333,15 @@ fn distinct(all: &[Address], name: &str) -> Result<BTreeMap<ReplicaId, String>, 
         }
     }
     Ok(map)
+}
+
+fn transport(name: Option<&str>) -> Result<Transport, String> {
+    match name {
+        None | Some("grpc") => Ok(Transport::Grpc),
+        #[cfg(feature = "quic")]
+        Some("quic") => Ok(Transport::Quic),
+        Some(other) => Err(format!("transport must be grpc or quic, not {other:?}")),
+    }
 }
 
 fn members(text: Option<&str>, peers: &BTreeMap<ReplicaId, String>) -> Result<Membership, String> {
