@@ -1,6 +1,5 @@
 //! Requests of sessions take effect once, whatever comes twice, late or never.
 
-use bytes::Bytes;
 use traft::apply::Machine;
 use traft::apply::kv::{Answer, Kv, Op};
 use traft::apply::laws::{Dice, Plan, check};
@@ -33,9 +32,15 @@ fn number(outcome: &Outcome) -> i64 {
 
 /// A machine with the session 7 open, and its client.
 fn opened(order: Order) -> (Sessions<Kv>, Client) {
-    let (mut machine, client) = (machine(), Client::new(7, order));
-    assert_eq!(outcome(&mut machine, &client.open()), Outcome::Done(Bytes::new()));
+    let (mut machine, mut client) = (machine(), Client::new(7, order));
+    open(&mut machine, &mut client);
     (machine, client)
+}
+
+fn open(machine: &mut Sessions<Kv>, client: &mut Client) {
+    let result = machine.apply(&client.open().body);
+    assert!(matches!(client.opened(Fate::Applied(result)), Next::Finished(Outcome::Done(_))));
+    assert!(client.is_open());
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn results_are_kept_until_the_client_has_them() {
     let (request, first) = client.request(increment(b"n")).expect("room");
     let result = machine.apply(&first.body);
     assert!(matches!(client.ended(request, Fate::Applied(result)), Next::Finished(_)));
-    outcome(&mut machine, &client.have());
+    outcome(&mut machine, &client.have().expect("an open session"));
     assert_eq!(outcome(&mut machine, &first), Outcome::Forgotten);
     assert_eq!(machine.inner().get(b"n").map(|v| &v[..]), Some(&b"1"[..]));
 }
@@ -131,12 +136,45 @@ fn idle_sessions_end_with_sweeps() {
     assert_eq!(machine.inner().get(b"n").map(|v| &v[..]), Some(&b"1"[..]));
 }
 
+/// design/broken/ReopenedSession: a session expires, and a late copy of the command that once
+/// opened it opens it anew. What the client repeats because it does not know what became of it must
+/// not take effect there again, and what it acknowledged is not acknowledged there.
+#[test]
+fn a_late_copy_of_an_opening_revives_nothing() {
+    let (mut machine, mut client) = opened(Order::Free);
+    let (_, command) = client.request(increment(b"n")).expect("room");
+    outcome(&mut machine, &command);
+    let sweep = Request::Sweep { idle: 0 }.command(Footprint::default());
+    outcome(&mut machine, &sweep);
+    assert_eq!(machine.open_sessions(), 0);
+    let again = outcome(&mut machine, &client.open());
+    assert_eq!((machine.open_sessions(), again.opening()), (1, Some(1)));
+    assert_eq!(outcome(&mut machine, &command), Outcome::Expired);
+    assert_eq!(outcome(&mut machine, &client.have().expect("opened")), Outcome::Expired);
+    assert_eq!(machine.inner().get(b"n").map(|v| &v[..]), Some(&b"1"[..]));
+
+    // Whoever begins anew under that number is served, and once more after a snapshot.
+    let mut machine = self::again(&machine);
+    let mut client = Client::new(7, Order::Free);
+    open(&mut machine, &mut client);
+    let (_, command) = client.request(increment(b"n")).expect("room");
+    assert_eq!(number(&outcome(&mut machine, &command)), 2);
+}
+
+#[test]
+fn nothing_is_numbered_before_the_session_is_open() {
+    let mut client = Client::new(7, Order::Free);
+    assert_eq!((client.request(increment(b"n")), client.have()), (None, None));
+    assert_eq!(client.opened(Fate::Unknown), Next::Again(client.open()));
+    assert!(!client.is_open());
+}
+
 /// Copies of a request are in order with each other, and never overridden. Others of the session
 /// run at the same time, unless their order is to be kept.
 #[test]
 fn footprints_say_what_may_run_together() {
     let pair = |order| {
-        let mut client = Client::new(7, order);
+        let (_, mut client) = opened(order);
         let set = |key| Op::Set { key, value: b"1" }.command();
         let (_, first) = client.request(set(b"a")).expect("room");
         let (_, second) = client.request(set(b"b")).expect("room");
@@ -145,13 +183,13 @@ fn footprints_say_what_may_run_together() {
     let (first, second, mut client) = pair(Order::Free);
     assert!(!first.interferes(&second));
     assert!(first.interferes(&first) && !first.is_blind());
-    for whole in [client.have(), client.open()] {
+    for whole in [client.have().expect("opened"), client.open()] {
         assert!(whole.footprint.interferes(&first) && !whole.footprint.is_blind());
     }
     let (first, second, _) = pair(Order::Kept);
     assert!(first.interferes(&second));
-    let mut last = Client::new(u64::MAX, Order::Free);
-    assert!(!last.have().footprint.interferes(&first));
+    let last = Client::new(u64::MAX, Order::Free);
+    assert!(!last.open().footprint.interferes(&first));
     let sweep = Request::Sweep { idle: 1 }.command(Footprint::default());
     assert!(
         sweep.footprint.interferes(&first) && sweep.footprint.interferes(&last.open().footprint)
@@ -160,7 +198,7 @@ fn footprints_say_what_may_run_together() {
 
 #[test]
 fn an_unknown_end_is_proposed_again_only_in_a_session() {
-    let mut client = Client::new(7, Order::Free);
+    let (_, mut client) = opened(Order::Free);
     let (request, command) = client.request(increment(b"n")).expect("room");
     assert_eq!(client.ended(request, Fate::Unknown), Next::Again(command.clone()));
     assert_eq!(client.ended(request, Fate::Rejected), Next::Again(command));
@@ -172,7 +210,7 @@ fn an_unknown_end_is_proposed_again_only_in_a_session() {
 
 #[test]
 fn a_client_does_not_run_ahead_of_what_is_kept() {
-    let mut client = Client::new(7, Order::Free);
+    let (_, mut client) = opened(Order::Free);
     assert!((0..KEPT_MAX).all(|_| client.request(increment(b"n")).is_some()));
     assert!(client.request(increment(b"n")).is_none());
 }
@@ -181,9 +219,10 @@ fn a_client_does_not_run_ahead_of_what_is_kept() {
 #[test]
 fn a_request_far_ahead_has_no_effect() {
     let (mut machine, client) = opened(Order::Free);
-    let (session, body) = (7, increment(b"n").body);
+    let (session, opening) = (7, 0);
     for request in [KEPT_MAX, 1 << 61] {
-        let ahead = Request::Do { session, request, body: body.clone(), order: Order::Free };
+        let body = increment(b"n").body;
+        let ahead = Request::Do { session, opening, request, body, order: Order::Free };
         let command = ahead.command(Footprint::default());
         assert_eq!(outcome(&mut machine, &command), Outcome::Ahead);
     }
@@ -203,13 +242,13 @@ fn sessions_keep_the_contract_of_machines() {
         };
         let Command { footprint, body } = op.command();
         let session = dice.below(2);
-        let order = *dice.one_of(&[Order::Free, Order::Kept]);
+        let (order, opening) = (*dice.one_of(&[Order::Free, Order::Kept]), dice.below(2));
         let request = match dice.below(10) {
             0 | 1 => Request::Open { session },
-            2 => Request::Have { session, below: dice.below(3) },
+            2 => Request::Have { session, opening, below: dice.below(3) },
             3 => Request::Sweep { idle: dice.below(3) },
             4..7 => Request::Plain(body),
-            _ => Request::Do { session, request: dice.below(4), body, order },
+            _ => Request::Do { session, opening, request: dice.below(4), body, order },
         };
         request.command(footprint)
     };

@@ -29,11 +29,13 @@ pub enum Next {
     Stray,
 }
 
-/// A session as its client sees it.
+/// A session as its client sees it: [`open`](Self::open) it, then number requests.
 #[derive(Clone, Debug)]
 pub struct Client {
     session: u64,
     order: Order,
+    /// What the opening was, once it is known.
+    opening: Option<u64>,
     next: u64,
     /// What it has acknowledged.
     below: u64,
@@ -41,9 +43,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// For a session under this number, which its [`open`](Self::open) has opened.
+    /// For a session under this number, which nobody else uses: draw 64 random bits.
     pub fn new(session: u64, order: Order) -> Client {
-        Client { session, order, next: 0, below: 0, open: BTreeMap::new() }
+        Client { session, order, opening: None, next: 0, below: 0, open: BTreeMap::new() }
     }
 
     /// The command that opens the session. It may be proposed again whatever came of it.
@@ -51,22 +53,40 @@ impl Client {
         Request::Open { session: self.session }.command(Footprint::default())
     }
 
-    /// Numbers a request: its number, and what to propose. `None` while it is too far above what
-    /// was acknowledged with [`have`](Self::have).
+    /// What to do after [`open`](Self::open) came to this end. Finished, the session is open.
+    pub fn opened(&mut self, fate: Fate) -> Next {
+        let Fate::Applied(result) = fate else { return Next::Again(self.open()) };
+        let outcome = Outcome::decode(&result).unwrap_or(Outcome::Malformed);
+        if self.opening.is_none() {
+            self.opening = outcome.opening();
+        }
+        Next::Finished(outcome)
+    }
+
+    /// Whether requests can be numbered.
+    pub fn is_open(&self) -> bool {
+        self.opening.is_some()
+    }
+
+    /// Numbers a request: its number, and what to propose. `None` before the session is open, and
+    /// while it is too far above what was acknowledged with [`have`](Self::have).
     pub fn request(&mut self, command: Command) -> Option<(u64, Command)> {
         if self.next >= self.below + KEPT_MAX {
             return None;
         }
+        let opening = self.opening?;
         let (session, request, order) = (self.session, self.next, self.order);
         let Command { footprint, body } = command;
-        let command = Request::Do { session, request, body, order }.command(footprint);
+        let command = Request::Do { session, opening, request, body, order }.command(footprint);
         self.next += 1;
         self.open.insert(request, command.clone());
         Some((request, command))
     }
 
     /// What to do after the proposal of a request came to this end. Proposing it again is always
-    /// safe, so an unknown end is one like a rejection.
+    /// safe, so an unknown end is one like a rejection. [`Outcome::Expired`] is the end of the
+    /// session: nobody can say of a request that was repeated whether an earlier copy took effect.
+    /// Go on with a new client.
     pub fn ended(&mut self, request: u64, fate: Fate) -> Next {
         let Some(command) = self.open.get(&request) else { return Next::Stray };
         let Fate::Applied(result) = fate else { return Next::Again(command.clone()) };
@@ -81,11 +101,13 @@ impl Client {
     }
 
     /// Says that the client has every result below the first request that is open. To be proposed
-    /// now and then, or the session keeps everything.
-    pub fn have(&mut self) -> Command {
+    /// now and then, or the session keeps everything. `None` before the session is open.
+    pub fn have(&mut self) -> Option<Command> {
+        let opening = self.opening?;
         let below = self.open.keys().next().copied().unwrap_or(self.next);
         self.below = below;
-        Request::Have { session: self.session, below }.command(Footprint::default())
+        let have = Request::Have { session: self.session, opening, below };
+        Some(have.command(Footprint::default()))
     }
 }
 

@@ -11,6 +11,12 @@
 //! executed before its client is answered. Requests of one session that do not interfere otherwise
 //! run in any order, unless the client asks for [`Order::Kept`].
 //!
+//! A session has an *opening*: how many sweeps there were before it. Its requests name it, so that
+//! a late copy of the command that once opened a session, placed when that one has expired, opens
+//! nothing in which a late copy of a request could take effect again
+//! (`Sessions.tla`, `broken/ReopenedSession`). No opening is given twice: a session is used when it
+//! is opened, so it ends at a later sweep than that.
+//!
 //! Nothing here looks at a clock. Results are dropped when the client says that it has them, and
 //! sessions when a [`Request::Sweep`] finds that nobody has used them since so many sweeps. Whoever
 //! drives the cluster proposes a sweep every so many commands.
@@ -43,6 +49,8 @@ pub struct Sessions<M> {
 /// What is kept of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Session {
+    /// The number of sweeps when it was opened.
+    opening: u64,
     /// The requests that took effect. Positions are request numbers here.
     finished: TailBitmap,
     /// The client has the results of all requests below. Only [`Request::Have`] raises it, which is
@@ -60,10 +68,12 @@ impl<M: Machine> Machine for Sessions<M> {
             Err(Malformed) => Outcome::Malformed.encode(),
             Ok(Request::Plain(body)) => self.inner.apply(&body),
             Ok(Request::Open { session }) => self.open(session).encode(),
-            Ok(Request::Do { session, request, body, .. }) => {
-                self.request(session, request, &body).encode()
+            Ok(Request::Do { session, opening, request, body, .. }) => {
+                self.request((session, opening), request, &body).encode()
             }
-            Ok(Request::Have { session, below }) => self.forget(session, below).encode(),
+            Ok(Request::Have { session, opening, below }) => {
+                self.forget((session, opening), below).encode()
+            }
             Ok(Request::Sweep { idle }) => {
                 self.sweep(idle);
                 Outcome::Done(Bytes::new()).encode()
@@ -131,16 +141,20 @@ impl<M> Sessions<M> {
         Ok(machine)
     }
 
-    /// Opening again is harmless: the first may have had an unknown end.
+    /// Opening again is harmless: the first may have had an unknown end. Gives the opening.
     fn open(&mut self, session: u64) -> Outcome {
-        self.sessions.entry(session).or_default().used = self.sweeps;
-        Outcome::Done(Bytes::new())
+        let sweeps = self.sweeps;
+        let new = || Session { opening: sweeps, ..Session::default() };
+        let session = self.sessions.entry(session).or_insert_with(new);
+        session.used = sweeps;
+        Outcome::Done(Bytes::copy_from_slice(&session.opening.to_be_bytes()))
     }
 
     /// The client has the results of all requests below.
-    fn forget(&mut self, session: u64, below: u64) -> Outcome {
-        let Some(session) = self.sessions.get_mut(&session) else { return Outcome::Expired };
-        session.used = self.sweeps;
+    fn forget(&mut self, session: (u64, u64), below: u64) -> Outcome {
+        let Some(session) = used(&mut self.sessions, session, self.sweeps) else {
+            return Outcome::Expired;
+        };
         session.below = session.below.max(below.min(Lsn::MAX.0));
         session.results = session.results.split_off(&session.below);
         session.finished.insert_below(Lsn(session.below));
@@ -155,9 +169,10 @@ impl<M> Sessions<M> {
 }
 
 impl<M: Machine> Sessions<M> {
-    fn request(&mut self, session: u64, request: u64, body: &Bytes) -> Outcome {
-        let Some(session) = self.sessions.get_mut(&session) else { return Outcome::Expired };
-        session.used = self.sweeps;
+    fn request(&mut self, session: (u64, u64), request: u64, body: &Bytes) -> Outcome {
+        let Some(session) = used(&mut self.sessions, session, self.sweeps) else {
+            return Outcome::Expired;
+        };
         let number = Lsn(request);
         if session.finished.contains(number) {
             return match session.results.get(&request) {
@@ -175,12 +190,23 @@ impl<M: Machine> Sessions<M> {
     }
 }
 
+/// The session of this number and opening, used now.
+fn used(
+    sessions: &mut BTreeMap<u64, Session>,
+    (session, opening): (u64, u64),
+    sweeps: u64,
+) -> Option<&mut Session> {
+    let session = sessions.get_mut(&session).filter(|session| session.opening == opening)?;
+    session.used = sweeps;
+    Some(session)
+}
+
 impl Session {
     fn encode(&self) -> Bytes {
         let tail: Vec<u64> = self.finished.tail().iter().map(|lsn| lsn.0).collect();
         let results: Vec<(&u64, &Bytes)> = self.results.iter().collect();
-        let writer =
-            Writer::default().word(self.used).word(self.below).word(self.finished.offset().0);
+        let writer = Writer::default().word(self.opening).word(self.used);
+        let writer = writer.word(self.below).word(self.finished.offset().0);
         let writer = writer.list(&tail, |writer, number| writer.word(*number));
         let writer =
             writer.list(&results, |writer, (number, result)| writer.word(**number).bytes(result));
@@ -189,7 +215,7 @@ impl Session {
 
     fn decode(bytes: &[u8]) -> Result<Session, Malformed> {
         let mut reader = Reader(bytes);
-        let (used, below) = (reader.word()?, reader.word()?);
+        let (opening, used, below) = (reader.word()?, reader.word()?, reader.word()?);
         let end = position(below)?.0 + KEPT_MAX;
         let number = |number: u64| if number <= end { Ok(Lsn(number)) } else { Err(Malformed) };
         let mut finished = TailBitmap::below(number(reader.word()?)?);
@@ -200,7 +226,7 @@ impl Session {
             |reader: &mut Reader| Ok((reader.word()?, Bytes::copy_from_slice(reader.bytes()?)));
         let results = reader.list(result)?.into_iter().collect();
         reader.end()?;
-        Ok(Session { finished, below, results, used })
+        Ok(Session { opening, finished, below, results, used })
     }
 }
 

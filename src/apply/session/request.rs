@@ -25,7 +25,8 @@ pub enum Order {
 pub enum Request {
     /// A command without a session: done as often as it is proposed.
     Plain(Bytes),
-    /// Opens a session under a number that nobody else uses: draw 64 random bits.
+    /// Opens a session under a number that nobody else uses: draw 64 random bits. Its result is the
+    /// session's *opening*, which [`opening`](Outcome::opening) takes from it.
     Open {
         /// The number.
         session: u64,
@@ -34,6 +35,8 @@ pub enum Request {
     Do {
         /// Whose request.
         session: u64,
+        /// Of which opening of that session: another one is not meant, however it came about.
+        opening: u64,
         /// Which: the first is 0, then 1 and so on. Not above [`Lsn::MAX`].
         request: u64,
         /// For the user's machine.
@@ -45,6 +48,8 @@ pub enum Request {
     Have {
         /// Whose.
         session: u64,
+        /// As in [`Do`](Self::Do).
+        opening: u64,
         /// The first one whose result it may not have.
         below: u64,
     },
@@ -84,11 +89,13 @@ impl Request {
         let writer = match self {
             Request::Plain(body) => writer.byte(0).raw(body),
             Request::Open { session } => writer.byte(1).word(*session),
-            Request::Do { session, request, body, order } => {
+            Request::Do { session, opening, request, body, order } => {
                 let kind = if *order == Order::Kept { 3 } else { 2 };
-                writer.byte(kind).word(*session).word(*request).raw(body)
+                writer.byte(kind).word(*session).word(*opening).word(*request).raw(body)
             }
-            Request::Have { session, below } => writer.byte(4).word(*session).word(*below),
+            Request::Have { session, opening, below } => {
+                writer.byte(4).word(*session).word(*opening).word(*below)
+            }
             Request::Sweep { idle } => writer.byte(5).word(*idle),
         };
         writer.0.into()
@@ -104,14 +111,19 @@ impl Request {
             0 => return Ok(Request::Plain(body.slice(1..))),
             1 => Request::Open { session: reader.word()? },
             kind @ (2 | 3) => {
-                let (session, request) = (reader.word()?, reader.word()?);
+                let (session, opening) = (reader.word()?, reader.word()?);
+                let request = reader.word()?;
                 if request > Lsn::MAX.0 {
                     return Err(Malformed);
                 }
                 let order = if kind == 3 { Order::Kept } else { Order::Free };
-                return Ok(Request::Do { session, request, body: body.slice(17..), order });
+                let body = body.slice(1 + 3 * size_of::<u64>()..);
+                return Ok(Request::Do { session, opening, request, body, order });
             }
-            4 => Request::Have { session: reader.word()?, below: reader.word()? },
+            4 => {
+                let (session, opening) = (reader.word()?, reader.word()?);
+                Request::Have { session, opening, below: reader.word()? }
+            }
             5 => Request::Sweep { idle: reader.word()? },
             _ => return Err(Malformed),
         };
@@ -150,8 +162,9 @@ pub enum Outcome {
     Done(Bytes),
     /// It took effect, and its client has said that it has the result.
     Forgotten,
-    /// The session is not open: it was never opened, or has expired. This copy had no effect; an
-    /// earlier one may have had, before the session expired.
+    /// The session is not open: it was never opened, or has expired, and perhaps somebody has
+    /// opened it anew. This copy had no effect; an earlier one may have had, before the session
+    /// expired.
     Expired,
     /// It is too far above what the client has acknowledged, and had no effect: acknowledge, then
     /// propose it again.
@@ -161,6 +174,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The opening of a session, which is what became of a [`Request::Open`].
+    pub fn opening(&self) -> Option<u64> {
+        let Outcome::Done(result) = self else { return None };
+        Some(u64::from_be_bytes(result[..].try_into().ok()?))
+    }
+
     pub(super) fn encode(&self) -> Bytes {
         let writer = Writer::default();
         let writer = match self {

@@ -9,7 +9,7 @@ use super::queue::{Due, Queue};
 use super::world::World;
 use crate::apply::kv;
 use crate::apply::session::{Client as Session, Fate, Next, Order, Outcome, Request};
-use crate::base::Command;
+use crate::base::{Command, Footprint};
 use crate::check::history::{Action, Answer, Event};
 use crate::replica::ReadLevel;
 use bytes::Bytes;
@@ -31,7 +31,7 @@ struct Current {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// Opens the session, or says that results have come.
+    /// Opens the session, says that results have come, or sweeps.
     Upkeep {
         opens: bool,
     },
@@ -43,7 +43,6 @@ enum Kind {
 
 struct Client {
     session: Session,
-    is_open: bool,
     requests: u64,
     current: Option<Current>,
     /// Rises with whatever happens to it.
@@ -52,6 +51,8 @@ struct Client {
     waits: bool,
     target: usize,
     dice: Dice,
+    /// Apart from the other, so that a sweep more does not change what else is done.
+    sweeps: Dice,
     done: u64,
     /// At the end: what is to be read.
     last: Vec<Action>,
@@ -67,6 +68,12 @@ pub(super) struct Clients {
     replicas: u64,
     pub(super) acknowledged: u64,
     pub(super) retried: u64,
+}
+
+/// A session that its client has not opened yet.
+fn session(me: usize) -> Session {
+    let order = if me.is_multiple_of(2) { Order::Free } else { Order::Kept };
+    Session::new(me as u64 + 1, order)
 }
 
 fn key(name: &str, number: u64) -> Bytes {
@@ -157,13 +164,18 @@ impl Client {
             let (kind, action) = (Kind::Upkeep { opens }, Action::Get(Vec::new()));
             Some(Current { kind, action, event: None, command, request: 0 })
         };
+        // Not in the place of what is read at the end.
+        if !calm && plan.sweeps > 0 && self.sweeps.chance(plan.sweeps) {
+            let sweep = Request::Sweep { idle: self.sweeps.below(3) };
+            return upkeep(false, sweep.command(Footprint::default()));
+        }
         if kind == Kind::Session {
-            if !self.is_open {
+            if !self.session.is_open() {
                 return upkeep(true, self.session.open());
             }
             if self.requests % HAVE_EVERY == HAVE_EVERY - 1 {
                 self.requests += 1;
-                return upkeep(false, self.session.have());
+                return upkeep(false, self.session.have()?);
             }
             self.requests += 1;
             let (request, command) = self.session.request(plain)?;
@@ -175,20 +187,17 @@ impl Client {
 
 impl Clients {
     pub(super) fn new(plan: &Plan) -> Clients {
-        let client = |me: u64| {
-            let order = if me.is_multiple_of(2) { Order::Free } else { Order::Kept };
-            Client {
-                session: Session::new(me + 1, order),
-                is_open: false,
-                requests: 0,
-                current: None,
-                turn: 0,
-                waits: false,
-                target: me as usize % plan.replicas,
-                dice: Dice::new(plan.luck ^ (me + 1) << 48, "client"),
-                done: 0,
-                last: Vec::new(),
-            }
+        let client = |me: u64| Client {
+            session: session(me as usize),
+            requests: 0,
+            current: None,
+            turn: 0,
+            waits: false,
+            target: me as usize % plan.replicas,
+            dice: Dice::new(plan.luck ^ (me + 1) << 48, "client"),
+            sweeps: Dice::new(plan.luck ^ (me + 1) << 48, "sweeps"),
+            done: 0,
+            last: Vec::new(),
         };
         Clients {
             all: (0..plan.clients).map(client).collect(),
@@ -278,13 +287,21 @@ impl Clients {
         let answer = match current.kind {
             Kind::Plain | Kind::Read(_) => answer(result),
             Kind::Upkeep { opens } => {
-                client.is_open |= opens;
+                if opens {
+                    client.session.opened(Fate::Applied(result.clone()));
+                }
                 return true;
             }
             Kind::Session => {
                 match client.session.ended(current.request, Fate::Applied(result.clone())) {
                     Next::Finished(Outcome::Done(result)) => answer(&result),
                     Next::Again(_) => return false,
+                    // Nobody knows what became of it. The next one under the same number is no
+                    // less safe, whatever of the old one is still on its way.
+                    Next::Finished(Outcome::Expired) => {
+                        client.session = session(me);
+                        return true;
+                    }
                     _ => return true,
                 }
             }

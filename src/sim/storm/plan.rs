@@ -38,6 +38,8 @@ pub(super) struct Plan {
     pub(super) think: Micros,
     /// Of a thousand operations so many go through a session.
     pub(super) sessions: u64,
+    /// Of a thousand turns of a client so many sweep sessions.
+    pub(super) sweeps: u64,
     pub(super) forwarding: bool,
     pub(super) overriding: bool,
     /// Some reads rest on a lease, and clocks keep to the bound that it supposes.
@@ -102,6 +104,7 @@ impl Plan {
             keys: dice.between(2, 6),
             think: dice.pick(&[10_000, 40_000, 80_000]),
             sessions: dice.pick(&[0, 300, 600]),
+            sweeps: if Dice::new(seed, "sweeps").chance(250) { 60 } else { 0 },
             forwarding: dice.chance(500),
             overriding: dice.chance(850),
             lease: Dice::new(seed, "lease").chance(200),
@@ -275,7 +278,11 @@ impl fmt::Display for Plan {
         if luck != seed {
             writeln!(f, "  with the luck of {luck}")?;
         }
-        writeln!(f, "  {clients} clients, {keys} keys, {sessions} of 1000 through sessions")?;
+        writeln!(
+            f,
+            "  {clients} clients, {keys} keys, {sessions} of 1000 through sessions, {} sweep them",
+            self.sweeps
+        )?;
         writeln!(
             f,
             "  links {least}..{most} us, of 1000 {lost} lost, {doubled} doubled, {late} late"
