@@ -14,6 +14,8 @@ mod change;
 mod cli;
 #[cfg(unix)]
 mod durable;
+mod explain;
+mod guide;
 mod history;
 mod inspect;
 #[cfg(unix)]
@@ -23,6 +25,7 @@ mod matrix;
 mod model;
 #[cfg(all(feature = "mutants", unix))]
 mod mutants;
+mod page;
 mod place;
 #[cfg(unix)]
 mod recover;
@@ -117,6 +120,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok((text, complaints)) => finish(&text, &complaints),
             Err(sentence) => bad_input(&sentence),
         },
+        Ok(Cli { command: Task::Explain(args) }) => match explain::run(&args) {
+            Ok((text, complaints)) => finish(&text, &complaints),
+            Err(sentence) => bad_input(&sentence),
+        },
         #[cfg(all(feature = "serve", unix))]
         Ok(Cli { command: Task::Store(task) }) => store(&task),
         Err(error)
@@ -146,6 +153,12 @@ fn compare(args: &CompareArgs) -> ExitCode {
         Ok(report) => report,
         Err(error) => return bad_input(&error.to_string()),
     };
+    if let Some(path) = &args.report {
+        if let Err(error) = std::fs::write(path, page::html(plan.seed, &report)) {
+            return bad_input(&format!("{}: {error}", path.display()));
+        }
+        eprintln!("traft: every row, with pictures, is in {}", path.display());
+    }
     let text = match () {
         () if args.json => report::json(plan.seed, &report),
         () if args.csv => report::csv(&report),

@@ -157,7 +157,7 @@ fn table_group(text: &mut String, group: &Group, colour: bool) {
 }
 
 /// What tells the rows of a group apart, besides side and link.
-fn row_label(row: &Row) -> String {
+pub(super) fn row_label(row: &Row) -> String {
     match (&row.param, row.interference) {
         (Some(param), None) => param.clone(),
         (Some(param), Some(percent)) => format!("{percent} % interfere, {param}"),
@@ -167,7 +167,7 @@ fn row_label(row: &Row) -> String {
 }
 
 /// The best p50 and p99 of the classic side among the rows of the same setting.
-fn classic(row: &Row, rows: &[Row]) -> Option<(f64, f64)> {
+pub(super) fn classic(row: &Row, rows: &[Row]) -> Option<(f64, f64)> {
     let same =
         |r: &&Row| r.side == "raft" && (&r.param, r.interference) == (&row.param, row.interference);
     let classic = rows.iter().filter(same).map(|r| (r.p50_ms, r.p99_ms));
@@ -273,7 +273,7 @@ fn versus(row: &Row, classic: Option<(f64, f64)>, colour: bool) -> String {
 }
 
 /// Three digits that count, no exponent.
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     match value {
         0.0 => "0".into(),
         v if v < 10.0 => format!("{v:.2}"),
@@ -287,10 +287,15 @@ fn painted(text: &str, code: &str, colour: bool) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn row(side: &'static str, link: &'static str, p50_ms: f64, p99_ms: f64) -> Row {
+    pub(in super::super) fn row(
+        side: &'static str,
+        link: &'static str,
+        p50_ms: f64,
+        p99_ms: f64,
+    ) -> Row {
         Row {
             scenario: "loss",
             network: "lan".into(),
@@ -326,8 +331,10 @@ mod tests {
         }
     }
 
-    fn report(rows: Vec<Row>) -> Report {
-        let group = Group { about: "3 replicas, round trip 0.5 ms".into(), rows };
+    pub(in super::super) fn report(rows: Vec<Row>) -> Report {
+        let about = "3 replicas, round trip 0.5 ms".into();
+        let command = "traft compare --seed 1 --scenario loss".into();
+        let group = Group { about, command, rows };
         Report { groups: vec![group], violations: Vec::new() }
     }
 

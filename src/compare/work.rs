@@ -20,6 +20,8 @@ pub(super) struct Report {
 #[derive(Debug, PartialEq)]
 pub(super) struct Group {
     pub(super) about: String,
+    /// What makes them again.
+    pub(super) command: String,
     pub(super) rows: Vec<Row>,
 }
 
@@ -146,7 +148,8 @@ fn add_rows(cell: &Cell, plan: &Plan, results: &mut Vec<Done>, report: &mut Repo
     let heading = report.groups.last().and_then(|group| group.rows.last());
     if heading.is_none_or(|row| row.scenario != cell.scenario.name() || row.network != cell.network)
     {
-        report.groups.push(Group { about: cell.about.clone(), rows: Vec::new() });
+        let (about, command) = (cell.about.clone(), group_command(cell, plan));
+        report.groups.push(Group { about, command, rows: Vec::new() });
     }
     let Some(group) = report.groups.last_mut() else { return };
     for (n, view) in cell.views.iter().enumerate() {
@@ -223,17 +226,37 @@ impl Done {
 
 /// The command that runs a variant of a cell again.
 fn replay(cell: &Cell, plan: &Plan, variant: Variant) -> String {
-    let mut line = format!(
-        "traft compare --seed {} --scenario {} {} --side {} --link {}",
-        plan.seed,
-        cell.scenario.name(),
-        cell.place.option(),
-        variant.side.name(),
-        variant.link.name()
-    );
+    let mut line = command(cell, plan);
+    line += &format!(" --side {} --link {}", variant.side.name(), variant.link.name());
     if let Some(percent) = cell.interference {
         line += &format!(" --interference {percent}");
     }
+    line
+}
+
+/// The command that makes the rows of a cell's scenario and network again.
+fn group_command(cell: &Cell, plan: &Plan) -> String {
+    fn listed<T>(option: &str, items: &[T], name: impl Fn(&T) -> String) -> String {
+        let names: Vec<String> = items.iter().map(name).collect();
+        if names.is_empty() { String::new() } else { format!(" {option} {}", names.join(",")) }
+    }
+    command(cell, plan)
+        + &listed("--side", &plan.sides, |side| side.name().into())
+        + &listed("--link", &plan.links, |link| link.name().into())
+        + &match cell.scenario.has_rates() || cell.scenario == Scenario::Trace {
+            true => listed("--interference", &plan.interference, u32::to_string),
+            false => String::new(),
+        }
+}
+
+/// What both have in common.
+fn command(cell: &Cell, plan: &Plan) -> String {
+    let mut line = format!(
+        "traft compare --seed {} --scenario {} {}",
+        plan.seed,
+        cell.scenario.name(),
+        cell.place.option()
+    );
     if let Some(replicas) = plan.replicas {
         line += &format!(" --replicas {replicas}");
     }

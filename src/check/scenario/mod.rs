@@ -16,6 +16,7 @@
 
 mod checks;
 mod doubt;
+mod frame;
 mod node;
 mod script;
 mod stage;
@@ -23,7 +24,8 @@ mod steps;
 mod suspect;
 mod verbs;
 
-pub use script::{Outcome, run};
+pub use frame::{Frame, Slot, View};
+pub use script::{Outcome, run, watch};
 
 #[cfg(feature = "mutants")]
 macro_rules! texts {

@@ -1,5 +1,6 @@
 //! A scenario file: paragraphs of commands, each with what came of it.
 
+use super::frame::Frame;
 use super::stage::Stage;
 use super::verbs;
 
@@ -27,27 +28,54 @@ impl Outcome {
 
 /// Runs the commands of a file.
 pub fn run(text: &str) -> Outcome {
+    drive(text, &mut |_, _, _, _| {})
+}
+
+/// Runs the commands of a file, and gives what every replica looks like after each of them.
+pub fn watch(text: &str) -> (Outcome, Vec<Frame>) {
+    let mut frames = Vec::new();
+    let outcome = drive(text, &mut |stage, line, command, said| {
+        frames.push(Frame::of(stage, line, command, said));
+    });
+    (outcome, frames)
+}
+
+/// Hears of the stage after each command: in which line it stood, how it goes, what came of it.
+type Watcher<'a> = &'a mut dyn FnMut(&Stage, usize, &str, &[String]);
+
+fn drive(text: &str, watcher: Watcher) -> Outcome {
     let mut stage = Stage::default();
     let mut broken = Vec::new();
-    let mut paragraphs = Vec::new();
-    for paragraph in text.split("\n\n").map(str::trim).filter(|p| !p.is_empty()) {
-        let mut lines: Vec<String> = Vec::new();
-        let mut output: Vec<String> = Vec::new();
-        for line in paragraph.lines().take_while(|line| *line != "----") {
-            lines.push(line.to_string());
-            if line.starts_with('#') {
-                continue;
+    let mut paragraphs: Vec<String> = Vec::new();
+    let (mut lines, mut output): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut expected = false;
+    for (number, line) in text.lines().chain([""]).enumerate() {
+        let line = line.trim_end();
+        if line.is_empty() {
+            if !output.is_empty() {
+                lines.push("----".to_string());
+                lines.append(&mut output);
             }
-            if let Err(what) = verbs::run(&mut stage, line) {
-                broken.push(format!("{line}: {what}"));
+            if !lines.is_empty() {
+                paragraphs.push(std::mem::take(&mut lines).join("\n"));
             }
-            output.append(&mut stage.finish_command());
+            expected = false;
+            continue;
         }
-        if !output.is_empty() {
-            lines.push("----".to_string());
-            lines.append(&mut output);
+        expected |= line == "----";
+        if expected {
+            continue;
         }
-        paragraphs.push(lines.join("\n"));
+        lines.push(line.to_string());
+        if line.starts_with('#') {
+            continue;
+        }
+        if let Err(what) = verbs::run(&mut stage, line) {
+            broken.push(format!("line {}, {line}: {what}", number + 1));
+        }
+        let mut said = stage.finish_command();
+        watcher(&stage, number + 1, line, &said);
+        output.append(&mut said);
     }
     broken.extend(stage.broken());
     Outcome { text: paragraphs.join("\n\n") + "\n", broken }

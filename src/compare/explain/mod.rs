@@ -1,0 +1,166 @@
+//! `traft explain`: a scenario drawn, step by step, with the reason for the state of each position.
+//!
+//! The scenario is run by the production replica (`check::scenario`); what is drawn is what the
+//! replicas hold and know after each command, nothing else.
+
+mod events;
+mod page;
+mod text;
+
+use crate::base::TailBitmap;
+use crate::check::scenario::{self, Frame, Outcome, View};
+use clap::Args;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+pub(super) const GUIDE: &str = "\
+Scenarios are the text files of tests/scenarios; one for each rule of the algorithm, with the rule
+in its first lines. The notation is that of design/losing-schedules.md.
+
+Examples:
+  traft explain --scenario tests/scenarios/quorum-commit-above-a-hole.txt
+      what each replica does at each step, a column each
+  traft explain --scenario tests/scenarios/elect-duel.txt --report duel.html
+      a page to step through: every position at every replica, and why it is as it is
+  traft explain --scenario FILE --why 2
+      after each step, the reason for the state of position 2
+
+Exit codes:
+  0  done
+  1  an invariant was broken, or a command makes no sense; standard error says which
+  2  the command line or a file is wrong";
+
+#[derive(Args, Debug)]
+pub(in super::super) struct ExplainArgs {
+    /// The scenario
+    #[arg(long, value_name = "FILE")]
+    scenario: PathBuf,
+    /// Write a page of HTML that can be stepped through
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Say after each step why this position is settled, or is not
+    #[arg(long, value_name = "LSN")]
+    why: Option<u64>,
+}
+
+/// What is to be drawn.
+struct Story {
+    /// The name of the file, without its ending.
+    name: String,
+    /// The comment at its top.
+    about: Vec<String>,
+    frames: Vec<Frame>,
+    broken: Vec<String>,
+}
+
+/// The text to print and what is to be complained of.
+///
+/// # Errors
+/// One sentence on what is wrong with the command line or a file.
+pub(super) fn run(args: &ExplainArgs) -> Result<(String, Vec<String>), String> {
+    let path = &args.scenario;
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let story = Story::of(name, &text)
+        .map_err(|why| format!("{}: the replicas stopped: {why}", path.display()))?;
+    if let Some(to) = &args.report {
+        std::fs::write(to, page::html(&story)).map_err(|e| format!("{}: {e}", to.display()))?;
+    }
+    let text = text::columns(&story, args.why.map(crate::base::Lsn));
+    Ok((text, story.broken))
+}
+
+impl Story {
+    fn of(name: String, text: &str) -> Result<Story, String> {
+        let about = text.lines().take_while(|line| line.starts_with('#'));
+        let about = about.map(|line| line.trim_start_matches(['#', ' ']).to_string()).collect();
+        // What the algorithm asserts ends in a panic, and a scenario can be wrong enough for that.
+        let watched = catch_unwind(AssertUnwindSafe(|| scenario::watch(text)));
+        let (Outcome { broken, .. }, frames) = watched.map_err(|panic| {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
+            text.unwrap_or_else(|| "an assertion".into())
+        })?;
+        if frames.is_empty() && broken.is_empty() {
+            return Err("there is no command in it".into());
+        }
+        Ok(Story { name, about, frames, broken })
+    }
+}
+
+/// The first step at which classic Raft would have done something else, and what.
+fn differs_from_raft(frames: &[Frame]) -> Option<(usize, String)> {
+    frames.iter().enumerate().find_map(|(at, frame)| {
+        let hole = |view: &View| {
+            let held: Vec<u64> = view.slots.keys().map(|lsn| lsn.0).collect();
+            let from = view.done.offset().0.max(view.purged.0);
+            let first = (from..).find(|lsn| !held.contains(lsn)).unwrap_or(from);
+            let above = held.iter().find(|lsn| **lsn > first)?;
+            let (id, role) = (view.id, view.next.is_none());
+            role.then(|| {
+                format!(
+                    "{id} holds position {above} and not {first}. A follower of classic Raft would \
+                     have refused it."
+                )
+            })
+        };
+        let above = |leader: &View| {
+            let open = leader.settled.offset();
+            let above = leader.settled.difference_iter(&TailBitmap::below(open)).next();
+            above.map(|lsn| {
+                format!(
+                    "Position {lsn} is settled and {open} is not. Classic Raft commits a prefix: \
+                     it would wait."
+                )
+            })
+        };
+        let switch = || frame.said.iter().find_map(|said| in_one_term(said));
+        let found = frame.leader().and_then(above);
+        let found = found.or_else(|| frame.replicas.iter().find_map(hole)).or_else(switch)?;
+        Some((at, found))
+    })
+}
+
+/// What `n1 refuses 1#0: it has promised 1#1` says of a term with two candidates.
+fn in_one_term(said: &str) -> Option<String> {
+    let (lesser, greater) = said.split_once(" refuses ")?.1.split_once(": it has promised ")?;
+    let term = |id: &str| Some(id.split_once('#')?.0.to_string());
+    (term(lesser)? == term(greater)?).then(|| {
+        format!(
+            "{lesser} and {greater} are of one term, and the greater one wins in it. In classic \
+             Raft the votes may be split, and the term is lost."
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn story(name: &str) -> Story {
+        let path = format!("{}/tests/scenarios/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).expect("a scenario");
+        Story::of(name.into(), &text).expect("it runs")
+    }
+
+    #[test]
+    fn the_first_difference_from_raft_is_named() {
+        let commit = story("quorum-commit-above-a-hole");
+        let (at, what) = differs_from_raft(&commit.frames).expect("a difference");
+        assert_eq!(commit.frames[at].command, "n1 n2 accept 1 2 from 1#0");
+        assert!(what.starts_with("n1 holds position 1 and not 0."), "{what}");
+        let (_, what) = differs_from_raft(&story("elect-duel").frames).expect("a difference");
+        assert!(what.contains("are of one term"), "{what}");
+        assert_eq!(differs_from_raft(&story("quorum-one-node").frames), None);
+    }
+
+    #[test]
+    fn nonsense_is_told_with_its_line() {
+        let story = Story::of("x".into(), "start: membership (n0; read 1, write 1)\nn0 dances\n");
+        assert_eq!(story.expect("it runs").broken, ["line 2, n0 dances: unknown"]);
+        assert_eq!(
+            Story::of("x".into(), "# nothing\n").err(),
+            Some("there is no command in it".into())
+        );
+    }
+}

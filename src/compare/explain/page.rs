@@ -1,0 +1,195 @@
+//! The same as a page to step through, with each position at each replica after each step.
+//!
+//! Without the script it is a table that says everything; the script only moves a mark and shows
+//! what a button already says to a screen reader.
+
+use super::super::page::escaped;
+use super::events::events;
+use super::text::{is_for_clients, replicas, view};
+use super::{Story, differs_from_raft};
+use crate::base::{LeaderId, Lsn};
+use crate::check::scenario::{Frame, View};
+use crate::replica::RoleName;
+use std::fmt::Write;
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("step.js");
+
+/// So many authors have a colour of their own.
+const COLOURS: usize = 5;
+
+/// The whole page.
+pub(super) fn html(story: &Story) -> String {
+    let name = escaped(&story.name);
+    let mut text = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{name}</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n<p>"
+    );
+    for line in &story.about {
+        let _ = writeln!(text, "{}", escaped(line));
+    }
+    text += "</p>\n<p class=\"soft\">Each box is a position at a replica: dotted, it is not held \
+             there; \u{25cb} accepted, \u{25d0} known settled, \u{25cf} done. The colour is that \
+             of the author. Choose a box to learn why it is so; arrow keys step.</p>\n";
+    let differs = differs_from_raft(&story.frames);
+    match &differs {
+        Some((at, what)) => {
+            let _ = writeln!(
+                text,
+                "<p>Beside classic Raft: they first differ at step {}. {}</p>",
+                at + 1,
+                escaped(what)
+            );
+        }
+        None => text += "<p>Beside classic Raft: it could have done all of this, too.</p>\n",
+    }
+    text += "<table>\n<thead><tr><th scope=\"col\">step</th>";
+    let ids = replicas(&story.frames);
+    for id in &ids {
+        let _ = write!(text, "<th scope=\"col\">{id}</th>");
+    }
+    text += "</tr></thead>\n<tbody>\n";
+    let authors = authors(&story.frames);
+    let mut before: Option<&Frame> = None;
+    for (at, frame) in story.frames.iter().enumerate() {
+        let class = if differs.as_ref().is_some_and(|d| d.0 == at) { "differs" } else { "same" };
+        let command = escaped(&frame.command);
+        let _ = write!(
+            text,
+            "<tr class=\"{class}\" data-step=\"{command}\"><td>\
+             <div class=\"command\">{command}</div>"
+        );
+        for said in frame.said.iter().filter(|said| is_for_clients(said)) {
+            let _ = write!(text, "<div class=\"said\">{}</div>", escaped(said));
+        }
+        text += "</td>";
+        for id in &ids {
+            match view(frame, *id) {
+                Some(after) => {
+                    let earlier = before.and_then(|before| view(before, *id));
+                    cell(&mut text, frame, earlier, after, &authors);
+                }
+                None => text += "<td class=\"replica\"></td>",
+            }
+        }
+        text += "</tr>\n";
+        before = Some(frame);
+    }
+    let _ = write!(
+        text,
+        "</tbody>\n</table>\n</main>\n<aside id=\"panel\" aria-live=\"polite\">\
+         <nav aria-label=\"Steps\"><button id=\"back\">back</button>\
+         <button id=\"forth\">forth</button></nav><p id=\"step\"></p><p id=\"why\"></p></aside>\n\
+         <script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+    );
+    text
+}
+
+/// In order of first appearance.
+fn authors(frames: &[Frame]) -> Vec<LeaderId> {
+    let mut authors = Vec::new();
+    let slots =
+        frames.iter().flat_map(|frame| &frame.replicas).flat_map(|view| view.slots.values());
+    for slot in slots {
+        if !authors.contains(&slot.author) {
+            authors.push(slot.author);
+        }
+    }
+    authors
+}
+
+fn cell(
+    text: &mut String,
+    frame: &Frame,
+    before: Option<&View>,
+    after: &View,
+    authors: &[LeaderId],
+) {
+    let down = if after.up { "" } else { " down" };
+    let role = match (after.up, after.role) {
+        (false, _) => "down".into(),
+        (true, RoleName::Leader) => format!("leads as {}", after.leader),
+        (true, RoleName::Follower) => format!("promise {}", after.promise),
+        (true, _) => format!("campaigns for {}", after.leader),
+    };
+    let _ = write!(
+        text,
+        "<td class=\"replica{down}\"><div class=\"who\">{role}; lineage {}</div><div>",
+        after.committer
+    );
+    for lsn in (after.purged.0..frame.end().0).map(Lsn) {
+        position(text, frame, after, lsn, authors);
+    }
+    *text += "</div>";
+    for event in events(before, after) {
+        let _ = write!(text, "<div class=\"event\">{}</div>", escaped(&event));
+    }
+    *text += "</td>";
+}
+
+fn position(text: &mut String, frame: &Frame, view: &View, lsn: Lsn, authors: &[LeaderId]) {
+    let slot = view.slots.get(&lsn);
+    let placed = view.log.get(&lsn);
+    let (mark, state) = match () {
+        () if view.done.contains(lsn) => ("\u{25cf}", "done"),
+        () if view.running.contains(&lsn) => ("\u{25d0}", "being executed"),
+        () if view.settled.contains(lsn) => ("\u{25d0}", "known settled"),
+        () if slot.is_some() => ("\u{25cb}", "accepted"),
+        () if placed.is_some() => ("", "placed, not accepted here yet"),
+        () => ("", "not held"),
+    };
+    let author = slot.and_then(|slot| authors.iter().position(|author| *author == slot.author));
+    let colour = author.map_or("hole".into(), |n| format!("a{}", n % COLOURS));
+    let done = if mark == "\u{25cf}" { " done" } else { "" };
+    let mut label = format!("Position {lsn} at {}: {state}", view.id);
+    if let Some(slot) = slot.or(placed) {
+        let _ = write!(label, "; {} by {}", slot.what, slot.author);
+        for (word, set) in [("depends on", &slot.depends), ("overrides", &slot.overrides)] {
+            if !set.is_empty() {
+                let names: Vec<String> = set.iter().map(Lsn::to_string).collect();
+                let _ = write!(label, ", {word} {}", names.join(" "));
+            }
+        }
+    }
+    let label = escaped(&format!("{label}. {}", frame.why(lsn)));
+    let _ = write!(
+        text,
+        "<button class=\"p {colour}{done}\" aria-pressed=\"false\" aria-label=\"{label}\">\
+         {lsn}{mark}</button>"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::story;
+    use super::*;
+
+    #[test]
+    fn a_page_fetches_nothing_and_says_why() {
+        let page = html(&story("quorum-commit-above-a-hole"));
+        for fetched in ["http:", "https:", "src=", "@import", "url(", "<link"] {
+            assert!(!page.contains(fetched), "{fetched}");
+        }
+        let why = "aria-label=\"Position 2 at n1: accepted; read a write c by 1#0, depends on 0. \
+                   Not settled: a write quorum holds it (n1 n2), but it depends on {0}, which is \
+                   not settled.\"";
+        assert!(page.contains(why), "{page}");
+        assert!(page.contains("they first differ at step"));
+        assert_eq!(
+            page.matches("<tr").count(),
+            1 + story("quorum-commit-above-a-hole").frames.len()
+        );
+    }
+
+    #[test]
+    fn the_ends_of_cells_and_rows_are_there() {
+        let page = html(&story("member-joint"));
+        let (body, _) = page.split_once("<script>").expect("a script at the end");
+        for tag in ["tr", "td", "th", "button", "div", "p", "table", "main", "aside", "nav"] {
+            let opened = body.matches(&format!("<{tag}>")).count()
+                + body.matches(&format!("<{tag} ")).count();
+            assert_eq!(opened, body.matches(&format!("</{tag}>")).count(), "{tag}");
+        }
+    }
+}

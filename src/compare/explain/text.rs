@@ -1,0 +1,140 @@
+//! A column for each replica, time downward.
+
+use super::events::events;
+use super::{Story, differs_from_raft};
+use crate::base::{Lsn, ReplicaId};
+use crate::check::scenario::{Frame, View};
+use std::fmt::Write;
+
+/// Characters of a column.
+const WIDTH: usize = 24;
+
+/// The whole story; after each step, `why` this position is as it is.
+pub(super) fn columns(story: &Story, why: Option<Lsn>) -> String {
+    let mut text = String::new();
+    for line in &story.about {
+        let _ = writeln!(text, "# {line}");
+    }
+    let ids = replicas(&story.frames);
+    let heads: String = ids.iter().map(|id| format!("{:<WIDTH$}", id.to_string())).collect();
+    let _ = writeln!(text, "\n      {}", heads.trim_end());
+    let differs = differs_from_raft(&story.frames);
+    let mut before: Option<&Frame> = None;
+    for (at, frame) in story.frames.iter().enumerate() {
+        let _ = writeln!(text, "{:>4}  {}", frame.line, frame.command);
+        rows(&mut text, &ids, before, frame);
+        for said in frame.said.iter().filter(|said| is_for_clients(said)) {
+            let _ = writeln!(text, "      => {said}");
+        }
+        if let Some(lsn) = why {
+            let _ = writeln!(text, "      {lsn}: {}", frame.why(lsn));
+        }
+        if let Some((_, what)) = differs.as_ref().filter(|(first, _)| *first == at) {
+            let _ = writeln!(text, "      !! here classic Raft differs: {what}");
+        }
+        before = Some(frame);
+    }
+    text
+}
+
+/// What the columns do not show.
+pub(super) fn is_for_clients(said: &str) -> bool {
+    ["the proposal", "proposal", "read ", "all below", "the state"]
+        .iter()
+        .any(|start| said.starts_with(start))
+}
+
+/// Every replica that is ever named.
+pub(super) fn replicas(frames: &[Frame]) -> Vec<ReplicaId> {
+    let last = frames.last();
+    last.map_or_else(Vec::new, |frame| frame.replicas.iter().map(|view| view.id).collect())
+}
+
+pub(super) fn view(frame: &Frame, id: ReplicaId) -> Option<&View> {
+    frame.replicas.iter().find(|view| view.id == id)
+}
+
+fn rows(text: &mut String, ids: &[ReplicaId], before: Option<&Frame>, frame: &Frame) {
+    let columns: Vec<Vec<String>> = ids
+        .iter()
+        .map(|id| {
+            let after = view(frame, *id);
+            after.map_or_else(Vec::new, |after| {
+                let events = events(before.and_then(|before| view(before, *id)), after);
+                events.iter().flat_map(|event| wrapped(event)).collect()
+            })
+        })
+        .collect();
+    let height = columns.iter().map(Vec::len).max().unwrap_or(0);
+    for row in 0..height {
+        let cells = columns.iter().map(|column| column.get(row).map_or("|", String::as_str));
+        let line: String = cells.map(|cell| format!("{cell:<WIDTH$}")).collect();
+        let _ = writeln!(text, "      {}", line.trim_end());
+    }
+}
+
+/// Lines no wider than a column with a blank after it.
+fn wrapped(event: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in event.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() < WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) => lines.push(format!("  {word}")),
+            None => lines.push(word.into()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::story;
+    use super::*;
+
+    #[test]
+    fn a_commit_above_a_hole_is_seen_and_explained() {
+        let text = columns(&story("quorum-commit-above-a-hole"), Some(Lsn(2)));
+        let wanted = [
+            "      n0                      n1                      n2\n",
+            "n1 n2 accept 1 2 from 1#0\n      |                       has 1 2",
+            "!! here classic Raft differs: n1 holds position 1 and not 0.",
+            "=> the proposal at 1 is answered\n      2: Not settled: a write quorum holds it \
+             (n1 n2), but it depends on {0}, which is not settled.",
+        ];
+        for wanted in wanted {
+            assert!(text.contains(wanted), "{wanted}\nin\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_overridden_position_says_by_what() {
+        let text = columns(&story("replicate-covered-is-not-sent"), Some(Lsn(0)));
+        assert!(text.contains("0: Settled: 2 overrides it and is settled. Done at"), "{text}");
+    }
+
+    #[test]
+    fn every_scenario_can_be_drawn_within_its_columns() {
+        let dir = format!("{}/tests/scenarios", env!("CARGO_MANIFEST_DIR"));
+        for entry in std::fs::read_dir(dir).expect("the scenarios") {
+            let path = entry.expect("a file").path();
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            let story = story(&name);
+            assert!(story.broken.is_empty() && !story.about.is_empty(), "{name}");
+            let text = columns(&story, None);
+            let wide = 6 + WIDTH * replicas(&story.frames).len();
+            let drawn = |line: &&str| line.starts_with("      ") && !line.contains(['=', '!']);
+            let fits = |line: &str| line.len() <= wide;
+            assert!(text.lines().filter(drawn).all(fits), "{name}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn long_events_are_wrapped() {
+        let lines = wrapped("has 100001 100002 100003 100004");
+        assert_eq!(lines, ["has 100001 100002", "  100003 100004"]);
+        assert!(lines.iter().all(|line| line.len() < WIDTH));
+    }
+}
