@@ -180,3 +180,36 @@ fn every_row_of_the_seeds_is_accounted_for_once() {
         assert!(!what.is_empty() && accounted, "{name}: a link, an issue or a reason: {state:?}");
     }
 }
+
+/// Blocks of `page` that follow a link to a scenario, with the file that they are quoted from.
+fn quotations(page: &str) -> Vec<(String, Vec<String>)> {
+    let (mut quoted, mut from, mut block) = (Vec::new(), None, None::<Vec<String>>);
+    for line in page.lines() {
+        match (&mut block, line.starts_with("```")) {
+            (None, true) => block = Some(Vec::new()),
+            (Some(lines), false) => lines.push(line.into()),
+            (Some(lines), true) => {
+                let lines = std::mem::take(lines);
+                quoted.extend(from.take().map(|file| (file, lines)));
+                block = None;
+            }
+            (None, false) => {
+                let file = links(line).into_iter().find(|link| link.ends_with(".txt"));
+                from = file.filter(|_| line.starts_with("From [")).or(from);
+            }
+        }
+    }
+    quoted
+}
+
+#[test]
+fn the_tour_quotes_scenarios_as_they_are() {
+    let page = read(&root().join("docs/tour.md"));
+    let quoted = quotations(&page);
+    assert_eq!(quoted.len(), page.lines().filter(|line| line.starts_with("From [")).count());
+    assert!(quoted.len() > 10, "{}", quoted.len());
+    for (file, lines) in quoted {
+        let scenario = read(&root().join("docs").join(&file));
+        assert!(!lines.is_empty() && scenario.contains(&lines.join("\n")), "{file}: {lines:?}");
+    }
+}
