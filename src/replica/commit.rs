@@ -94,7 +94,10 @@ impl Leadership {
     pub(crate) fn settle_below(&mut self, below: Lsn, log: &Log) {
         let open: Vec<Lsn> = self.settled.holes(below).collect();
         let mut committed = SmallVec::new();
-        open.into_iter().for_each(|lsn| self.note_settled(lsn, log, &mut committed));
+        for lsn in open {
+            self.note_settled(lsn, log, &mut committed);
+            self.cover_holders(lsn, log);
+        }
         committed.into_iter().for_each(|lsn| self.settle(lsn, log));
         self.held.insert_below(self.settled.offset());
     }
@@ -111,16 +114,33 @@ impl Leadership {
             let Some(record) = log.get(lsn) else { continue };
             for (index, victims) in record.overrides.iter_words() {
                 let news = victims & !self.settled.word(index);
-                ones(64 * index, news)
-                    .for_each(|victim| self.note_settled(victim, log, &mut committed));
+                for victim in ones(64 * index, news) {
+                    self.note_settled(victim, log, &mut committed);
+                    // What it overrides itself is named here too, down to the floor. What lies
+                    // below was placed everywhere, unless it is empty.
+                    if !self.empties.is_empty() {
+                        self.cover_holders(victim, log);
+                    }
+                }
             }
-            let acks = self.holders(lsn);
-            for peer in self.peers.iter_mut().filter(|peer| acks & peer.bit != 0) {
-                peer.cover(&record.overrides);
-            }
-            if acks & self.bit != 0 {
-                self.own_covered.union_with(&record.overrides);
-            }
+            self.cover_holders(lsn, log);
+        }
+    }
+
+    /// What a settled record overrides is covered at whoever has accepted it, however it came to
+    /// be settled: what is empty here will never be accepted there, and a membership's barrier
+    /// waits for one or the other.
+    fn cover_holders(&mut self, lsn: Lsn, log: &Log) {
+        if !log.brief(lsn).is_some_and(|brief| brief.overrides) {
+            return;
+        }
+        let Some(record) = log.get(lsn) else { return };
+        let acks = self.holders(lsn);
+        for peer in self.peers.iter_mut().filter(|peer| acks & peer.bit != 0) {
+            peer.cover(&record.overrides);
+        }
+        if acks & self.bit != 0 {
+            self.own_covered.union_with(&record.overrides);
         }
     }
 
