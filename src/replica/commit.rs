@@ -14,7 +14,7 @@ impl Leadership {
         for &(index, fresh) in fresh {
             let special = log.special(index);
             for lsn in ones(64 * index, fresh & special & self.settled.word(index)) {
-                self.cover_peer(bit, lsn, log);
+                self.cover_at(bit, lsn, log);
             }
             let fresh = fresh & !self.held.word(index);
             if fresh == 0 {
@@ -96,7 +96,7 @@ impl Leadership {
         let mut committed = SmallVec::new();
         for lsn in open {
             self.note_settled(lsn, log, &mut committed);
-            self.cover_holders(lsn, log);
+            self.cover_at(self.holders(lsn), lsn, log);
         }
         committed.into_iter().for_each(|lsn| self.settle(lsn, log));
         self.held.insert_below(self.settled.offset());
@@ -117,29 +117,28 @@ impl Leadership {
                 for victim in ones(64 * index, news) {
                     self.note_settled(victim, log, &mut committed);
                     // What it overrides itself is named here too, down to the floor. What lies
-                    // below was placed everywhere, unless it is empty.
+                    // below is sent to whoever lacks it, unless it is empty.
                     if !self.empties.is_empty() {
-                        self.cover_holders(victim, log);
+                        self.cover_at(self.holders(victim), victim, log);
                     }
                 }
             }
-            self.cover_holders(lsn, log);
+            self.cover_at(self.holders(lsn), lsn, log);
         }
     }
 
-    /// What a settled record overrides is covered at whoever has accepted it, however it came to
-    /// be settled: what is empty here will never be accepted there, and a membership's barrier
-    /// waits for one or the other.
-    fn cover_holders(&mut self, lsn: Lsn, log: &Log) {
+    /// What a settled record overrides is covered at the replicas of `bits`, which have accepted
+    /// it, however it came to be settled and whichever came first: what is empty here will never be
+    /// accepted there, and a membership's barrier waits for one or the other (Membership 2).
+    fn cover_at(&mut self, bits: u64, lsn: Lsn, log: &Log) {
         if !log.brief(lsn).is_some_and(|brief| brief.overrides) {
             return;
         }
         let Some(record) = log.get(lsn) else { return };
-        let acks = self.holders(lsn);
-        for peer in self.peers.iter_mut().filter(|peer| acks & peer.bit != 0) {
+        for peer in self.peers.iter_mut().filter(|peer| bits & peer.bit != 0) {
             peer.cover(&record.overrides);
         }
-        if acks & self.bit != 0 {
+        if bits & self.bit != 0 {
             self.own_covered.union_with(&record.overrides);
         }
     }
@@ -199,19 +198,6 @@ impl Leadership {
             for lsn in ones(64 * index, held & !self.settled.word(index)) {
                 self.try_commit(lsn, log);
             }
-        }
-    }
-
-    /// A record that was settled before has reached one more replica.
-    fn cover_peer(&mut self, bit: u64, lsn: Lsn, log: &Log) {
-        if !log.brief(lsn).is_some_and(|brief| brief.overrides) {
-            return;
-        }
-        let Some(record) = log.get(lsn) else { return };
-        if bit == self.bit {
-            self.own_covered.union_with(&record.overrides);
-        } else if let Some(peer) = self.peers.iter_mut().find(|peer| peer.bit == bit) {
-            peer.cover(&record.overrides);
         }
     }
 }
