@@ -2,7 +2,7 @@
 
 use crate::kv::{BODIES, Kv};
 use crate::{Item, Work};
-use traft::base::{Command, Footprint, KeySet, Membership, ReplicaId, Tail};
+use traft::base::{Command, Footprint, KeySet, Membership, ReplicaId};
 use traft::message::Envelope;
 use traft::replica::{Durable, Input, Options, Output, Replica, Task};
 
@@ -12,14 +12,11 @@ struct Node {
     /// Boxed, as they come out of one replica and go into the next.
     #[expect(clippy::vec_box)]
     inbox: Vec<Box<Envelope>>,
-    busy: bool,
 }
 
 pub(crate) struct Cluster {
     nodes: Vec<Node>,
     outputs: Vec<Output>,
-    /// Executed and not yet said to be.
-    applied: Tail,
     next: u64,
     answered: u64,
 }
@@ -31,11 +28,10 @@ impl Cluster {
             let mut options = Options::new(ReplicaId(id), members.clone());
             options.log_bytes_max = 1 << 16;
             let replica = Replica::new(options, Durable::default());
-            Node { replica, machine: Kv::default(), inbox: Vec::new(), busy: true }
+            Node { replica, machine: Kv::default(), inbox: Vec::new() }
         };
         let nodes = (1..=3).map(node).collect();
-        let mut cluster =
-            Cluster { nodes, outputs: Vec::new(), applied: Tail::new(), next: 0, answered: 0 };
+        let mut cluster = Cluster { nodes, outputs: Vec::new(), next: 0, answered: 0 };
         cluster.nodes[0].replica.handle(Input::Campaign);
         cluster.settle_down();
         assert!(cluster.nodes[0].replica.leading().is_some());
@@ -54,14 +50,13 @@ impl Cluster {
                 let proposal = self.next;
                 self.nodes[0].replica.handle(Input::Propose { proposal, command });
             }
-            self.nodes[0].busy = true;
             self.round();
         }
         self.settle_down();
     }
 
     fn settle_down(&mut self) {
-        while self.nodes.iter().any(|n| n.busy || !n.inbox.is_empty()) {
+        while self.nodes.iter().any(|n| !n.replica.is_idle() || !n.inbox.is_empty()) {
             self.round();
         }
     }
@@ -77,20 +72,14 @@ impl Cluster {
         let node = &mut self.nodes[at];
         for envelope in node.inbox.drain(..) {
             node.replica.handle(Input::Receive(envelope));
-            node.busy = true;
         }
-        while std::mem::take(&mut self.nodes[at].busy) {
+        while !self.nodes[at].replica.is_idle() {
             let mut outputs = std::mem::take(&mut self.outputs);
             self.nodes[at].replica.drain(&mut outputs);
             for output in outputs.drain(..) {
                 self.carry_out(at, output);
             }
             self.outputs = outputs;
-            if !self.applied.is_empty() {
-                let applied = std::mem::take(&mut self.applied);
-                self.nodes[at].replica.handle(Input::AppliedAll(applied));
-                self.nodes[at].busy = true;
-            }
         }
     }
 
@@ -102,15 +91,14 @@ impl Cluster {
             }
             Output::Persist(write) => {
                 node.replica.handle(Input::Persisted(write.number));
-                node.busy = true;
             }
             Output::Apply(tasks) => {
-                for Task { lsn, proposal, .. } in tasks {
-                    let body = &node.replica.command(lsn).expect("held until it is applied").body;
+                for Task { lsn, proposal, .. } in &tasks {
+                    let body = &node.replica.command(*lsn).expect("held until it is applied").body;
                     std::hint::black_box(node.machine.apply(body));
-                    self.applied.insert(lsn);
                     self.answered += u64::from(proposal.is_some());
                 }
+                node.replica.handle(Input::AppliedTasks(tasks));
             }
             Output::Settled { .. } => self.answered += 1,
             Output::Rejected { reason, .. } => panic!("{reason}"),

@@ -14,6 +14,7 @@ mod record;
 mod records;
 mod tail;
 mod tail_bitmap;
+mod words;
 
 pub use footprint::{Footprint, Key, KeyRange, KeySet};
 pub use id::{LeaderId, Lsn, ReplicaId, Term};
@@ -30,5 +31,5 @@ pub use record::{Command, Payload, Record};
 pub(crate) use records::{BATCH_MAX, Batch, Brief};
 pub use records::{Records, SharedRecord};
 pub use tail::Tail;
-pub(crate) use tail::{mask, ones};
 pub use tail_bitmap::TailBitmap;
+pub(crate) use words::{mask, ones};

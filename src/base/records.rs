@@ -41,6 +41,8 @@ pub(crate) struct Summary {
     pub(crate) floor: Lsn,
     /// The positions of those that are not plain.
     pub(crate) special: Tail,
+    /// The positions of those that override something.
+    pub(crate) overriding: Tail,
     /// Whether each of them is at the position after the one before it, all by one author.
     pub(crate) run: bool,
     /// Whether one of them carries a membership.
@@ -55,6 +57,9 @@ pub(crate) struct Brief {
     pub(crate) floor: Lsn,
     /// About how many bytes it takes.
     pub(crate) size: u32,
+    /// How far below it the only record that it depends on lies; zero if it depends on none, on
+    /// several, or on one too far away to say so.
+    after: u32,
     /// Whether it carries a command.
     pub(crate) command: bool,
     /// Whether it returns something: it carries a command that is not blind.
@@ -71,6 +76,9 @@ impl Brief {
         Brief {
             floor: record.floor,
             size: u32::try_from(record.size()).unwrap_or(u32::MAX),
+            after: only(&record.depends).map_or(0, |lsn| {
+                u32::try_from(record.lsn.0.saturating_sub(lsn.0)).unwrap_or_default()
+            }),
             command: command.is_some(),
             returns: command.is_some_and(|command| !command.footprint.is_blind()),
             depends: !record.depends.is_empty(),
@@ -78,10 +86,23 @@ impl Brief {
         }
     }
 
+    /// The only record that it, at `lsn`, depends on, if there is one and it is not far away.
+    pub(crate) fn only_dependency(&self, lsn: Lsn) -> Option<Lsn> {
+        (self.after > 0).then(|| Lsn(lsn.0 - u64::from(self.after)))
+    }
+
     /// A command that neither depends on anything nor overrides anything: nothing needs to be
     /// looked at before it is settled, and nothing follows from it.
     pub(crate) fn is_plain(&self) -> bool {
         self.command && !self.depends && !self.overrides
+    }
+}
+
+/// The only member of a set.
+fn only(set: &Tail) -> Option<Lsn> {
+    match set.words() {
+        (_, [word]) if word.is_power_of_two() => set.first(),
+        _ => None,
     }
 }
 
@@ -107,6 +128,9 @@ impl Batch {
         summary.floor = summary.floor.max(record.floor);
         if !brief.is_plain() {
             summary.special.insert(record.lsn);
+            if brief.overrides {
+                summary.overriding.insert(record.lsn);
+            }
             summary.membership |= matches!(record.payload, Payload::Membership(_));
         }
         self.briefs.push(brief);

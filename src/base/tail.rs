@@ -1,11 +1,10 @@
 //! A finite set of positions as words of bits.
 
 use super::Lsn;
+use super::words::{BITS, mask, ones};
 use bitvec::prelude::{BitVec, Lsb0};
 use std::fmt;
 use std::hash::{Hash, Hasher};
-
-const BITS: u64 = u64::BITS as u64;
 
 /// A finite set of positions: the bits of a record's `depends` and `overrides`, and the part of a
 /// [`TailBitmap`](super::TailBitmap) above its offset.
@@ -119,12 +118,7 @@ impl Tail {
 
     /// Adds `lsn`; says whether it was absent.
     pub fn insert(&mut self, lsn: Lsn) -> bool {
-        let word = lsn.0 / BITS;
-        if word < self.base / BITS || lsn.0 >= self.limit() {
-            self.cover(word, word + 1);
-        }
-        let at = (word - self.base / BITS) as usize;
-        let slot = &mut self.raw_mut()[at];
+        let slot = self.slot(lsn.0 / BITS);
         let bit = 1 << (lsn.0 % BITS);
         let absent = *slot & bit == 0;
         *slot |= bit;
@@ -133,12 +127,9 @@ impl Tail {
 
     /// Adds the members of one word: positions `64 * index ..`.
     pub fn insert_word(&mut self, index: u64, word: u64) {
-        if word == 0 {
-            return;
+        if word != 0 {
+            *self.slot(index) |= word;
         }
-        self.cover(index, index + 1);
-        let at = (index - self.base / BITS) as usize;
-        self.raw_mut()[at] |= word;
     }
 
     /// Takes `lsn` out; says whether it was present.
@@ -181,10 +172,41 @@ impl Tail {
             self.edit(|words| drop(words.drain(..whole)));
             self.base += whole as u64 * BITS;
         }
+        let below = mask(self.base / BITS, 0, lsn.0);
         if let Some(word) = self.raw_mut().first_mut() {
-            *word &= !mask_below(lsn.0);
+            *word &= !below;
         }
         self.trim();
+    }
+
+    /// What is in it at and above `floor`, and `last`, which lies above all of it. Allocates once.
+    #[must_use]
+    pub fn copy_above(&self, floor: Lsn, last: Lsn) -> Tail {
+        let (first, words) = self.words();
+        let (from, end) = (first.max(floor.0 / BITS), last.0 / BITS + 1);
+        if words.is_empty() || from + 1 >= end {
+            let index = last.0 / BITS;
+            let word = self.word(index) & !mask(index, 0, floor.0) | 1 << (last.0 % BITS);
+            return Tail { base: index * BITS, words: Words::One(word) };
+        }
+        let mut copy = Vec::with_capacity((end - from) as usize);
+        copy.extend_from_slice(words.get((from - first) as usize..).unwrap_or_default());
+        copy.resize((end - from) as usize, 0);
+        copy[0] &= !mask(from, 0, floor.0);
+        copy[(end - 1 - from) as usize] |= 1 << (last.0 % BITS);
+        Tail::from_words(from, copy)
+    }
+
+    /// Whether everything in it is in `other`.
+    pub fn is_subset(&self, other: &Tail) -> bool {
+        let (first, words) = self.words();
+        let end = first + words.len() as u64;
+        if words.is_empty() || first < other.base / BITS || end > other.limit() / BITS {
+            // Neither the first word nor the last one is zero.
+            return words.is_empty();
+        }
+        let both = words.iter().zip(other.slice(first, end));
+        both.fold(0, |beside, (mine, theirs)| beside | (mine & !theirs)) == 0
     }
 
     /// Adds everything that is in `other`.
@@ -254,6 +276,16 @@ impl Tail {
     /// One past the last position that a stored word stands for.
     pub(crate) fn limit(&self) -> u64 {
         self.base + self.raw().len() as u64 * BITS
+    }
+
+    /// The word for positions `64 * index ..`, made room for; the caller then sets a bit in it.
+    fn slot(&mut self, index: u64) -> &mut u64 {
+        let at = index.wrapping_sub(self.base / BITS);
+        if self.is_empty() || at >= self.raw().len() as u64 {
+            self.cover(index, index + 1);
+        }
+        let at = (index - self.base / BITS) as usize;
+        &mut self.raw_mut()[at]
     }
 
     fn raw(&self) -> &[u64] {
@@ -378,28 +410,6 @@ fn packed(mut words: Vec<u64>) -> BitVec<u64, Lsb0> {
         words.shrink_to(2 * words.len());
     }
     BitVec::from_vec(words)
-}
-
-/// The positions of the set bits of `word`, whose bit 0 is position `base`.
-pub(crate) fn ones(base: u64, mut word: u64) -> impl Iterator<Item = Lsn> {
-    std::iter::from_fn(move || {
-        let bit = u64::from(word.trailing_zeros());
-        word &= word.wrapping_sub(1);
-        (bit < BITS).then_some(Lsn(base + bit))
-    })
-}
-
-/// The bits of word `index` that stand for positions in `from .. to`.
-pub(crate) fn mask(index: u64, from: u64, to: u64) -> u64 {
-    let base = index * BITS;
-    let low = if from > base { !mask_below(from) } else { !0 };
-    let high = if to < base + BITS { mask_below(to) } else { !0 };
-    if from >= base + BITS || to <= base { 0 } else { low & high }
-}
-
-/// The bits of the word of `position` that stand for positions below it.
-fn mask_below(position: u64) -> u64 {
-    (1 << (position % BITS)) - 1
 }
 
 impl FromIterator<Lsn> for Tail {

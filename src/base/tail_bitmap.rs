@@ -1,10 +1,9 @@
 //! A set of positions with a full prefix.
 
 use super::Lsn;
-use super::tail::{Tail, mask, ones};
+use super::tail::Tail;
+use super::words::{BITS, mask, ones};
 use std::fmt;
-
-const BITS: u64 = u64::BITS as u64;
 
 /// A set of positions: every position below `offset`, then the members of a tail of bits.
 ///
@@ -91,19 +90,22 @@ impl TailBitmap {
 
     /// Adds the members of one word: positions `64 * index ..`.
     pub fn insert_word(&mut self, index: u64, word: u64) {
-        let beyond = word & !mask(index, 0, self.offset);
-        if beyond == 0 {
+        if index != self.offset / BITS {
+            if index > self.offset / BITS {
+                self.tail.insert_word(index, word);
+            }
             return;
         }
-        let mut rest = beyond;
-        if index == self.offset / BITS {
-            self.offset += u64::from((beyond >> (self.offset % BITS)).trailing_ones());
-            rest &= !mask(index, 0, self.offset);
+        // Mostly they come in order, and all of them lie at the offset.
+        let at = self.offset % BITS;
+        let run = u64::from((word >> at).trailing_ones());
+        self.offset += run;
+        if at + run < BITS {
+            self.tail.insert_word(index, word & (!0 << (at + run)));
         }
-        if rest != 0 {
-            self.tail.insert_word(index, rest);
+        if run > 0 {
+            self.advance();
         }
-        self.advance();
     }
 
     /// Adds every position below `offset`.
@@ -170,12 +172,7 @@ impl TailBitmap {
         other: &'a TailBitmap,
     ) -> impl Iterator<Item = (u64, u64)> + 'a {
         let (first, end) = (other.offset / BITS, self.limit().div_ceil(BITS));
-        let (ours, theirs) = (self.tail.words(), other.tail.words());
-        let word = move |offset: u64, (first, words): (u64, &[u64]), i: u64| {
-            let stored = i.checked_sub(first).and_then(|at| words.get(at as usize));
-            mask(i, 0, offset) | stored.copied().unwrap_or(0)
-        };
-        let diff = move |i| (i, word(self.offset, ours, i) & !word(other.offset, theirs, i));
+        let diff = |i| (i, self.word(i) & !other.word(i));
         (first..end).map(diff).filter(|(_, word)| *word != 0)
     }
 

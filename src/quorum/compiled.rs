@@ -2,7 +2,6 @@
 
 use super::EXACT_VOTERS_MAX;
 use crate::base::{QuorumSystem, ReplicaId};
-use smallvec::{SmallVec, smallvec};
 
 /// A [`QuorumSystem`] whose voters are bits of a mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,10 +110,16 @@ impl Compiled {
         match self {
             Compiled::Threshold { mask, need } => {
                 // at_least[n]: what more than n of the voters looked at so far have.
-                if *need > u64::BITS {
-                    return 0;
-                }
-                let mut at_least: SmallVec<[u64; 4]> = smallvec![0; *need as usize];
+                let mut few = [0; 4];
+                let mut many = Vec::new();
+                let at_least = match *need as usize {
+                    need if need <= few.len() => &mut few[..need],
+                    need if need <= u64::BITS as usize => {
+                        many.resize(need, 0);
+                        &mut many[..]
+                    }
+                    _ => return 0,
+                };
                 for voter in bits(*mask) {
                     at_least.iter_mut().fold(of(voter), |carry, level| {
                         let both = *level & carry;

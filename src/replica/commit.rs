@@ -13,7 +13,8 @@ impl Leadership {
     pub(crate) fn accepted_at(&mut self, bit: u64, fresh: &[(u64, u64)], log: &Log) {
         for &(index, fresh) in fresh {
             let special = log.special(index);
-            for lsn in ones(64 * index, fresh & special & self.settled.word(index)) {
+            let overriding = log.overriding(index);
+            for lsn in ones(64 * index, fresh & overriding & self.settled.word(index)) {
                 self.cover_at(bit, lsn, log);
             }
             let fresh = fresh & !self.held.word(index);
@@ -38,17 +39,14 @@ impl Leadership {
     /// Those that override first, the last one before the others, because what it overrides is
     /// settled with it; then those that depend, in order, because each may settle the next.
     fn try_commit_all(&mut self, index: u64, held: u64, log: &Log) {
-        let overrides = |lsn: &Lsn| log.brief(*lsn).is_some_and(|brief| brief.overrides);
-        let mut open = held & !self.settled.word(index);
+        let overriding = log.overriding(index);
+        let mut open = held & overriding & !self.settled.word(index);
         while let Some(bit) = open.checked_ilog2() {
-            let lsn = Lsn(64 * index + u64::from(bit));
-            if overrides(&lsn) {
-                self.try_commit(lsn, log);
-            }
+            self.try_commit(Lsn(64 * index + u64::from(bit)), log);
             open &= !(1 << bit) & !self.settled.word(index);
         }
-        let rest = ones(64 * index, held & !self.settled.word(index));
-        rest.filter(|lsn| !overrides(lsn)).for_each(|lsn| self.try_commit(lsn, log));
+        let rest = ones(64 * index, held & !overriding & !self.settled.word(index));
+        rest.for_each(|lsn| self.try_commit(lsn, log));
     }
 
     /// Which of the positions `64 * index ..` of its log a write quorum of every membership in
@@ -75,7 +73,9 @@ impl Leadership {
     /// other. A membership has its own rule, the barrier, unless it is known to have passed it.
     fn try_commit(&mut self, lsn: Lsn, log: &Log) {
         let Some(brief) = log.brief(lsn) else { return };
-        if brief.depends || !brief.command {
+        let only = brief.only_dependency(lsn);
+        let ready = only.is_some_and(|only| self.settled.contains(only));
+        if (brief.depends && !ready) || !brief.command {
             let Some(record) = log.get(lsn) else { return };
             let barred = matches!(record.payload, Payload::Membership(_));
             if mutant!(MembershipWithoutBarrier, barred, false) && Some(lsn) > self.membership_at {
@@ -114,6 +114,12 @@ impl Leadership {
             let Some(record) = log.get(lsn) else { continue };
             for (index, victims) in record.overrides.iter_words() {
                 let news = victims & !self.settled.word(index);
+                if self.parked.is_empty() && self.empties.is_empty() {
+                    // Nothing else follows from these.
+                    self.settled.insert_word(index, news);
+                    self.note_news(index, news);
+                    continue;
+                }
                 for victim in ones(64 * index, news) {
                     self.note_settled(victim, log, &mut committed);
                     // What it overrides itself is named here too, down to the floor. What lies
@@ -147,11 +153,7 @@ impl Leadership {
         if !self.settled.insert(lsn) {
             return;
         }
-        let (index, bit) = (lsn.0 / 64, 1 << (lsn.0 % 64));
-        match self.news.last_mut() {
-            Some((last, word)) if *last == index => *word |= bit,
-            _ => self.news.push((index, bit)),
-        }
+        self.note_news(lsn.0 / 64, 1 << (lsn.0 % 64));
         if self.parked.is_empty() {
             return;
         }
@@ -165,6 +167,14 @@ impl Leadership {
                 }
                 None => {}
             }
+        }
+    }
+
+    fn note_news(&mut self, index: u64, news: u64) {
+        match self.news.last_mut() {
+            Some((last, word)) if *last == index => *word |= news,
+            _ if news == 0 => {}
+            _ => self.news.push((index, news)),
         }
     }
 
@@ -200,4 +210,14 @@ impl Leadership {
             }
         }
     }
+}
+
+/// Words in order, each number once: what overrides is looked at from the last one down.
+pub(crate) fn put_in_order(words: &mut Vec<(u64, u64)>) {
+    words.sort_unstable_by_key(|(index, _)| *index);
+    words.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        kept.1 |= if same { next.1 } else { 0 };
+        same
+    });
 }

@@ -187,10 +187,10 @@ impl Replica {
     pub(super) fn settle_words(&mut self, news: &[(u64, u64)]) {
         news.iter().for_each(|(index, word)| self.settled.insert_word(*index, *word));
         for &(index, word) in news.iter().rev() {
-            let mut special = word & self.log.special(index);
-            while let Some(bit) = special.checked_ilog2() {
-                special ^= 1 << bit;
-                self.settle_record(Lsn(64 * index + u64::from(bit)), true);
+            let mut overriding = word & self.log.overriding(index);
+            while let Some(bit) = overriding.checked_ilog2() {
+                overriding ^= 1 << bit;
+                self.settle_record(Lsn(64 * index + u64::from(bit)));
             }
         }
         let waited_for = !self.proposals.is_empty();
@@ -202,13 +202,14 @@ impl Replica {
                 ones(64 * index, plain).for_each(|lsn| self.answer_settled(lsn));
             }
             self.schedule.offer_plain(index, plain, &self.log);
-            ones(64 * index, special).for_each(|lsn| self.settle_record(lsn, false));
+            let others = special & !self.log.overriding(index);
+            ones(64 * index, others).for_each(|lsn| self.settle_record(lsn));
         }
     }
 
-    /// The one at `lsn` is settled, if it is here and `overrides` something, or does not.
-    fn settle_record(&mut self, lsn: Lsn, overrides: bool) {
-        if let Some(brief) = self.log.brief(lsn).filter(|brief| brief.overrides == overrides) {
+    /// The one at `lsn` is settled, if it is here.
+    fn settle_record(&mut self, lsn: Lsn) {
+        if let Some(brief) = self.log.brief(lsn) {
             self.on_settled(lsn, brief);
         }
     }
@@ -263,7 +264,7 @@ impl Replica {
             accepted: self.accepted.clone(),
             round: self.round,
             window: room as u64,
-            committed_membership: self.memberships.committed().map(|(lsn, _)| lsn),
+            committed_membership: self.memberships.committed_at(),
             incarnation: self.incarnation,
             doubtful: self.doubt.is_some(),
         });

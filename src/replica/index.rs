@@ -58,8 +58,16 @@ pub struct Index {
     /// The latest record that interferes with everything before and after it.
     barrier: Option<Lsn>,
     frontier: Frontier,
-    /// The hash of a key that nothing in flight touches: the only one of the command just placed.
-    untouched: Option<u64>,
+    /// Of the command just placed, if it has a single point and nothing else.
+    placed: Option<Placed>,
+}
+
+/// What placing a command has found out about its only key.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    hash: u64,
+    /// Where the point of the key is, if it is live.
+    at: Option<usize>,
 }
 
 /// The records that no later one depends on or overrides: what a command that interferes with
@@ -88,19 +96,14 @@ impl Index {
     /// footprint (voids, memberships, commands that touch nothing) interferes with nothing and
     /// leaves no trace.
     pub fn insert<'l>(&mut self, record: &'l Record, log: impl Fn(Lsn) -> Option<&'l Record>) {
-        let untouched = self.untouched.take();
+        let placed = self.placed.take();
         let Some(command) = record.command() else { return };
         let footprint = &command.footprint;
         let log = |lsn| if lsn == record.lsn { Some(record) } else { log(lsn) };
         if let Some(key) = only_point(footprint) {
-            let hash = hash_of(key);
+            let Placed { hash, at } = placed.unwrap_or_else(|| self.look_up(key, &log));
             self.positions.push(record.lsn, Slot::Point(hash));
-            let written = !footprint.writes.is_empty();
-            if untouched == Some(hash) {
-                self.points.push_first(hash, key, record, written);
-            } else {
-                self.insert_point(hash, key, written, record, &log);
-            }
+            self.points.push(hash, at, key, record, !footprint.writes.is_empty());
         } else {
             self.positions.push(record.lsn, Slot::Command);
             if is_barrier(footprint) {
@@ -135,19 +138,22 @@ impl Index {
         if is_barrier(footprint) {
             return Placement { depends: self.frontier(floor, &log), overrides: Tail::new() };
         }
-        self.untouched = None;
-        if self.segments.is_empty()
-            && let Some(key) = only_point(footprint)
-        {
-            let hash = hash_of(key);
-            self.untouched = self.points.get(hash, key, &log).is_none().then_some(hash);
-        }
+        self.placed = only_point(footprint).map(|key| self.look_up(key, &log));
         let mut placement = Placement::default();
-        if self.untouched.is_none() {
-            if has_ranges(footprint) {
-                self.points.keep_order(&self.positions, &log);
+        match self.placed.filter(|_| self.segments.is_empty()) {
+            Some(Placed { at: None, .. }) => {}
+            Some(Placed { at: Some(at), .. }) => {
+                let written = !footprint.writes.is_empty();
+                let search = Search::of_point(self, &log, self.points.stack(at), written, floor);
+                placement = search.place(footprint, overriding);
             }
-            placement = Search::new(self, &log, footprint, floor).place(footprint, overriding);
+            None => {
+                if has_ranges(footprint) {
+                    self.points.keep_order(&self.positions, &log);
+                }
+                let search = Search::new(self, &log, footprint, floor);
+                placement = search.place(footprint, overriding);
+            }
         }
         // Every record above the barrier depends on it or on one that does, so it is named only
         // where no other is.
@@ -179,7 +185,7 @@ impl Index {
         if below <= self.positions.start() {
             return;
         }
-        self.untouched = None;
+        self.placed = None;
         let mut ranges = 0;
         while let Some((lsn, slot)) = self.positions.pop_below(below) {
             if self.barrier.is_some_and(|barrier| barrier >= lsn) {
@@ -203,25 +209,21 @@ impl Index {
         }
     }
 
-    fn insert_point<'l>(
-        &mut self,
-        hash: u64,
-        key: &Key,
-        written: bool,
-        record: &Record,
-        log: &impl Log<'l>,
-    ) {
-        let blind = record.is_blind();
-        self.points.push(hash, key, record, log, |stack| {
-            if written { stack.push_writer(record, blind) } else { stack.push_reader(record.lsn) }
-        });
+    fn look_up<'l>(&self, key: &Key, log: &impl Log<'l>) -> Placed {
+        let hash = hash_of(key);
+        Placed { hash, at: self.points.find(hash, key, log) }
+    }
+
+    fn insert_point<'l>(&mut self, key: &Key, written: bool, record: &Record, log: &impl Log<'l>) {
+        let Placed { hash, at } = self.look_up(key, log);
+        self.points.push(hash, at, key, record, written);
     }
 
     fn insert_reads<'l>(&mut self, footprint: &Footprint, record: &Record, log: &impl Log<'l>) {
         let Footprint { reads, writes } = footprint;
         for key in reads.points() {
             if writes.points().binary_search(key).is_err() {
-                self.insert_point(hash_of(key), key, false, record, log);
+                self.insert_point(key, false, record, log);
             }
         }
         for range in reads.ranges().iter().filter(|range| !writes.ranges().contains(range)) {
@@ -231,7 +233,7 @@ impl Index {
 
     fn insert_writes<'l>(&mut self, footprint: &Footprint, record: &Record, log: &impl Log<'l>) {
         for key in footprint.writes.points() {
-            self.insert_point(hash_of(key), key, true, record, log);
+            self.insert_point(key, true, record, log);
         }
         let (blind, start) = (footprint.is_blind(), self.positions.start());
         for range in footprint.writes.ranges() {

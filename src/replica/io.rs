@@ -73,6 +73,9 @@ pub enum Input {
     Applied(Lsn),
     /// The same of several at once.
     AppliedAll(Tail),
+    /// The same of the tasks of an [`Output::Apply`], as they were given out. The list is taken
+    /// back, and used for the next ones.
+    AppliedTasks(Vec<Task>),
     /// The records asked for by [`Output::Load`], or those that could be read.
     Loaded(Records),
     /// The durable snapshot of this replica has done everything below this position: the records

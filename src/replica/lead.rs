@@ -89,6 +89,18 @@ impl Leadership {
             && !self.handover.is_under_way()
             && self.changes.complete >= self.membership_at
     }
+
+    /// Whether an answer of this peer may lead to a message, to it or to others. Mostly it has all
+    /// that was placed, or all of it is on its way, and nobody reads.
+    fn may_send_to(&self, at: usize, purged: Lsn) -> bool {
+        let peer = &self.peers[at];
+        !self.reads.is_empty()
+            || !self.loaded.is_empty()
+            || self.lacking.is_some()
+            || !peer.member
+            || !peer.is_sent_all(self.next)
+            || peer.accepted.offset() < peer.gone_below(purged, self.gone)
+    }
 }
 
 impl Replica {
@@ -203,7 +215,7 @@ impl Replica {
             .map(|m| (Compiled::new(&m.read, &bit), Compiled::new(&m.write, &bit)))
             .collect();
         lead.reads.set_quorums(confirm);
-        lead.membership_at = self.memberships.committed().map(|(lsn, _)| lsn);
+        lead.membership_at = self.memberships.committed_at();
         lead.requorum(quorums, &self.log);
         lead.stirred = true;
         self.absorb_news();
@@ -261,7 +273,7 @@ impl Replica {
         fresh.clear();
         lead.fresh = fresh;
         lead.look_whether_repaired(at);
-        lead.stirred = true;
+        lead.stirred |= lead.may_send_to(at, self.purged);
         self.absorb_news();
         if confirmed {
             self.confirm_reads();
@@ -290,6 +302,9 @@ impl Replica {
             return;
         }
         let (mut news, start) = (std::mem::take(&mut lead.news), lead.start);
+        if news.len() > 1 {
+            super::commit::put_in_order(&mut news);
+        }
         let mut bytes = 0;
         for (index, word) in &mut news {
             let placed = *word & mask(*index, start.0, u64::MAX);
@@ -352,12 +367,11 @@ impl Replica {
     /// first message was kept short.
     fn send_records(&mut self, wanted: &mut Tail) -> bool {
         let Role::Leader(lead) = &mut self.role else { return false };
-        let (committed, round) = (self.memberships.committed(), lead.reads.round());
+        let (committed_at, round) = (self.memberships.committed_at(), lead.reads.round());
         let (loaded, empties) = (&lead.loaded, &lead.empties);
         let source =
             Source { log: &self.log, loaded, empties, end: lead.next, purged: self.purged };
         let (mut more, mut lacking, gone) = (false, Vec::new(), lead.gone);
-        let committed_at = committed.as_ref().map(|(lsn, _)| *lsn);
         for peer in &mut lead.peers {
             // One that was removed is told so, and nothing else.
             if !peer.member && peer.membership >= committed_at {
@@ -382,13 +396,13 @@ impl Replica {
             }
             peer.sent_at = self.now;
             peer.sent_round = round;
-            let news = committed.as_ref().filter(|(lsn, _)| peer.membership < Some(*lsn));
+            let news = (peer.membership < committed_at).then(|| self.memberships.committed());
             let message = Message::Replicate(Replicate {
                 leader: lead.id,
                 lineage: (!peer.known).then(|| self.lineage.clone()),
                 records,
                 settled: lead.settled.clone(),
-                committed_membership: news.cloned(),
+                committed_membership: news.flatten(),
                 round,
                 repaired: peer.loss.as_ref().and_then(Loss::repaired),
             });

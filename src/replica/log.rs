@@ -24,6 +24,8 @@ pub(crate) struct Log {
     bytes: usize,
     /// Positions whose record is not plain.
     special: Tail,
+    /// Those of them whose record overrides something.
+    overriding: Tail,
 }
 
 /// Where the record of a position is: the number of its list, and its place there.
@@ -60,7 +62,7 @@ impl Log {
     pub(crate) fn drop_below(&mut self, below: Lsn) {
         while self.first < below.0 && self.pop_first() {}
         self.first = self.first.max(below.0);
-        self.special.remove_below(Lsn(self.first));
+        self.forget_below_first();
     }
 
     /// The first position that memory still covers.
@@ -95,6 +97,9 @@ impl Log {
 
     /// The sizes of the records at these of the positions `64 * index ..`.
     pub(crate) fn size_of_word(&self, index: u64, word: u64) -> usize {
+        if word == 0 {
+            return 0;
+        }
         match self.side_by_side(index, word) {
             Some((_, briefs)) => briefs.iter().map(|brief| brief.size as usize).sum(),
             None => ones(64 * index, word).map(|lsn| self.size(lsn)).sum(),
@@ -117,7 +122,8 @@ impl Log {
     fn side_by_side(&self, index: u64, word: u64) -> Option<(&Batch, &[Brief])> {
         let skipped = word.trailing_zeros();
         let count = word.checked_shr(skipped)?.trailing_ones();
-        if count != word.count_ones() {
+        // A single one is looked up as fast by itself.
+        if count == 1 || count != word.count_ones() {
             return None;
         }
         let slot = self.slot(Lsn(64 * index + u64::from(skipped)))?;
@@ -161,6 +167,11 @@ impl Log {
         self.special.word(index)
     }
 
+    /// Which of the positions `64 * index ..` have a record that overrides something.
+    pub(crate) fn overriding(&self, index: u64) -> u64 {
+        self.overriding.word(index)
+    }
+
     fn slot(&self, lsn: Lsn) -> Option<Slot> {
         let at = lsn.0.checked_sub(self.first)?;
         self.slots.get(at as usize).copied().filter(|slot| *slot != EMPTY)
@@ -201,8 +212,12 @@ impl Log {
         let (list, count) = (self.newest(), batch.records().len());
         let next = self.first + self.slots.len() as u64;
         if batch.run().is_some_and(|(from, ..)| from.0 == next) {
-            self.slots.extend((0..count as u32).map(|at| Slot { list, at }));
+            match count {
+                1 => self.slots.push_back(Slot { list, at: 0 }),
+                _ => self.slots.extend((0..count as u32).map(|at| Slot { list, at })),
+            }
             self.special.union_with(&batch.summary().special);
+            self.overriding.union_with(&batch.summary().overriding);
             self.bytes += batch.summary().bytes;
         } else {
             for (at, (record, brief)) in batch.records().iter().zip(batch.briefs()).enumerate() {
@@ -252,6 +267,9 @@ impl Log {
     fn place(&mut self, lsn: Lsn, slot: Slot, brief: Brief) {
         if !brief.is_plain() {
             self.special.insert(lsn);
+            if brief.overrides {
+                self.overriding.insert(lsn);
+            }
         }
         self.bytes += brief.size as usize;
         let at = (lsn.0 - self.first) as usize;
@@ -267,6 +285,9 @@ impl Log {
             self.let_go(old);
             if brief.is_plain() {
                 self.special.remove(lsn);
+            }
+            if !brief.overrides {
+                self.overriding.remove(lsn);
             }
         }
     }
@@ -296,6 +317,7 @@ impl Log {
             if old != EMPTY {
                 self.let_go(old);
                 self.special.remove(lsn);
+                self.overriding.remove(lsn);
             }
         }
         while let Some(&EMPTY) = self.slots.back() {
@@ -315,7 +337,12 @@ impl Log {
                 break;
             }
         }
+        self.forget_below_first();
+    }
+
+    fn forget_below_first(&mut self) {
         self.special.remove_below(Lsn(self.first));
+        self.overriding.remove_below(Lsn(self.first));
     }
 
     /// Lets the first list leave memory at one stroke, if it is whole, stands first and lies below.
@@ -326,7 +353,10 @@ impl Log {
             return false;
         }
         self.bytes -= list.batch.summary().bytes;
-        self.slots.drain(..list.held);
+        match list.held {
+            1 => drop(self.slots.pop_front()),
+            held => drop(self.slots.drain(..held)),
+        }
         self.first = to.0;
         self.lists.pop_front();
         self.lists_gone = self.lists_gone.wrapping_add(1);

@@ -98,6 +98,11 @@ impl InForce {
         self.pending.keys().next().copied()
     }
 
+    /// Where the newest known committed one stands, unless the cluster started with it.
+    pub(crate) fn committed_at(&self) -> Option<Lsn> {
+        self.committed_at
+    }
+
     /// The newest known committed one, unless the cluster started with it.
     pub(crate) fn committed(&self) -> Option<(Lsn, Membership)> {
         self.committed_at.map(|lsn| (lsn, self.committed.clone()))

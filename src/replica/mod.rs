@@ -73,6 +73,7 @@ pub use view::Follower;
 
 use crate::base::{LeaderId, Lineage, Lsn, ReplicaId, TailBitmap, mutant};
 use crate::message::{Envelope, Message};
+use schedule::Schedule;
 use std::collections::BTreeMap;
 
 /// A replica. Owned by one thread; feed it with [`handle`](Self::handle), carry out what
@@ -97,7 +98,7 @@ pub struct Replica {
     doubt: Option<Doubt>,
     // Volatile.
     settled: TailBitmap,
-    schedule: schedule::Schedule,
+    schedule: Schedule,
     /// A snapshot that takes the state's place as soon as nothing is out for execution.
     installing: Option<Box<SnapshotMeta>>,
     proposals: author::Proposals,
@@ -160,7 +161,7 @@ impl Replica {
             lives: BTreeMap::new(),
             doubt: durable.doubt,
             settled: TailBitmap::below(purged),
-            schedule: schedule::Schedule::of(snapshot.done),
+            schedule: Schedule::of(snapshot.done),
             installing: None,
             proposals: author::Proposals::default(),
             role: Role::Follower { leader },
@@ -215,8 +216,10 @@ impl Replica {
     /// handled before, and then share messages and writes.
     pub fn handle(&mut self, input: Input) {
         // What has become durable or was executed mostly releases outputs that are there already.
-        self.awake |=
-            !matches!(input, Input::Persisted(_) | Input::Applied(_) | Input::AppliedAll(_));
+        self.awake |= !matches!(
+            input,
+            Input::Persisted(_) | Input::Applied(_) | Input::AppliedAll(_) | Input::AppliedTasks(_)
+        );
         match input {
             Input::Tick => self.on_tick(),
             Input::Receive(envelope) => self.on_receive(envelope),
@@ -227,8 +230,13 @@ impl Replica {
             Input::CancelChange { proposal, request } => self.on_cancel(proposal, request),
             Input::Read { read, footprint, level } => self.on_read(read, footprint, level),
             Input::Persisted(number) => self.on_persisted(number),
-            Input::Applied(lsn) => self.schedule.applied(lsn, &self.log),
-            Input::AppliedAll(lsns) => self.schedule.applied_all(&lsns, &self.log),
+            Input::Applied(lsn) => self.on_applied(|schedule, log| schedule.applied(lsn, log)),
+            Input::AppliedAll(lsns) => {
+                self.on_applied(|schedule, log| schedule.applied_all(&lsns, log));
+            }
+            Input::AppliedTasks(tasks) => {
+                self.on_applied(|schedule, log| schedule.applied_tasks(tasks, log));
+            }
             Input::Loaded(records) => self.on_loaded(records),
             Input::Purge(below) => self.on_purge(below),
             Input::Install(snapshot) => self.on_install(snapshot),
@@ -251,8 +259,8 @@ impl Replica {
             if self.writes.is_dirty() {
                 self.writes.issue(self.log.take_unwritten(), &mut self.outputs);
             }
+            self.trim();
         }
-        self.trim();
         self.sign();
         if outputs.is_empty() {
             std::mem::swap(outputs, &mut self.outputs);
@@ -260,6 +268,12 @@ impl Replica {
             outputs.append(&mut self.outputs);
         }
         self.check();
+    }
+
+    /// Whether a drain would give nothing: what was handled since the last one asks for nothing.
+    /// A driver may leave out such a drain.
+    pub fn is_idle(&self) -> bool {
+        self.outputs.is_empty() && self.is_asleep()
     }
 
     /// Whether a drain has nothing to compose: nobody waits for anything but what is out already.
@@ -316,6 +330,12 @@ impl Replica {
         self.writes.persisted(number, &mut self.outputs);
         self.grant_own_vote();
         self.own_persisted();
+    }
+
+    /// What was executed is needed less from now on.
+    fn on_applied(&mut self, note: impl FnOnce(&mut Schedule, &log::Log)) {
+        note(&mut self.schedule, &self.log);
+        self.trim();
     }
 
     /// Gives out what became ready to run, and answers reads that waited for what is done.

@@ -356,6 +356,11 @@ impl Peer {
         wants
     }
 
+    /// Whether nothing below `end` is to be sent to it before something on its way is given up.
+    pub(crate) fn is_sent_all(&self, end: Lsn) -> bool {
+        self.known && self.next >= end && self.scan >= end
+    }
+
     /// Takes what it wants from disk.
     pub(crate) fn take_wanted(&mut self) -> Tail {
         std::mem::take(&mut self.wanted)

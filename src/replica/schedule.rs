@@ -160,26 +160,45 @@ impl Schedule {
     /// The records at `lsns` have been executed: word by word those that are plain, as nothing else
     /// is marked with them, then the others in order.
     pub(crate) fn applied_all(&mut self, lsns: &Tail, log: &Log) {
-        for (index, word) in lsns.iter_words() {
-            let ran = word & self.running(index);
-            let special = ran & log.special(index);
-            let plain = ran & !special;
-            self.done.insert_word(index, plain);
-            self.passed.insert_word(index, plain);
-            if !self.waiting.is_empty() {
-                ones(64 * index, plain).for_each(|lsn| self.wake(lsn, log));
-            }
-            ones(64 * index, special).for_each(|lsn| self.applied(lsn, log));
-        }
+        lsns.iter_words().for_each(|(index, word)| self.applied_word(index, word, log));
         if !self.below_floor.is_empty() {
             self.pass_floors(log);
         }
     }
 
+    /// The same of tasks in the order in which they were given out.
+    pub(crate) fn applied_tasks(&mut self, mut tasks: Vec<Task>, log: &Log) {
+        for part in tasks.chunk_by(|one, next| one.lsn.0 / 64 == next.lsn.0 / 64) {
+            let word = part.iter().fold(0, |word, task| word | 1 << (task.lsn.0 % 64));
+            self.applied_word(part[0].lsn.0 / 64, word, log);
+        }
+        if !self.below_floor.is_empty() {
+            self.pass_floors(log);
+        }
+        if self.ready.is_empty() {
+            tasks.clear();
+            self.ready = tasks;
+        }
+    }
+
+    fn applied_word(&mut self, index: u64, word: u64, log: &Log) {
+        let ran = word & self.running(index);
+        let special = ran & log.special(index);
+        let plain = ran & !special;
+        self.done.insert_word(index, plain);
+        self.passed.insert_word(index, plain);
+        if !self.waiting.is_empty() {
+            ones(64 * index, plain).for_each(|lsn| self.wake(lsn, log));
+        }
+        ones(64 * index, special).for_each(|lsn| self.applied(lsn, log));
+    }
+
     /// A victim that runs is passed when it is done, all others at once.
     fn cover(&mut self, victims: &Tail) {
         let known = |i| self.covered.word(i) | self.done.word(i);
-        if victims.iter_words().all(|(i, word)| word & !known(i) == 0) {
+        if victims.is_subset(&self.covered)
+            || victims.iter_words().all(|(i, word)| word & !known(i) == 0)
+        {
             return;
         }
         self.covered.union_with(victims);
@@ -224,6 +243,9 @@ impl Schedule {
     fn blocker(&self, lsn: Lsn, brief: Brief, log: &Log) -> Option<(Lsn, bool)> {
         if !brief.depends && !brief.overrides {
             return None;
+        }
+        if let Some(only) = brief.only_dependency(lsn).filter(|_| !brief.overrides) {
+            return (!self.done.contains(only)).then_some((only, true));
         }
         let record = log.get(lsn)?;
         let mut found: Option<(Lsn, bool)> = None;

@@ -12,7 +12,8 @@ use std::fmt;
 /// number tells the whole story and no driver has an order to remember.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Writes {
-    current: Write,
+    /// All of the write but records of the log, if there is anything.
+    current: Option<Box<Write>>,
     dirty: bool,
     bytes: usize,
     issued: u64,
@@ -26,7 +27,7 @@ impl Writes {
     /// The write being composed.
     pub(crate) fn edit(&mut self) -> &mut Write {
         self.dirty = true;
-        &mut self.current
+        self.current.get_or_insert_default()
     }
 
     /// Records of so many bytes were put into the log, and are to be written.
@@ -38,7 +39,9 @@ impl Writes {
 
     /// Records below need not be written: they are purged.
     pub(crate) fn drop_below(&mut self, below: Lsn) {
-        self.current.records.retain(|record| record.lsn >= below);
+        if let Some(write) = &mut self.current {
+            write.records.retain(|record| record.lsn >= below);
+        }
     }
 
     /// Whether there is a write being composed.
@@ -65,7 +68,7 @@ impl Writes {
     pub(crate) fn write_state(&self, out: &mut impl fmt::Write) -> fmt::Result {
         write!(out, "{} writes are out ", self.since_durable(self.issued))?;
         if self.dirty {
-            write!(out, "{:?} ", self.current)?;
+            write!(out, "{:?} ", self.current.as_deref().unwrap_or(&Write::default()))?;
         }
         for (needs, output) in &self.withheld {
             write!(out, "{} {output:?} ", self.since_durable(*needs))?;
@@ -95,10 +98,13 @@ impl Writes {
         if self.bytes > 0 {
             self.sizes.push_back((self.issued, std::mem::take(&mut self.bytes)));
         }
-        let mut write = std::mem::take(&mut self.current);
-        records.append(std::mem::take(&mut write.records));
-        let write = Write { number: self.issued, records, ..write };
-        outputs.push(Output::Persist(Box::new(write)));
+        let mut write = self.current.take().unwrap_or_default();
+        write.number = self.issued;
+        if !write.records.is_empty() {
+            records.append(std::mem::take(&mut write.records));
+        }
+        write.records = records;
+        outputs.push(Output::Persist(write));
     }
 
     /// Every write up to `number` is durable: releases what waited for them. A number that was

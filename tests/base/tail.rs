@@ -100,6 +100,22 @@ proptest! {
         prop_assert_eq!(a.intersects(&b), !left.is_disjoint(&right));
         prop_assert_eq!(b.intersects(&a), !left.is_disjoint(&right));
         prop_assert_eq!(a == b, left == right);
+        prop_assert_eq!(a.is_subset(&b), left.is_subset(&right));
+        let both: Tail = a.iter().chain(b.iter()).collect();
+        prop_assert!(a.is_subset(&both) && b.is_subset(&both));
+    }
+
+    #[test]
+    fn a_copy_above_a_floor_has_the_last_one_too(
+        members in positions(),
+        floor in position(),
+        beyond in prop_oneof![0..3_u64, 0..1_000_u64],
+    ) {
+        let end = members.iter().max().map_or(0, |last| last + 1);
+        let last = end.max(floor) + beyond;
+        let mut twin = BTreeSet::from_iter(members.iter().copied().filter(|at| *at >= floor));
+        twin.insert(last);
+        check(&lsns(members).collect::<Tail>().copy_above(Lsn(floor), Lsn(last)), &twin);
     }
 
     #[test]

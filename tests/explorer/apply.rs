@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use traft::base::{Lsn, SharedRecord, Tail};
-use traft::replica::Input;
+use traft::replica::{Input, Task};
 
 /// A record that is out for execution.
 pub(crate) struct Applying {
@@ -14,7 +14,7 @@ pub(crate) struct Applying {
 impl World {
     /// Executes up to three records that are out, each after what it comes after.
     pub(crate) fn apply(&mut self, at: usize) {
-        let mut applied = Tail::new();
+        let (mut applied, mut tasks) = (Tail::new(), Vec::new());
         for _ in 0..1 + self.draw(3) {
             let applying = &self.nodes[at].applying;
             let runs = |lsn: Option<Lsn>| applying.iter().any(|o| Some(o.record.lsn) == lsn);
@@ -24,12 +24,14 @@ impl World {
                 break;
             }
             let pick = may[self.draw(may.len() as u64) as usize];
-            let Applying { record, proposal, .. } = self.nodes[at].applying.swap_remove(pick);
+            let Applying { record, proposal, after } = self.nodes[at].applying.swap_remove(pick);
             self.checks.applied(at, &record, proposal);
             applied.insert(record.lsn);
+            tasks.push(Task { lsn: record.lsn, proposal, after });
         }
         match applied.first() {
             Some(lsn) if applied.len() == 1 => self.input(at, Input::Applied(lsn)),
+            Some(lsn) if lsn.0.is_multiple_of(2) => self.input(at, Input::AppliedTasks(tasks)),
             Some(_) => self.input(at, Input::AppliedAll(applied)),
             None => {}
         }

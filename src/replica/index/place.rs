@@ -43,6 +43,20 @@ pub(super) struct Search<'a, L> {
 }
 
 impl<'a, 'l, L: Log<'l>> Search<'a, L> {
+    /// The one stack that a command with a single key looks into, while no range is in flight.
+    pub(super) fn of_point(
+        index: &'a Index,
+        log: &'a L,
+        stack: &'a Stack,
+        written: bool,
+        floor: Lsn,
+    ) -> Self {
+        let (cells, victims) = (SmallVec::new(), SmallVec::new());
+        let mut search = Search { index, log, floor, cells, victims };
+        search.add(stack, false, written);
+        search
+    }
+
     /// The stacks of everything that `footprint` touches.
     pub(super) fn new(index: &'a Index, log: &'a L, footprint: &Footprint, floor: Lsn) -> Self {
         let (cells, victims) = (SmallVec::new(), SmallVec::new());
@@ -62,19 +76,28 @@ impl<'a, 'l, L: Log<'l>> Search<'a, L> {
         if overriding && mutant!(ReadingCommandOverrides, footprint.is_blind(), true) {
             self.find_victims(&footprint.writes);
         }
-        // The latest victim was found first.
-        self.victims.reverse();
-        let mut overrides = tail_of(&self.victims);
-        for victim in &self.victims {
-            let theirs = &self.log.record(*victim).overrides;
-            let here = mutant!(EmptyVictimForgotten, theirs, &held(self.log, theirs));
-            overrides.union_with(here);
-        }
-        overrides.remove_below(self.floor);
+        let overrides = self.overrides();
         let depends = self.depends();
         let depends = mutant!(IncrementsCommute, depends, if_blind(footprint, depends));
         let placement = Placement { depends, overrides };
         mutant!(OnlyReadersBetween, placement, self.behind(footprint, placement, overriding))
+    }
+
+    /// The victims and what they override. Mostly there is one, and of several the latest one, which
+    /// was found first, overrides most.
+    fn overrides(&self) -> Tail {
+        let Some((latest, others)) = self.victims.split_first() else { return Tail::new() };
+        let theirs = |lsn: Lsn| {
+            let theirs = &self.log.record(lsn).overrides;
+            mutant!(EmptyVictimForgotten, theirs, &held(self.log, theirs))
+        };
+        let mut overrides = theirs(*latest).copy_above(self.floor, *latest);
+        for victim in others {
+            overrides.insert(*victim);
+            overrides.union_above(theirs(*victim), self.floor.0 / 64);
+        }
+        overrides.remove_below(self.floor);
+        overrides
     }
 
     /// What the stacks have on top under the victims, less what other dependencies name.
@@ -152,6 +175,9 @@ impl<'a, 'l, L: Log<'l>> Search<'a, L> {
     /// which are written here: so a record is a victim if it is blind, all its keys are among
     /// these, and no stack of its keys had anything but victims above it.
     fn find_victims(&mut self, writes: &KeySet) {
+        if self.cells.len() <= 1 {
+            return self.find_victims_of_one(writes);
+        }
         let mut queue: BinaryHeap<(Lsn, usize)> = BinaryHeap::with_capacity(self.cells.len());
         queue.extend((0..self.cells.len()).filter_map(|at| self.next(at)));
         let mut group: SmallVec<[usize; 4]> = SmallVec::new();
@@ -170,6 +196,19 @@ impl<'a, 'l, L: Log<'l>> Search<'a, L> {
             } else {
                 group.iter().for_each(|at| self.block(*at));
             }
+        }
+    }
+
+    /// The same where a single stack is looked into.
+    fn find_victims_of_one(&mut self, writes: &KeySet) {
+        while !self.cells.is_empty()
+            && let Some((lsn, at)) = self.next(0)
+        {
+            if !self.is_victim(lsn, &[at], writes) {
+                return self.block(at);
+            }
+            self.victims.push(lsn);
+            self.cells[at].skipped += 1;
         }
     }
 

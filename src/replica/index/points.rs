@@ -4,7 +4,7 @@ use super::border::{Border, Span};
 use super::positions::{Log, PointAt, Positions, footprint, hash_of};
 use super::stack::Stack;
 use crate::base::{Footprint, Key, Lsn, Record};
-use hashbrown::hash_table::{Entry, HashTable};
+use hashbrown::hash_table::HashTable;
 use std::collections::BTreeMap;
 
 /// Live points: those with something on their stacks. A hash table that nobody iterates. A point
@@ -49,37 +49,41 @@ impl Points {
         self.table.find(hash, |point| point.is(hash, key, log)).map(|point| &point.stack)
     }
 
-    /// Puts `record`, the latest one, on the stack of `key`.
-    pub(super) fn push<'l>(
-        &mut self,
-        hash: u64,
-        key: &Key,
-        record: &Record,
-        log: &impl Log<'l>,
-        put: impl FnOnce(&mut Stack),
-    ) {
-        match self.table.entry(hash, |point| point.is(hash, key, log), |point| point.hash) {
-            Entry::Occupied(mut point) => {
-                let point = point.get_mut();
-                put(&mut point.stack);
-                point.key = PointAt::of(record, key);
-            }
-            Entry::Vacant(vacant) => {
-                let mut stack = Stack::Empty;
-                put(&mut stack);
-                vacant.insert(Point { hash, key: PointAt::of(record, key), stack });
-            }
-        }
-        if let Some(ordered) = &mut self.ordered {
-            ordered.insert(Border::from(key), record.lsn);
-        }
+    /// Where the point of `key` is, if it is live; true until a point is put in or taken out.
+    pub(super) fn find<'l>(&self, hash: u64, key: &[u8], log: &impl Log<'l>) -> Option<usize> {
+        self.table.find_bucket_index(hash, |point| point.is(hash, key, log))
     }
 
-    /// Puts `record` on the stack of `key`, which is not live.
-    pub(super) fn push_first(&mut self, hash: u64, key: &Key, record: &Record, written: bool) {
-        let stack = if written { Stack::Writer(record.lsn) } else { Stack::Reader(record.lsn) };
-        let point = Point { hash, key: PointAt::of(record, key), stack };
-        self.table.insert_unique(hash, point, |point| point.hash);
+    /// The stack of the point at a place that was just found.
+    pub(super) fn stack(&self, at: usize) -> &Stack {
+        self.table.get_bucket(at).map_or(&Stack::Empty, |point| &point.stack)
+    }
+
+    /// Puts `record`, the latest one, on the stack of `key`, whose point is `at`, if it is live.
+    pub(super) fn push(
+        &mut self,
+        hash: u64,
+        at: Option<usize>,
+        key: &Key,
+        record: &Record,
+        written: bool,
+    ) {
+        let name = PointAt::of(record, key);
+        match at.and_then(|at| self.table.get_bucket_mut(at)) {
+            Some(point) => {
+                match written {
+                    true => point.stack.push_writer(record, record.is_blind()),
+                    false => point.stack.push_reader(record.lsn),
+                }
+                point.key = name;
+            }
+            None => {
+                let lsn = record.lsn;
+                let stack = if written { Stack::Writer(lsn) } else { Stack::Reader(lsn) };
+                let point = Point { hash, key: name, stack };
+                self.table.insert_unique(hash, point, |point| point.hash);
+            }
+        }
         if let Some(ordered) = &mut self.ordered {
             ordered.insert(Border::from(key), record.lsn);
         }
