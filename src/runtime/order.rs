@@ -47,6 +47,12 @@ pub enum Order {
     },
     /// A snapshot of the state as it is now, at the replica that is asked, whether it leads or not.
     Snapshot,
+    /// To offer another replica the snapshot in use at the one that is asked, whether it leads or
+    /// not. It is done when it is offered: the other one fetches it if it lacks something in it.
+    Send {
+        /// To whom.
+        to: ReplicaId,
+    },
 }
 
 /// Why an order was not carried out: one sentence, which says what to do.

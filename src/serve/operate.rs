@@ -19,7 +19,7 @@ pub(super) enum Operation {
 }
 
 /// All of them, for `TRAFT HELP`. docs/redis.md has the same list.
-pub(super) const HELP: [&str; 8] = [
+pub(super) const HELP: [&str; 9] = [
     "TRAFT STATUS",
     "TRAFT MEMBER ADD <id> [REQUEST <number>]",
     "TRAFT MEMBER REMOVE <id> [REQUEST <number>]",
@@ -27,6 +27,7 @@ pub(super) const HELP: [&str; 8] = [
     "TRAFT MEMBER CANCEL <number>",
     "TRAFT TRANSFER [<id>]",
     "TRAFT SNAPSHOT",
+    "TRAFT SNAPSHOT SEND <id>",
     "TRAFT HELP",
 ];
 
@@ -39,6 +40,7 @@ pub(super) fn parse(words: &[&[u8]], now: u64) -> Result<Operation, String> {
         [what] if is(what, "transfer") => Order::Transfer { to: None },
         [what, to] if is(what, "transfer") => Order::Transfer { to: Some(id(to)?) },
         [what] if is(what, "snapshot") => Order::Snapshot,
+        [what, send, to] if is(what, "snapshot") && is(send, "send") => Order::Send { to: id(to)? },
         _ => return Err("ERR unknown subcommand or wrong number of words; try TRAFT HELP".into()),
     };
     Ok(Operation::Order(order))
@@ -107,7 +109,7 @@ fn set(set: &TailBitmap) -> String {
 }
 
 /// Positions below the last one that are missing.
-fn holes(set: &TailBitmap) -> u64 {
+pub(super) fn holes(set: &TailBitmap) -> u64 {
     set.end().0.saturating_sub(set.len())
 }
 
@@ -158,6 +160,11 @@ pub(super) fn text(survey: &Survey) -> String {
     text
 }
 
+/// How many of the positions placed it lacks, as far as the leader knows.
+pub(super) fn lag(other: &Other, next: Lsn) -> u64 {
+    next.0.saturating_sub(other.accepted.as_ref().map_or(0, TailBitmap::len))
+}
+
 fn follower(other: &Other, next: Lsn) -> String {
     let nothing = TailBitmap::new();
     let accepted = other.accepted.as_ref().unwrap_or(&nothing);
@@ -165,7 +172,7 @@ fn follower(other: &Other, next: Lsn) -> String {
         "votes={},known={},lag={},holes={},silent_ms={},accepted={}",
         u8::from(other.votes),
         u8::from(other.accepted.is_some()),
-        next.0.saturating_sub(accepted.len()),
+        lag(other, next),
         holes(accepted),
         other.silent_ticks,
         set(accepted)
@@ -190,6 +197,7 @@ mod tests {
             ("status", Ok(Operation::Survey)),
             ("HELP", Ok(Operation::Help)),
             ("snapshot", order(Order::Snapshot)),
+            ("snapshot SEND n4", order(Order::Send { to: four })),
             ("transfer", order(Order::Transfer { to: None })),
             ("transfer n4", order(Order::Transfer { to: Some(four) })),
             ("member add 4", order(Order::Add { request: 77, id: four })),
@@ -215,6 +223,8 @@ mod tests {
             "member set (n1",
             "member sing (n1)",
             "transfer -1",
+            "snapshot send",
+            "snapshot take 4",
         ] {
             let why = of(wrong).expect_err(wrong);
             assert!(why.starts_with("ERR ") && why.lines().count() == 1, "{wrong}: {why}");

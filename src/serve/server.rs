@@ -13,8 +13,8 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -78,6 +78,9 @@ impl Door {
     }
 }
 
+/// What clients have to say from now on, if that has changed: nothing, or a password.
+type NewPassword = Arc<Mutex<Option<Option<String>>>>;
+
 /// A server on a thread of its own. Dropped, it takes no more commands, answers what it has for up
 /// to two seconds, and ends.
 #[derive(Debug)]
@@ -85,6 +88,7 @@ pub struct Server {
     address: SocketAddr,
     board: Board,
     stop: Arc<AtomicBool>,
+    password: NewPassword,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
 }
@@ -93,6 +97,7 @@ impl Server {
     /// Serves the clients of a port with this replica.
     pub fn start(door: Door, replica: Box<dyn Replica>, options: Options) -> Server {
         let stop = Arc::new(AtomicBool::new(false));
+        let password = NewPassword::default();
         let (address, waker) = (door.address, door.waker.clone());
         let mut hall = Hall {
             desk: Desk::new(replica, options),
@@ -106,13 +111,14 @@ impl Server {
             again: Vec::new(),
             keeper: Keeper::new(),
             stop: stop.clone(),
+            password: password.clone(),
             buffer: vec![0; READ_BYTES],
             letters: Vec::new(),
             touched: Vec::new(),
         };
         let board = hall.desk.board();
         let thread = Some(thread::spawn(move || hall.run()));
-        Server { address, board, stop, waker, thread }
+        Server { address, board, stop, password, waker, thread }
     }
 
     /// Where it leaves its figures.
@@ -123,6 +129,13 @@ impl Server {
     /// Where clients reach it.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on clients have to say this, or nothing. Whoever has been let in stays.
+    pub fn set_password(&self, password: Option<String>) {
+        *self.password.lock().unwrap_or_else(PoisonError::into_inner) = Some(password);
+        // Otherwise it looks a moment later.
+        let _ = self.waker.wake();
     }
 }
 
@@ -141,6 +154,8 @@ struct Guest {
     client: Connection,
     /// There may be something to read.
     readable: bool,
+    /// The end may have come behind it: then one reads until there is nothing.
+    ending: bool,
 }
 
 struct Hall {
@@ -157,6 +172,7 @@ struct Hall {
     again: Vec<usize>,
     keeper: Keeper,
     stop: Arc<AtomicBool>,
+    password: NewPassword,
     buffer: Vec<u8>,
     letters: Vec<(u64, Outcome)>,
     touched: Vec<usize>,
@@ -174,6 +190,8 @@ impl Hall {
                 Ok(()) => {}
             }
             self.desk.standing = self.desk.replica.standing();
+            let password = self.password.lock().unwrap_or_else(PoisonError::into_inner).take();
+            password.into_iter().for_each(|password| self.desk.options.password = password);
             for event in &events {
                 self.event(event);
             }
@@ -215,7 +233,8 @@ impl Hall {
             Token(token) => {
                 let place = token - FIRST;
                 if let Some(Some(guest)) = self.connections.get_mut(place) {
-                    guest.readable |= event.is_readable() || event.is_read_closed();
+                    guest.ending |= event.is_read_closed();
+                    guest.readable |= event.is_readable() || guest.ending;
                     self.read(place);
                 }
             }
@@ -258,7 +277,7 @@ impl Hall {
         let Desk { options, figures, .. } = &mut self.desk;
         let client = Connection::new(self.born, options.limits, options.password.is_none());
         figures.connections += 1;
-        self.connections[place] = Some(Guest { socket, client, readable: true });
+        self.connections[place] = Some(Guest { socket, client, readable: true, ending: false });
         self.read(place);
     }
 
@@ -295,7 +314,11 @@ impl Hall {
                     guest.client.end();
                     guest.readable = false;
                 }
-                Ok(count) => guest.client.feed(&self.buffer[..count]),
+                Ok(count) => {
+                    guest.client.feed(&self.buffer[..count]);
+                    // That was all, and the system tells of more: one call less for each command.
+                    guest.readable = guest.ending || count == self.buffer.len();
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => guest.readable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => {

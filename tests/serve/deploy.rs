@@ -104,3 +104,21 @@ fn containers_say_what_a_replica_takes() {
     }
     std::fs::remove_dir_all(dir).expect("it made the directory");
 }
+
+/// Where namespaces may be made; elsewhere it says so.
+#[test]
+fn three_hosts_with_addresses_of_their_own() {
+    let dir = empty_dir("three-hosts");
+    let script = std::process::Command::new(deploy("three-hosts"))
+        .arg(env!("CARGO_BIN_EXE_traft"))
+        .arg(&dir)
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&script.stdout).into_owned();
+    match script.status.code() {
+        Some(77) => eprintln!("skipped: {said}"),
+        Some(0) => assert!(said.contains("host 3 cut off: the others went on"), "{said}"),
+        other => panic!("{other:?}: {said}{}", String::from_utf8_lossy(&script.stderr)),
+    }
+    std::fs::remove_dir_all(dir).expect("it made the directory");
+}

@@ -48,7 +48,11 @@ fn operators_use_the_protocol_of_the_clients() {
     assert!(said.iter().any(|s| s == "ERR n9 does not vote in the newest membership"), "{said:?}");
     let said = refusals(&mut clients, "TRAFT MEMBER CANCEL 9");
     assert!(said.iter().any(|s| s == "ERR no change of this number is under way"), "{said:?}");
+    let nothing = "ERR there is no snapshot here; have one taken";
+    assert_eq!(refusals(&mut clients, "TRAFT SNAPSHOT SEND 4"), [nothing; 3]);
     assert_eq!(refusals(&mut clients, "TRAFT SNAPSHOT"), ["OK", "OK", "OK"]);
+    let own = "ERR n3 is the one that is asked";
+    assert_eq!(refusals(&mut clients, "TRAFT SNAPSHOT SEND 3"), ["OK", "OK", own]);
     for (client, id) in clients.iter_mut().zip(1..) {
         let status = shown(client, "TRAFT STATUS");
         for line in [format!("id:{id}"), "membership:(n1 n2 n3; read 2, write 2)".into()] {
@@ -131,6 +135,7 @@ fn the_walk_of_the_membership_page_with_commands() {
     let read = until("a read", || ask(at[1], &["GET", "walk"]));
     assert_eq!(read, Value::text("shrunk"));
     done(at[1], &["snapshot", "take"]);
+    done(at[1], &["snapshot", "send", "3"]);
 
     let table = done(at[1], &["status", "--watch", "--count", "2"]);
     assert!(table.contains("n2  ") && table.contains("leader") && table.contains("follower"));

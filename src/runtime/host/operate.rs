@@ -1,11 +1,11 @@
 //! What operators ask of a replica.
 
 use super::super::engine::Refusal;
-use super::super::order::{Order, Word, altered};
+use super::super::order::{Denied, Order, Word, altered};
 use super::super::survey::Survey;
 use super::Host;
 use crate::apply::Stateful;
-use crate::base::{Membership, ReplicaId};
+use crate::base::{Lsn, Membership, ReplicaId};
 use crate::disk::Disk;
 use crate::replica::Input;
 
@@ -41,7 +41,21 @@ impl<D: Disk + Clone, M: Stateful> Host<D, M> {
                 self.orders.snapshot(number);
                 self.wanted = true;
             }
+            Order::Send { to } => self.offer(number, to),
         }
+    }
+
+    fn offer(&mut self, number: u64, to: ReplicaId) {
+        let is_other = to != self.replica.id();
+        let word = match self.home.offer(to, Lsn(1)).filter(|_| is_other) {
+            Some(offer) => {
+                self.parcels.push(offer);
+                Ok(())
+            }
+            None if is_other => Err(Denied("there is no snapshot here; have one taken".into())),
+            None => Err(Denied(format!("{to} is the one that is asked"))),
+        };
+        self.orders.say(number, Word::Said(word));
     }
 
     fn change(&mut self, number: u64, request: u64, membership: Membership, force: bool) {

@@ -1,4 +1,4 @@
-//! `traft member`, `transfer`, `snapshot take`: orders to a cluster that runs.
+//! `traft member`, `transfer`, `snapshot`: orders to a cluster that runs.
 
 use super::data::connect;
 use super::url::Url;
@@ -117,6 +117,18 @@ pub struct TransferArgs {
 pub enum SnapshotTask {
     /// Have each replica that is asked save its state now, so that it can drop its log
     Take(At),
+    /// Have the replica that is asked offer another one the snapshot that it has
+    Send(SendArgs),
+}
+
+/// Of `traft snapshot send`.
+#[derive(Args, Debug)]
+pub struct SendArgs {
+    /// To this replica, which fetches it if it lacks something in it
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    to: u64,
+    #[command(flatten)]
+    at: At,
 }
 
 /// What became of an order: nothing, or why it was refused.
@@ -179,8 +191,15 @@ pub(super) fn transfer(args: &TransferArgs) -> Done {
     }
 }
 
-/// `traft snapshot take`.
-pub(super) fn snapshot(SnapshotTask::Take(at): &SnapshotTask) -> Done {
+/// `traft snapshot`.
+pub(super) fn snapshot(task: &SnapshotTask) -> Done {
+    let at = match task {
+        SnapshotTask::Take(at) => at,
+        SnapshotTask::Send(args) => {
+            let words = ["TRAFT", "SNAPSHOT", "SEND", &args.to.to_string()];
+            return order(&args.at, &words);
+        }
+    };
     for url in &at.url {
         let said = ask(&mut connect(url)?, &["TRAFT", "SNAPSHOT"])?;
         if let Value::Error(why) = said {

@@ -7,11 +7,11 @@ use crate::base::ReplicaId;
 use crate::disk::RealDisk;
 #[cfg(feature = "quic")]
 use crate::net::Quic;
-use crate::net::{Grpc, NetError, NetOptions};
+use crate::net::{Credentials, Grpc, NetError, NetOptions};
 use crate::runtime::{self, Inbox, Network, NodeOptions, Post, Start};
 use crate::serve::{Cluster, Door, Metrics, Options, Seating, Standing, certs};
 use rustix::process::getppid;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::Write;
 #[cfg(feature = "quic")]
@@ -24,6 +24,7 @@ pub(super) const GUIDE: &str = "\
 One process is one replica. It speaks the Redis protocol to clients, and gRPC with mutual TLS to the
 other replicas; without --certs only to replicas of this machine, in the clear. When it serves it
 prints redis://HOST:PORT. Ctrl-c and SIGTERM end it in good order: what it has taken is answered.
+SIGHUP has it read its certificates and the password again.
 
 Flags go before the environment, and that before the file:
   id = 1                          # TRAFT_ID
@@ -63,6 +64,9 @@ Deploying it: docs/deploy.md";
 /// that than for an election.
 const HANDOVER: Duration = Duration::from_millis(500);
 
+/// How much of a snapshot that stays in its file is kept in memory once it was read.
+const CACHE_BYTES: usize = 32 << 20;
+
 /// How often it looks whether it is to end, and what has become of the replica.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -80,7 +84,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
         return Ok(Ended::Well);
     }
     // Before anything starts, so that an early ctrl-c is not lost.
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| error.to_string())?;
     let Settings { id, listen, peer_listen, .. } = settings;
     let opened = |what: &str, address, why: &dyn std::fmt::Display| {
         format!("{what} {address} cannot be opened: {why}")
@@ -104,12 +108,33 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
     // Whoever started this may not listen: that is no reason to end.
     let _ = writeln!(std::io::stdout().lock(), "redis://{address}");
     let parent = args.with_parent.then(getppid).flatten();
-    let stopped = watch(&cluster, &mut signals, || parent.is_some() && getppid() != parent);
+    let is_orphan = || parent.is_some() && getppid() != parent;
+    let stopped = watch(&cluster, &mut signals, is_orphan, || reload(args, &network, &cluster));
     drop((metrics, cluster, network));
     Ok(match stopped {
         None => Ended::Well,
         Some(why) => Ended::Failed(format!("{id} has stopped: {why}")),
     })
+}
+
+/// Reads certificates and the password again, and goes by them from now on. What cannot be used is
+/// said, and nothing of it changes; all other settings are those of the start.
+fn reload(args: &ServeArgs, network: &Line, cluster: &Cluster) {
+    let again = args.settings().and_then(|settings| {
+        let loaded = settings.certs.as_ref().map(|dir| certs::load(dir)).transpose();
+        Ok((loaded.map_err(|error| format!("certs: {error}"))?, settings.password))
+    });
+    let done = again.and_then(|(credentials, password)| {
+        if let Some(credentials) = credentials {
+            network.reload(&credentials).map_err(|error| format!("certs: {error}"))?;
+        }
+        cluster.set_password(password.as_deref());
+        Ok(())
+    });
+    match done {
+        Ok(()) => say("certificates and password are read again"),
+        Err(why) => say(&format!("certificates and password stay as they were: {why}")),
+    }
 }
 
 /// What replicas talk over.
@@ -133,6 +158,16 @@ impl Line {
     }
 }
 
+impl Line {
+    fn reload(&self, credentials: &Credentials) -> Result<(), NetError> {
+        match self {
+            Line::Grpc(grpc) => grpc.reload(credentials),
+            #[cfg(feature = "quic")]
+            Line::Quic(quic) => quic.reload(credentials),
+        }
+    }
+}
+
 impl Network<Post> for Line {
     fn join(&self, id: ReplicaId, inbox: Inbox<Post>) -> Box<dyn runtime::Transport<Post>> {
         match self {
@@ -149,6 +184,8 @@ fn seating(settings: &Settings, door: Door) -> Result<Seating<RealDisk>, String>
     let mut node = NodeOptions::new(*id, members.clone());
     node.cluster = cluster_number(&settings.cluster);
     node.snapshot_records = settings.snapshot_records;
+    node.resident_bytes_max = settings.resident_mib.saturating_mul(1 << 20);
+    node.store.cache_bytes = CACHE_BYTES;
     node.start = match settings.life {
         Life::New => Start::First,
         Life::Again => Start::Again,
@@ -166,10 +203,19 @@ fn seating(settings: &Settings, door: Door) -> Result<Seating<RealDisk>, String>
 
 /// Tells what becomes of the replica, until somebody says that it is to end: then nothing; or it
 /// has ended by itself: then why.
-fn watch(cluster: &Cluster, signals: &mut Signals, is_orphan: impl Fn() -> bool) -> Option<String> {
+fn watch(
+    cluster: &Cluster,
+    signals: &mut Signals,
+    is_orphan: impl Fn() -> bool,
+    reload: impl Fn(),
+) -> Option<String> {
     let mut last = None;
     loop {
-        if is_orphan() || signals.pending().next().is_some() {
+        let (again, end): (Vec<i32>, Vec<i32>) = signals.pending().partition(|s| *s == SIGHUP);
+        if !again.is_empty() {
+            reload();
+        }
+        if is_orphan() || !end.is_empty() {
             say("ending");
             cluster.local().hand_over(HANDOVER);
             return None;

@@ -83,6 +83,9 @@ pub struct ServeArgs {
     /// Take a snapshot after so many commands [100000]
     #[arg(long, value_name = "N", env = "TRAFT_SNAPSHOT_RECORDS")]
     snapshot_records: Option<u64>,
+    /// Leave a snapshot that is longer than this in its file, in MiB; read a shorter one [256]
+    #[arg(long, value_name = "N", env = "TRAFT_RESIDENT_MIB")]
+    resident_mib: Option<u64>,
 }
 
 /// The same in a file.
@@ -106,6 +109,7 @@ struct Written {
     metrics: Option<String>,
     password_file: Option<PathBuf>,
     snapshot_records: Option<u64>,
+    resident_mib: Option<u64>,
 }
 
 /// What replicas talk over.
@@ -143,6 +147,7 @@ pub(super) struct Settings {
     pub(super) metrics: Option<SocketAddr>,
     pub(super) password: Option<String>,
     pub(super) snapshot_records: u64,
+    pub(super) resident_mib: u64,
 }
 
 /// The number of a cluster of this name, which every message and every file has: 64 bits of its
@@ -168,6 +173,7 @@ impl fmt::Display for Settings {
         writeln!(f, "password          {}", yes(self.password.is_some()))?;
         writeln!(f, "redirect          {}", yes(self.redirect))?;
         writeln!(f, "snapshot-records  {}", self.snapshot_records)?;
+        writeln!(f, "resident-mib      {}", self.resident_mib)?;
         match self.life {
             Life::New => writeln!(f, "first start       an empty directory is a new replica"),
             Life::Wiped => writeln!(f, "wiped             an empty directory is given back"),
@@ -241,6 +247,7 @@ impl ServeArgs {
             metrics: here.metrics.or(written.metrics),
             password_file: here.password_file.or(written.password_file),
             snapshot_records: here.snapshot_records.or(written.snapshot_records),
+            resident_mib: here.resident_mib.or(written.resident_mib),
         })
     }
 
@@ -305,6 +312,7 @@ impl ServeArgs {
             metrics,
             password,
             snapshot_records,
+            resident_mib: self.resident_mib.unwrap_or(256),
         })
     }
 }
