@@ -2,7 +2,7 @@
 //! goes on without a majority that is lost for ever.
 
 use std::collections::VecDeque;
-use traft::apply::kv::{Answer, Kv, Op};
+use traft::apply::kv::{Answer, Frozen, Kv, Op};
 use traft::base::{Membership, ReplicaId};
 use traft::disk::SimDisk;
 use traft::replica::ReadLevel;
@@ -53,7 +53,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn event(&mut self, at: usize, event: Event<Post, Done>) {
+    fn event(&mut self, at: usize, event: Event<Post, Done<Frozen>>) {
         if let Some(node) = &mut self.nodes[at] {
             node.handle(event).expect("it goes on");
         }

@@ -3,7 +3,7 @@
 //! while. What was acknowledged stays, and in the end all states are equal.
 
 use std::collections::{BTreeMap, VecDeque};
-use traft::apply::kv::{Answer, Kv, Op};
+use traft::apply::kv::{Answer, Frozen, Kv, Op};
 use traft::base::{Membership, ReplicaId};
 use traft::disk::SimDisk;
 use traft::replica::ReadLevel;
@@ -89,7 +89,7 @@ impl World {
         }
     }
 
-    fn handle(&mut self, at: usize, event: Event<Post, Done>) {
+    fn handle(&mut self, at: usize, event: Event<Post, Done<Frozen>>) {
         let Some(node) = &mut self.seats[at].node else { return };
         node.handle(event).expect("a sound disk");
     }
@@ -329,7 +329,7 @@ struct Alone {
 }
 
 impl Alone {
-    fn ask(&mut self, event: impl FnOnce(u64) -> Event<Post, Done>) -> String {
+    fn ask(&mut self, event: impl FnOnce(u64) -> Event<Post, Done<Frozen>>) -> String {
         self.next += 1;
         let number = self.next;
         self.node.handle(event(number)).expect("it goes on");

@@ -1,7 +1,9 @@
 //! The contract between the engine and the user's state.
 
+use super::Bottom;
 use crate::base::Command;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// The user's state, and how commands change it.
 ///
@@ -67,6 +69,10 @@ pub trait Stateful: Machine + Send + 'static {
     /// The state of one moment, held fast while the machine goes on.
     type Frozen: Send + 'static;
 
+    /// Whether it can rest on a snapshot that stays in its file: [`adopt`](Self::adopt) and
+    /// [`rest_on`](Self::rest_on) do something.
+    const ADOPTS: bool = false;
+
     /// Holds the state of this moment fast. Takes no longer than a command, however large the state
     /// is. `None` while an earlier one is still held; then it is asked again.
     fn freeze(&mut self) -> Option<Self::Frozen>;
@@ -80,4 +86,19 @@ pub trait Stateful: Machine + Send + 'static {
     /// Takes one pair of a snapshot, whose pairs come in order after [`clear`](Self::clear). In the
     /// end [`digest`](Machine::digest) is what it was.
     fn load(&mut self, key: &[u8], value: &[u8]);
+
+    /// Takes the pairs of a snapshot for its state without reading all of them: instead of
+    /// [`clear`](Self::clear) and [`load`](Self::load), and to the same effect. Says whether it did;
+    /// otherwise it has it loaded.
+    fn adopt(&mut self, snapshot: Arc<dyn Bottom>) -> bool {
+        let _ = snapshot;
+        false
+    }
+
+    /// What was held fast has become a snapshot: what is in it need not be in memory any more.
+    /// Nothing that can be asked changes, whether or not it makes use of that; nothing happens if
+    /// this is not the state held fast last, or that state has been forgotten.
+    fn rest_on(&mut self, frozen: &Self::Frozen, snapshot: Arc<dyn Bottom>) {
+        let _ = (frozen, snapshot);
+    }
 }

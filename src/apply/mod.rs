@@ -6,6 +6,7 @@
 //! exactly once, and [`laws`] searches a machine for what would make replicas diverge.
 
 pub mod block;
+mod bottom;
 mod code;
 mod digest;
 pub mod kv;
@@ -14,5 +15,6 @@ mod machine;
 pub mod redis;
 pub mod session;
 
+pub use bottom::Bottom;
 pub use digest::Digest;
 pub use machine::{Machine, Request, Stateful};

@@ -111,6 +111,14 @@ impl Replica {
         }
     }
 
+    /// While it leads: the positions that a write quorum has accepted, settled or not.
+    pub fn held(&self) -> Option<&TailBitmap> {
+        match &self.role {
+            Role::Leader(lead) => Some(&lead.held),
+            _ => None,
+        }
+    }
+
     /// While it leads: the others, as it knows them.
     pub fn followers(&self) -> impl Iterator<Item = Follower<'_>> {
         let peers = match &self.role {

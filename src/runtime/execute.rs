@@ -4,28 +4,38 @@
 //! was told is executed, and nothing more, exactly when no batch is out: then a snapshot may be
 //! taken.
 
+use super::bottom::{Fault, bring, ground, stays};
 use super::engine::NodeError;
-use super::sync::{Arc, Mutex};
+use super::sync::{Arc, Mutex, thread};
 use crate::apply::Stateful;
-use crate::base::{KeyRange, Lsn};
+use crate::base::Lsn;
 use crate::disk::Disk;
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::store::StoreError;
 use bytes::Bytes;
 
 /// One thing to be done to a machine.
-#[derive(Debug)]
-enum Step<D: Disk> {
-    Apply { lsn: Lsn, proposal: Option<u64>, body: Bytes },
-    Read { number: u64, body: Bytes },
+enum Step<D: Disk, F> {
+    Apply {
+        lsn: Lsn,
+        proposal: Option<u64>,
+        body: Bytes,
+    },
+    Read {
+        number: u64,
+        body: Bytes,
+    },
     Restore(Arc<Snapshot<D>>),
+    /// What was held fast lies there now.
+    Rest(Box<F>, Arc<Snapshot<D>>),
 }
 
 /// What is to be done to a machine, in this order.
-#[derive(Debug)]
-pub struct Batch<D: Disk, M> {
+pub struct Batch<D: Disk, M: Stateful> {
     machine: Arc<Mutex<M>>,
-    steps: Vec<Step<D>>,
+    steps: Vec<Step<D, M::Frozen>>,
+    fault: Arc<Fault>,
+    resident_max: u64,
 }
 
 /// What came of a [`Batch`].
@@ -36,61 +46,92 @@ pub struct Executed {
     failed: Option<SnapshotError>,
 }
 
-/// Brings a machine to the state of a snapshot.
-pub(super) fn load<D: Disk, M: Stateful>(
-    machine: &mut M,
-    snapshot: &Snapshot<D>,
-) -> Result<(), SnapshotError> {
-    machine.clear();
-    for pair in snapshot.range(&KeyRange::ALL) {
-        let (key, value) = pair?;
-        machine.load(key.as_ref(), value.as_ref());
-    }
-    Ok(())
-}
-
-impl<D: Disk, M: Stateful> Batch<D, M> {
+impl<D: Disk + Send + Sync + 'static, M: Stateful> Batch<D, M> {
     /// Does it all. Ends early with a snapshot that cannot be read.
     pub(super) fn run(self) -> Executed {
+        let Batch { machine, steps, fault, resident_max } = self;
         let mut executed = Executed::default();
-        let mut machine = self.machine.lock();
-        for step in self.steps {
-            match step {
-                Step::Apply { lsn, proposal, body } => {
-                    let result = machine.apply(&body);
-                    executed.applied.push(lsn);
-                    executed.answers.extend(proposal.map(|number| (number, result)));
-                }
-                Step::Read { number, body } => {
-                    executed.answers.push((number, machine.read(&body)));
-                }
-                Step::Restore(snapshot) => {
-                    if let Err(error) = load(&mut *machine, &snapshot) {
-                        executed.failed = Some(error);
-                        break;
-                    }
-                }
+        let mut machine = machine.lock();
+        for step in steps {
+            if let Err(error) = executed.step(&mut *machine, step, &fault, resident_max) {
+                executed.failed = Some(error);
+                break;
             }
         }
         executed
     }
 }
 
+impl Executed {
+    /// Does one thing. If something could not be read, nobody is told what it gave.
+    fn step<D: Disk + Send + Sync + 'static, M: Stateful>(
+        &mut self,
+        machine: &mut M,
+        step: Step<D, M::Frozen>,
+        fault: &Arc<Fault>,
+        resident_max: u64,
+    ) -> Result<(), SnapshotError> {
+        match step {
+            Step::Apply { lsn, proposal, body } => {
+                let result = machine.apply(&body);
+                fault.check()?;
+                self.applied.push(lsn);
+                self.answers.extend(proposal.map(|number| (number, result)));
+            }
+            Step::Read { number, body } => {
+                let result = machine.read(&body);
+                fault.check()?;
+                self.answers.push((number, result));
+            }
+            Step::Restore(snapshot) => bring(machine, &snapshot, resident_max, fault)?,
+            Step::Rest(frozen, snapshot) => {
+                machine.rest_on(&frozen, ground(&snapshot, fault));
+                fault.check()?;
+                // It may have been all there was in memory: letting go of that takes long. Where
+                // there is no thread to be had it is done here.
+                let _ = thread::Builder::new().spawn(move || drop(frozen));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A machine, and what is still to be done to it.
-#[derive(Debug)]
-pub(super) struct Executor<D: Disk, M> {
+pub(super) struct Executor<D: Disk, M: Stateful> {
     machine: Arc<Mutex<M>>,
-    steps: Vec<Step<D>>,
+    steps: Vec<Step<D, M::Frozen>>,
     /// A batch is out.
     out: bool,
     /// A snapshot waits to take the state's place.
     restoring: bool,
     answers: Vec<(u64, Bytes)>,
+    fault: Arc<Fault>,
+    resident_max: u64,
 }
 
-impl<D: Disk, M: Stateful> Executor<D, M> {
-    pub(super) fn new(machine: Arc<Mutex<M>>) -> Executor<D, M> {
-        Executor { machine, steps: Vec::new(), out: false, restoring: false, answers: Vec::new() }
+impl<D: Disk + Send + Sync + 'static, M: Stateful> Executor<D, M> {
+    pub(super) fn new(machine: M, fault: Arc<Fault>, resident_max: u64) -> Executor<D, M> {
+        Executor {
+            machine: Arc::new(Mutex::new(machine)),
+            steps: Vec::new(),
+            out: false,
+            restoring: false,
+            answers: Vec::new(),
+            fault,
+            resident_max,
+        }
+    }
+
+    /// Whether what the machine rests on could be read.
+    pub(super) fn fault(&self) -> Arc<Fault> {
+        self.fault.clone()
+    }
+
+    /// What was held fast is in a snapshot, on which the machine is to rest if it is large.
+    pub(super) fn rest_on(&mut self, frozen: Box<M::Frozen>, snapshot: &Arc<Snapshot<D>>) {
+        if stays::<D, M>(snapshot, self.resident_max) {
+            self.steps.push(Step::Rest(frozen, snapshot.clone()));
+        }
     }
 
     pub(super) fn apply(&mut self, lsn: Lsn, proposal: Option<u64>, body: Bytes) {
@@ -113,7 +154,8 @@ impl<D: Disk, M: Stateful> Executor<D, M> {
         }
         self.out = true;
         let steps = std::mem::take(&mut self.steps);
-        Some(Batch { machine: self.machine.clone(), steps })
+        let (machine, fault) = (self.machine.clone(), self.fault.clone());
+        Some(Batch { machine, steps, fault, resident_max: self.resident_max })
     }
 
     /// A batch is back: what was executed, in this order.

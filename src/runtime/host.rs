@@ -2,16 +2,19 @@
 //! what takes time is given out as jobs.
 
 mod operate;
+mod snapshots;
 
+use super::bottom::{Fault, bring, load, stays};
 use super::engine::{Effect, Engine, Event, Lane, NodeError, Refusal};
 use super::execute::Executor;
 use super::order::Orders;
-use super::parts::{Done, Job, NodeOptions, Post, Start, Status};
-use super::sync::{Arc, Mutex};
+use super::parts::{Done, Job, NodeOptions, Post, Start, Status, Unread};
+use super::stages::Stopwatch;
+use super::sync::Arc;
 use crate::apply::Stateful;
 use crate::base::{LeaderId, Lsn, ReplicaId, mutant_on};
 use crate::disk::Disk;
-use crate::replica::{self, Input, Output, ReadError, Rejection, Replica, RoleName, SnapshotMeta};
+use crate::replica::{self, Input, Output, ReadError, Rejection, Replica, RoleName};
 use crate::snapshot::Parcel;
 use crate::store::{Departed, Heard, Home, Opened, StoreError};
 use crate::wal::{Identity, Recovered, WalError};
@@ -50,12 +53,13 @@ pub struct Host<D: Disk, M: Stateful> {
     /// A snapshot is being written.
     drafting: bool,
     orders: Orders,
+    stopwatch: Stopwatch,
 }
 
 /// So many ticks of a replica are one of its store.
 const STORE_TICKS: u64 = 20;
 
-impl<D: Disk + Clone + Sync, M: Stateful> Host<D, M> {
+impl<D: Disk + Clone + Send + Sync + 'static, M: Stateful> Host<D, M> {
     /// Opens the directory, or begins it if [`NodeOptions::start`] says so, and starts a replica
     /// from what is there. `machine` takes the state of the snapshot, if there is one, and is as
     /// before its first command otherwise.
@@ -73,7 +77,11 @@ impl<D: Disk + Clone + Sync, M: Stateful> Host<D, M> {
         }
         let identity = Identity { cluster: options.cluster, replica: options.replica.id };
         let store = || options.store.clone();
-        let mut load = |snapshot: &_| super::execute::load(&mut machine, snapshot);
+        let resident = options.resident_bytes_max;
+        let mut load = |snapshot: &_| match stays::<D, M>(snapshot, resident) {
+            true => Ok(()),
+            false => load(&mut machine, snapshot),
+        };
         let found = Home::open(disk.clone(), identity, store(), &mut load);
         let opened = match (found, options.start) {
             (Err(StoreError::Log(WalError::Empty)), Start::First) => Opened {
@@ -89,8 +97,16 @@ impl<D: Disk + Clone + Sync, M: Stateful> Host<D, M> {
             (opened, _) => opened?,
         };
         let Opened { home, recovered, state, .. } = opened;
-        if state.is_none() {
-            machine.clear();
+        let fault = Arc::new(Fault::default());
+        match home.snapshot() {
+            _ if state.is_none() => machine.clear(),
+            Some(own) if stays::<D, M>(own, resident) => {
+                bring(&mut machine, own, resident, &fault).map_err(|error| {
+                    // The next start looks at all of it.
+                    home.suspect().err().unwrap_or(StoreError::Snapshot(error))
+                })?;
+            }
+            _ => {}
         }
         let host = Host {
             replica: Replica::new(
@@ -98,7 +114,8 @@ impl<D: Disk + Clone + Sync, M: Stateful> Host<D, M> {
                 recovered.durable.clone(),
             ),
             home,
-            executor: Executor::new(Arc::new(Mutex::new(machine))),
+            executor: Executor::new(machine, fault, resident),
+            stopwatch: Stopwatch::new(options.stages.clone()),
             options,
             reads: FxHashMap::default(),
             outputs: Vec::new(),
@@ -145,10 +162,10 @@ fn unless_full<T>(result: Result<T, StoreError>) -> Result<Option<T>, NodeError>
 impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine for Host<D, M> {
     type Message = Post;
     type Job = Job<D, M>;
-    type Done = Done;
+    type Done = Done<M::Frozen>;
     type Status = Status;
 
-    fn handle(&mut self, event: Event<Post, Done>) -> Result<(), NodeError> {
+    fn handle(&mut self, event: Event<Post, Done<M::Frozen>>) -> Result<(), NodeError> {
         match event {
             Event::Tick => {
                 self.ticks += 1;
@@ -174,7 +191,11 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
             }
             Event::Write { number, .. } if self.full => self.refused.push(number),
             Event::Write { number, command } => {
+                let timed = self.stopwatch.before(number, &self.replica);
                 self.replica.handle(Input::Propose { proposal: number, command });
+                if let Some(lsn) = timed {
+                    self.stopwatch.after(number, lsn, &self.replica);
+                }
             }
             Event::Read { number, command, level } => {
                 self.reads.insert(number, command.body);
@@ -218,6 +239,7 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
                 }
             }
         }
+        self.stopwatch.look(&self.replica);
         for (number, result) in self.executor.answers() {
             emit(Effect::Answer { number, result });
         }
@@ -253,11 +275,13 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
         })
     }
 
-    fn run(job: Job<D, M>) -> Done {
+    fn run(job: Job<D, M>) -> Done<M::Frozen> {
         match job {
             Job::Sync(flight) => Done::Landed(flight.fly()),
             Job::Execute(batch) => Done::Executed(batch.run()),
-            Job::Snapshot(draft, state) => Done::Taken(draft.write(M::pairs(&state))),
+            Job::Snapshot(draft, state, Unread(fault)) => {
+                Done::Taken(draft.write_if(M::pairs(&state), || fault.check()), state)
+            }
         }
     }
 
@@ -270,32 +294,39 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
     }
 }
 
-impl<D: Disk + Clone, M: Stateful> Host<D, M> {
+impl<D: Disk + Clone + Send + Sync + 'static, M: Stateful> Host<D, M> {
     fn durable(&mut self, number: u64) {
         self.full = false;
         // There may be more.
         self.unsynced = true;
+        self.stopwatch.durable(number);
         self.replica.handle(Input::Persisted(number));
     }
 
-    fn done(&mut self, done: Done) -> Result<(), NodeError> {
+    fn done(&mut self, done: Done<M::Frozen>) -> Result<(), NodeError> {
         match done {
             Done::Landed(landed) => match unless_full(self.home.land(landed))? {
                 Some(number) => self.durable(number),
                 None => self.full = true,
             },
             Done::Executed(executed) => {
-                let applied = self.executor.land(executed)?;
+                let applied = self.executor.land(executed).map_err(|error| {
+                    // The next start looks at all of it.
+                    self.home.suspect().map_or_else(NodeError::from, |()| error)
+                })?;
                 self.executed += applied.len() as u64;
                 if !applied.is_empty() {
                     self.replica.handle(Input::AppliedAll(applied.into_iter().collect()));
                 }
             }
-            Done::Taken(taken) => {
+            Done::Taken(taken, state) => {
                 self.drafting = false;
                 match self.home.taken(taken) {
                     Ok(below) => {
                         self.taken += u64::from(below.is_some());
+                        if let Some(own) = self.home.snapshot().filter(|_| below.is_some()) {
+                            self.executor.rest_on(state, own);
+                        }
                         self.orders.saved(Ok(()));
                         below.into_iter().for_each(|at| self.replica.handle(Input::Purge(at)));
                     }
@@ -321,6 +352,8 @@ impl<D: Disk + Clone, M: Stateful> Host<D, M> {
                 emit(Effect::Send { to: envelope.to, message: Post::Message(envelope) });
             }
             Output::Persist(write) => {
+                let has = |lsn| write.records.iter().any(|record| record.lsn == lsn);
+                self.stopwatch.writes(write.number, has);
                 self.home.append(&write)?;
                 self.unsynced = true;
             }
@@ -371,49 +404,6 @@ impl<D: Disk + Clone, M: Stateful> Host<D, M> {
                     self.orders.transferred(Ok(()));
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// What is given out for execution after that comes after it.
-    fn restore(&mut self, meta: &SnapshotMeta) -> Result<(), NodeError> {
-        let below = meta.done.offset();
-        let snapshot = self.home.state(&meta.done).ok_or(StoreError::Absent { below })?;
-        self.executor.restore(snapshot.clone());
-        self.executed = 0;
-        self.installed += 1;
-        Ok(())
-    }
-
-    /// If one is due, holds the state fast and gives it out to be written.
-    fn take_snapshot(
-        &mut self,
-        emit: &mut dyn FnMut(Effect<Post, Job<D, M>>),
-    ) -> Result<(), NodeError> {
-        if !self.wanted && self.executed < self.options.snapshot_records {
-            return Ok(());
-        }
-        let Some(machine) = self.executor.at_rest() else { return Ok(()) };
-        let Some(state) = machine.lock().freeze() else { return Ok(()) };
-        match self.home.take(&self.replica.snapshot_meta()) {
-            Ok(Some(draft)) => {
-                (self.executed, self.wanted, self.drafting) = (0, false, true);
-                emit(Effect::Do(Job::Snapshot(Box::new(draft), Box::new(state))));
-            }
-            // What it would save is saved.
-            Ok(None) => {
-                (self.executed, self.wanted) = (0, false);
-                if !self.drafting {
-                    self.orders.saved(Ok(()));
-                }
-            }
-            // A while later again.
-            Err(StoreError::Snapshot(error)) => {
-                (self.executed, self.wanted) = (0, false);
-                self.failed += 1;
-                self.orders.saved(Err(error.to_string()));
-            }
-            Err(error) => return Err(error.into()),
         }
         Ok(())
     }

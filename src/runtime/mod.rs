@@ -11,6 +11,7 @@
 //!
 //! docs/architecture.md draws the threads, docs/embedding.md shows how to use a [`Node`].
 
+mod bottom;
 mod cluster;
 mod engine;
 mod execute;
@@ -21,6 +22,7 @@ mod local;
 mod node;
 mod order;
 mod parts;
+mod stages;
 mod survey;
 mod sync;
 mod thread;
@@ -35,7 +37,8 @@ pub use host::Host;
 pub use local::Local;
 pub use node::{Node, SharedDisk};
 pub use order::{Denied, Order};
-pub use parts::{Done, Job, NodeOptions, Post, Start, Status};
+pub use parts::{Done, Job, NodeOptions, Post, Start, Status, Unread};
+pub use stages::{STAGE_ENDS_US, Stage, StageTimes, Stages};
 pub use survey::{Other, Survey};
 pub use thread::{Limits, Reply};
 pub use transport::{Inbox, Loopback, Network, Transport};

@@ -5,6 +5,7 @@ use super::handle::{Answered, Pending, pending};
 use super::host::Host;
 use super::order::Order;
 use super::parts::{NodeOptions, Post, Status};
+use super::stages::Stages;
 use super::survey::Survey;
 use super::sync::{Arc, AtomicU64, JoinHandle, Ordering, bounded};
 use super::thread::{Client, Door, Letter, Limits, State, Thread, Watcher, What};
@@ -38,6 +39,7 @@ pub struct Node<D: SharedDisk, M: Stateful> {
     board: Arc<Board>,
     thread: Option<JoinHandle<()>>,
     recovered: Recovered,
+    stages: Option<Stages>,
 }
 
 /// Puts what changes on a node's board.
@@ -85,7 +87,7 @@ impl<D: SharedDisk, M: Stateful> Node<D, M> {
         network: &impl Network<Post>,
         limits: Limits,
     ) -> Result<Node<D, M>, NodeError> {
-        let id = options.replica.id;
+        let (id, stages) = (options.replica.id, options.stages.clone());
         let (engine, recovered) = Host::open(disk, options, machine)?;
         let (door, inbox) = Door::new(limits);
         let board = Board::new(view(&engine));
@@ -98,7 +100,7 @@ impl<D: SharedDisk, M: Stateful> Node<D, M> {
             state: State::default(),
         };
         let thread = Some(thread.start(id.to_string()));
-        Ok(Node { id, door, next: AtomicU64::new(1), board, thread, recovered })
+        Ok(Node { id, door, next: AtomicU64::new(1), board, thread, recovered, stages })
     }
 
     /// Which replica it is.
@@ -153,6 +155,9 @@ impl<D: SharedDisk, M: Stateful> Node<D, M> {
     fn ask<R: Answered>(&self, what: What) -> Result<Pending<R>, Busy> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (debt, pending) = pending();
+        if let (What::Write(_), Some(stages)) = (&what, &self.stages) {
+            stages.arrives(number);
+        }
         self.door.ask(number, what, Client::Debt(debt))?;
         Ok(pending)
     }

@@ -1,6 +1,9 @@
 //! What goes in and out of a host.
 
+use super::bottom::Fault;
 use super::execute::{Batch, Executed};
+use super::stages::Stages;
+use super::sync::Arc;
 use crate::apply::Stateful;
 use crate::base::{Lsn, Membership, ReplicaId, TailBitmap};
 use crate::disk::Disk;
@@ -20,8 +23,15 @@ pub struct NodeOptions {
     pub cluster: u64,
     /// What a directory without a log means. [`Start::Again`] unless said otherwise.
     pub start: Start,
-    /// After so many records executed a snapshot is taken.
+    /// After so many records executed a snapshot is taken; while the state rests on a snapshot in
+    /// its file, not before an eighth of that one's keys, or most of the work would be copying it.
     pub snapshot_records: u64,
+    /// A snapshot that is longer than this, in bytes, stays in its file, if the machine can ask it
+    /// there ([`Stateful::ADOPTS`]): in memory is what changed since. A shorter one is read into
+    /// memory, which is faster to ask. Default 256 MiB.
+    pub resident_bytes_max: u64,
+    /// Where it leaves how long records take to reach each stage, if somebody wants to know.
+    pub stages: Option<Stages>,
 }
 
 impl NodeOptions {
@@ -33,6 +43,8 @@ impl NodeOptions {
             cluster: 1,
             start: Start::default(),
             snapshot_records: 100_000,
+            resident_bytes_max: 256 << 20,
+            stages: None,
         }
     }
 }
@@ -75,18 +87,20 @@ pub enum Job<D: Disk, M: Stateful> {
     /// Execute commands and reads, in this order.
     Execute(Batch<D, M>),
     /// Write a snapshot of a state that is held fast.
-    Snapshot(Box<Draft<D>>, Box<M::Frozen>),
+    Snapshot(Box<Draft<D>>, Box<M::Frozen>, Unread),
 }
 
+/// Whether what a state rests on could be read.
+pub struct Unread(pub(super) Arc<Fault>);
+
 /// What came of a [`Job`].
-#[derive(Debug)]
-pub enum Done {
+pub enum Done<F> {
     /// A group is durable, or not.
     Landed(Landed),
     /// Commands and reads are executed.
     Executed(Executed),
-    /// A snapshot is written, or not.
-    Taken(Taken),
+    /// A snapshot of this state is written, or not.
+    Taken(Taken, Box<F>),
 }
 
 /// What a node is, for those who watch it.

@@ -5,7 +5,7 @@ use super::local::Local;
 use super::options::Options;
 use super::server::{Door, Server};
 use crate::base::{Membership, ReplicaId};
-use crate::runtime::{Loopback, Network, NodeError, NodeOptions, Post, SharedDisk, Start};
+use crate::runtime::{Loopback, Network, NodeError, NodeOptions, Post, SharedDisk, Stages, Start};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -84,6 +84,8 @@ pub struct Cluster {
     // In the order in which they are to end.
     servers: Vec<Server>,
     local: Local,
+    /// Of each replica, in the order of the servers.
+    stages: Vec<Stages>,
 }
 
 impl Cluster {
@@ -128,7 +130,9 @@ impl Cluster {
         faults: bool,
     ) -> Result<Cluster, UpError> {
         let (mut replicas, mut fronts) = (Vec::new(), Vec::new());
-        for Seating { disk, door, node, server } in all {
+        let mut stages = Vec::new();
+        for Seating { disk, door, mut node, server } in all {
+            stages.push(node.stages.get_or_insert_default().clone());
             let (id, mailbox) = (node.replica.id, door.mailbox());
             replicas.push((disk, node, mailbox));
             fronts.push((id, door, server));
@@ -142,7 +146,7 @@ impl Cluster {
                 servers.push(Server::start(door, Box::new(replica), own));
             }
         }
-        Ok(Cluster { servers, local })
+        Ok(Cluster { servers, local, stages })
     }
 
     /// Where clients reach the replicas, in order of their numbers.
@@ -150,9 +154,18 @@ impl Cluster {
         self.servers.iter().map(Server::address).collect()
     }
 
-    /// Where the figures of each replica's server are left.
+    /// Where the figures of each replica's server are left, and the replica is asked for its own.
     pub fn boards(&self) -> Vec<(u64, Board)> {
-        self.local.ids().map(|id| id.0).zip(self.servers.iter().map(Server::board)).collect()
+        let fronts = self.servers.iter().zip(&self.stages);
+        let board = |(id, (server, stages)): (ReplicaId, (&Server, &Stages))| {
+            (id.0, server.board().before(stages.clone(), self.local.surveyor(id)))
+        };
+        self.local.ids().zip(fronts).map(board).collect()
+    }
+
+    /// From now on clients have to say this, or nothing. Whoever has been let in stays.
+    pub fn set_password(&self, password: Option<&str>) {
+        self.servers.iter().for_each(|server| server.set_password(password.map(str::to_string)));
     }
 
     /// The replicas.

@@ -1,6 +1,7 @@
 //! What a server counts.
 
 use super::replica::Standing;
+use crate::runtime::{Stages, Survey};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,17 +52,49 @@ impl Figures {
     }
 }
 
+/// Asks a replica what it knows of itself and of others; nothing if it does not say in time.
+type Ask = Arc<dyn Fn() -> Option<Survey> + Send + Sync>;
+
 /// Where a server leaves its figures now and then, for whoever wants to know.
-#[derive(Clone, Debug, Default)]
-pub struct Board(Arc<Mutex<Figures>>);
+#[derive(Clone, Default)]
+pub struct Board {
+    figures: Arc<Mutex<Figures>>,
+    ask: Option<Ask>,
+    stages: Stages,
+}
 
 impl Board {
+    /// The same, of a server before a replica that can be asked.
+    pub(super) fn before(
+        &self,
+        stages: Stages,
+        ask: impl Fn() -> Option<Survey> + Send + Sync + 'static,
+    ) -> Board {
+        Board { figures: self.figures.clone(), ask: Some(Arc::new(ask)), stages }
+    }
+
+    /// How long records take to reach each stage.
+    pub(super) fn stages(&self) -> &Stages {
+        &self.stages
+    }
+
     pub(super) fn put(&self, figures: &Figures) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone_from(figures);
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone_from(figures);
     }
 
     pub(super) fn get(&self) -> Figures {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the replica says now.
+    pub(super) fn survey(&self) -> Option<Survey> {
+        self.ask.as_ref().and_then(|ask| ask())
+    }
+}
+
+impl std::fmt::Debug for Board {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Board").field(&self.get()).finish()
     }
 }
 

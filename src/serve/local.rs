@@ -15,9 +15,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
+
+/// How long a replica may take to say what it is.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// Replicas in this process. Dropped, they answer what they have and end.
 pub struct Local {
@@ -38,6 +41,7 @@ trait Seat: Send + Sync {
     fn read(&self, number: u64, command: Command, level: ReadLevel);
     fn order(&self, number: u64, order: Order);
     fn survey(&self, number: u64);
+    fn look(&self) -> Option<Survey>;
     fn standing(&self) -> Standing;
     fn hand_over(&self, patience: Duration);
     fn cut(&self, cut: bool);
@@ -166,6 +170,13 @@ impl<D: SharedDisk> Seat for Place<D> {
         }
     }
 
+    fn look(&self) -> Option<Survey> {
+        let (leave, found) = mpsc::sync_channel(1);
+        // Whoever does not wait any more does not want to know.
+        locked(&self.node).as_ref()?.survey(move |survey| drop(leave.try_send(survey)));
+        found.recv_timeout(GLANCE).ok()
+    }
+
     fn standing(&self) -> Standing {
         let view = locked(&self.watch).view();
         let stopped = view.ended.map(|ended| match ended {
@@ -284,6 +295,18 @@ impl Local {
         for seat in self.seats.values().filter(|seat| seat.standing().leads) {
             seat.hand_over(patience);
         }
+    }
+
+    /// What one of them knows of itself and of others; nothing if it has ended, or is too busy to
+    /// say at once.
+    pub fn survey(&self, id: ReplicaId) -> Option<Survey> {
+        self.seats.get(&id)?.look()
+    }
+
+    /// The same, to be asked later.
+    pub(super) fn surveyor(&self, id: ReplicaId) -> impl Fn() -> Option<Survey> + use<> {
+        let seat = self.seats.get(&id).cloned();
+        move || seat.as_ref()?.look()
     }
 
     /// A way to cut them off from each other.

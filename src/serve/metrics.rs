@@ -1,6 +1,9 @@
 //! Figures for Prometheus, and whether all is well, over HTTP.
 
 use super::figures::{Board, Figures, TIMES_US, Times};
+use super::operate::{holes, lag};
+use crate::base::Lsn;
+use crate::runtime::{Other, STAGE_ENDS_US, Stage, StageTimes, Survey};
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -51,9 +54,50 @@ const FIGURES: [Figure; 10] = [
     }),
 ];
 
+/// A figure and how it is had.
+type OfReplica = fn(&Survey) -> u64;
+
+/// What a replica says of itself when it is asked.
+const SURVEYED: [(Described, OfReplica); 6] = [
+    (("gauge", "traft_accepted", "Positions whose records are here, or were."), |s| {
+        s.accepted.len()
+    }),
+    (("gauge", "traft_settled", "Positions known to be settled."), |s| s.settled.len()),
+    (("gauge", "traft_done", "Positions done here."), |s| s.done.len()),
+    (("gauge", "traft_holes", "Positions below the last one that are missing here."), |s| {
+        holes(&s.accepted)
+    }),
+    (("counter", "traft_snapshots_taken_total", "Snapshots taken in this life."), |s| {
+        s.snapshots.0
+    }),
+    (("counter", "traft_snapshots_installed_total", "Snapshots of others in this life."), |s| {
+        s.snapshots.1
+    }),
+];
+
+/// What the replica that leads says of another one; `next` is the next position.
+type OfPeer = fn(&Other, Lsn) -> f64;
+
+const PEERS: [(Described, OfPeer); 3] = [
+    (("gauge", "traft_peer_lag", "Positions placed that the peer lacks."), |peer, next| {
+        lag(peer, next) as f64
+    }),
+    (("gauge", "traft_peer_holes", "Positions below its last one that the peer lacks."), |p, _| {
+        p.accepted.as_ref().map_or(0, holes) as f64
+    }),
+    // A tick is a millisecond.
+    (("gauge", "traft_peer_silent_seconds", "Since the peer was last heard."), |peer, _| {
+        peer.silent_ticks as f64 / 1e3
+    }),
+];
+
 /// How long commands took.
 const TIMES: Described =
     ("histogram", "traft_command_seconds", "From a command's arrival to its result.");
+
+/// How long records take to reach each stage.
+const STAGES: Described =
+    ("histogram", "traft_stage_seconds", "Since a record was handed in; of one in 64.");
 
 /// Serves the figures of servers. Dropped, it ends.
 #[derive(Debug)]
@@ -112,7 +156,11 @@ fn answer(mut socket: TcpStream, boards: &[(u64, Board)]) -> io::Result<()> {
         false => ("503 Service Unavailable", format!("{no}\n")),
     };
     let (status, body) = match path(&mut socket)?.as_deref() {
-        Some("/metrics") => ("200 OK", text(&figures())),
+        Some("/metrics") => {
+            let surveys = boards.iter().filter_map(|(id, board)| Some((*id, board.survey()?)));
+            let surveyed = surveyed(&surveys.collect::<Vec<_>>());
+            ("200 OK", text(&figures()) + &surveyed + &stages(boards))
+        }
         Some("/health") => {
             let runs = |(_, f): &(u64, Figures)| f.standing.stopped.is_none();
             flag(figures().iter().all(runs), "well", "a replica has stopped")
@@ -153,13 +201,36 @@ fn path(socket: &mut TcpStream) -> io::Result<Option<String>> {
     Ok(path.filter(|_| is_get).map(|path| path.split('?').next().unwrap_or(path).to_string()))
 }
 
-/// In the format of Prometheus.
+fn head(text: &mut String, (kind, name, about): Described) {
+    // Writing to a string does not fail.
+    let _ = write!(text, "# HELP {name} {about}\n# TYPE {name} {kind}\n");
+}
+
+/// What replicas say, in the format of Prometheus.
+fn surveyed(surveys: &[(u64, Survey)]) -> String {
+    let mut text = String::new();
+    for (described, figure) in SURVEYED {
+        head(&mut text, described);
+        for (id, survey) in surveys {
+            let _ = writeln!(text, "{}{{replica=\"{id}\"}} {}", described.1, figure(survey));
+        }
+    }
+    for (described, figure) in PEERS {
+        head(&mut text, described);
+        for (id, survey) in surveys {
+            let Some(next) = survey.next else { continue };
+            for peer in &survey.followers {
+                let labels = format!("replica=\"{id}\",peer=\"{}\"", peer.id.0);
+                let _ = writeln!(text, "{}{{{labels}}} {}", described.1, figure(peer, next));
+            }
+        }
+    }
+    text
+}
+
+/// What servers count, in the format of Prometheus.
 fn text(figures: &[(u64, Figures)]) -> String {
     let mut text = String::new();
-    let head = |text: &mut String, (kind, name, about): Described| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "# HELP {name} {about}\n# TYPE {name} {kind}\n");
-    };
     for (described, figure) in FIGURES {
         head(&mut text, described);
         for (id, figures) in figures {
@@ -169,22 +240,44 @@ fn text(figures: &[(u64, Figures)]) -> String {
     }
     head(&mut text, TIMES);
     for (id, figures) in figures {
-        for (kind, times) in [("read", &figures.reads), ("write", &figures.writes)] {
-            histogram(&mut text, &format!("replica=\"{id}\",kind=\"{kind}\""), times);
+        for (kind, Times { counts, sum }) in [("read", &figures.reads), ("write", &figures.writes)]
+        {
+            let labels = format!("replica=\"{id}\",kind=\"{kind}\"");
+            histogram(&mut text, TIMES.1, &labels, (&TIMES_US, counts), *sum);
         }
     }
     text
 }
 
-fn histogram(text: &mut String, labels: &str, times: &Times) {
-    let name = TIMES.1;
+/// How long records take, in the format of Prometheus.
+fn stages(boards: &[(u64, Board)]) -> String {
+    let mut text = String::new();
+    head(&mut text, STAGES);
+    for (id, board) in boards {
+        for (stage, StageTimes { counts, sum }) in Stage::ALL.iter().zip(&board.stages().times()) {
+            let labels = format!("replica=\"{id}\",stage=\"{}\"", stage.name());
+            histogram(&mut text, STAGES.1, &labels, (&STAGE_ENDS_US, counts), *sum);
+        }
+    }
+    text
+}
+
+/// `classes` are the ends of the classes in microseconds, and how many were in each.
+fn histogram(
+    text: &mut String,
+    name: &str,
+    labels: &str,
+    classes: (&[u64], &[u64]),
+    total: Duration,
+) {
+    let (ends, counts) = classes;
     let mut sum = 0;
-    for (class, count) in times.counts.iter().enumerate() {
+    for (class, count) in counts.iter().enumerate() {
         sum += count;
-        let end = TIMES_US.get(class).map(|us| (*us as f64 / 1e6).to_string());
+        let end = ends.get(class).map(|us| (*us as f64 / 1e6).to_string());
         let end = end.unwrap_or("+Inf".into());
         let _ = writeln!(text, "{name}_bucket{{{labels},le=\"{end}\"}} {sum}");
     }
-    let _ = writeln!(text, "{name}_sum{{{labels}}} {}", times.sum.as_secs_f64());
+    let _ = writeln!(text, "{name}_sum{{{labels}}} {}", total.as_secs_f64());
     let _ = writeln!(text, "{name}_count{{{labels}}} {sum}");
 }

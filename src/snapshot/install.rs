@@ -60,6 +60,11 @@ pub fn snapshot_name(done: &TailBitmap) -> String {
     format!("{:016x}{SUFFIX}", done.offset().0)
 }
 
+/// The name of the mark that a read of the snapshot of this name has failed.
+pub fn suspect(name: &str) -> String {
+    format!("{name}.suspect")
+}
+
 /// Whether a file of this name is a snapshot that is complete.
 pub fn is_snapshot_name(name: &str) -> bool {
     prefix(name).is_some()
@@ -103,9 +108,10 @@ pub fn newest<D: Disk>(disk: &D) -> Result<Option<String>, DiskError> {
 /// What the disk says.
 pub fn sweep<D: Disk>(disk: &D, keep: &str) -> Result<(), DiskError> {
     for name in disk.list()? {
-        let (plain, partial) = match name.strip_suffix(".part") {
+        let plain = name.strip_suffix(".suspect").unwrap_or(&name);
+        let (plain, partial) = match plain.strip_suffix(".part") {
             Some(plain) => (plain, true),
-            None => (&name[..], false),
+            None => (plain, false),
         };
         let old = prefix(plain).is_some() && (plain < keep || plain == keep && partial);
         if old || name.strip_suffix(".aside").is_some_and(|plain| prefix(plain).is_some()) {

@@ -56,7 +56,7 @@ mod view;
 pub use build::{Builder, Summary};
 pub use format::{Header, VERSION};
 pub use install::{
-    Refusal, check_install, is_snapshot_name, newest, newest_first, snapshot_name, sweep,
+    Refusal, check_install, is_snapshot_name, newest, newest_first, snapshot_name, suspect, sweep,
 };
 pub use parcel::{PARCEL_BYTES_MAX, PARCEL_VERSION, Parcel, ParcelError, Transfer};
 pub use range::Range;

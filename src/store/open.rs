@@ -2,8 +2,8 @@
 
 use super::{Home, Options, StoreError, meta};
 use crate::base::{Lsn, mutant};
-use crate::disk::Disk;
-use crate::snapshot::{Snapshot, SnapshotError, newest_first, sweep};
+use crate::disk::{Disk, DiskError};
+use crate::snapshot::{Snapshot, SnapshotError, newest_first, suspect, sweep};
 use crate::wal::{Doubt, Identity, Recovered, Wal, WalError};
 use std::sync::Arc;
 
@@ -125,8 +125,42 @@ impl<D: Disk + Clone + Sync> Home<D> {
         if below < purged {
             return Ok(None);
         }
+        self.look_if_suspect(&snapshot)?;
         let state = load(&snapshot)?;
         Ok(Some((snapshot, state)))
+    }
+
+    /// A read of the snapshot in use failed: the next [`open`](Self::open) looks at all of it before
+    /// it uses it, and takes it for damaged if it is. To be called before the store is given up.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Disk`]: the next one will fail at the same read.
+    pub fn suspect(&self) -> Result<(), StoreError> {
+        for snapshot in self.own.iter().chain(&self.arrived) {
+            match self.disk.create(&suspect(snapshot.name())) {
+                Ok(()) | Err(DiskError::Exists { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.disk.sync_dir()?)
+    }
+
+    fn look_if_suspect(&self, snapshot: &Snapshot<D>) -> Result<(), StoreError> {
+        let mark = suspect(snapshot.name());
+        if !self.disk.list()?.contains(&mark) {
+            return Ok(());
+        }
+        let mut first = None;
+        snapshot.verify(|damage| {
+            first.get_or_insert(damage);
+        })?;
+        if let Some(damage) = first {
+            return Err(SnapshotError::Damaged(Box::new(damage)).into());
+        }
+        // What failed has passed.
+        self.remove(&mark)?;
+        Ok(())
     }
 
     fn new(disk: D, identity: Identity, options: Options, wal: Wal<D>) -> Home<D> {

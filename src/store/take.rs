@@ -27,13 +27,24 @@ impl<D: Disk> Draft<D> {
     /// Writes the state, its pairs in the order of their keys, makes it durable and gives it its
     /// name.
     pub fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        self,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Taken {
+        self.write_if(pairs, || Ok(()))
+    }
+
+    /// The same, if `whole` says in the end that those were all the pairs: where they come from
+    /// may have failed.
+    pub fn write_if<K: AsRef<[u8]>, V: AsRef<[u8]>>(
         mut self,
         pairs: impl IntoIterator<Item = (K, V)>,
+        whole: impl FnOnce() -> Result<(), SnapshotError>,
     ) -> Taken {
         let pushed = pairs
             .into_iter()
             .try_for_each(|(key, value)| self.builder.push(key.as_ref(), value.as_ref()));
-        let written = pushed.and_then(|()| self.builder.finish().map(drop));
+        let written = pushed.and_then(|()| whole());
+        let written = written.and_then(|()| self.builder.finish().map(drop));
         Taken { name: self.name, written }
     }
 }

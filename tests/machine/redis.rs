@@ -3,13 +3,15 @@
 use crate::redis_twin::{Dumb, dumb_match};
 use bytes::Bytes;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use traft::apply::laws::{Dice, Plan, check};
 use traft::apply::redis::{
     Answer, ExpireWhen, Failure, Frozen, KEY_BYTES_MAX, Limit, Op, OpError, PAGE_BYTES_MAX, Store,
     VALUE_BYTES_MAX, When, matches,
 };
-use traft::apply::{Machine, Stateful};
-use traft::base::{Command, KeySet};
+use traft::apply::{Bottom, Machine, Stateful};
+use traft::base::{Command, Key, KeyRange, KeySet};
 
 const KEYS: [&[u8]; 5] = [b"", b"a", b"ab", b"b", b"a key that is longer than twenty-four"];
 const VALUES: [&[u8]; 7] =
@@ -115,6 +117,33 @@ fn restored(frozen: &Frozen) -> Store {
     store
 }
 
+/// What a snapshot of this state would be in its file.
+#[derive(Debug)]
+struct Shelf(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Shelf {
+    fn of(frozen: &Frozen) -> Arc<Shelf> {
+        Arc::new(Shelf(frozen.pairs().map(|(key, value)| (key.to_vec(), value)).collect()))
+    }
+}
+
+impl Bottom for Shelf {
+    fn get(&self, key: &[u8]) -> Option<Bytes> {
+        self.0.get(key).map(|value| Bytes::copy_from_slice(value))
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        self.0.contains_key(key)
+    }
+
+    fn range(&self, range: &KeyRange) -> Box<dyn Iterator<Item = (Key, Bytes)> + '_> {
+        assert!(!range.is_empty());
+        let (range, own) = (range.clone(), Bytes::copy_from_slice);
+        let pairs = self.0.iter().filter(move |(key, _)| range.contains(key));
+        Box::new(pairs.map(move |(key, value)| (own(key), own(value))))
+    }
+}
+
 fn from_dumb(dumb: &Dumb) -> Store {
     let mut store = Store::new();
     if dumb.clock > 0 {
@@ -129,7 +158,7 @@ fn from_dumb(dumb: &Dumb) -> Store {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Any commands, with states held fast, restored and let go in between.
+    /// Any commands, with states held fast, restored, let go, and left in files in between.
     #[test]
     fn agrees_with_an_ordered_map(seed: u64, length in 1..80_usize) {
         let mut dice = Dice::new(seed);
@@ -153,11 +182,23 @@ proptest! {
                     }
                 }
                 1 => held = None,
+                2 => {
+                    if let Some((frozen, _)) = &held {
+                        store.rest_on(frozen, Shelf::of(frozen));
+                    }
+                }
+                3 if held.is_none() => {
+                    let shelf = store.freeze().map(|frozen| Shelf::of(&frozen));
+                    store = Store::new();
+                    store.apply(&command(&Op::Append { key: b"b", suffix: b"before" }).body);
+                    prop_assert!(store.adopt(shelf.expect("nobody holds it")));
+                }
                 _ => {}
             }
             if let Some((frozen, state)) = &held {
                 prop_assert_eq!(restored(frozen).digest(), state.digest());
             }
+            prop_assert_eq!(store.digest(), from_dumb(&dumb).digest());
         }
         let other = from_dumb(&dumb);
         let digest = command(&Op::Digest).body;
@@ -168,6 +209,37 @@ proptest! {
         prop_assert_eq!(again.digest(), store.digest());
         let due = command(&Op::Due { now: 9, most: 9 }).body;
         prop_assert_eq!(again.read(&due), store.read(&due), "deadlines come back, too");
+    }
+
+    /// A file that another store was written to, or one from before there was a sum, is no state.
+    #[test]
+    fn what_was_not_held_fast_last_is_nothing_to_rest_on(seed: u64) {
+        let mut dice = Dice::new(seed);
+        let mut store = Store::new();
+        let mut apply = |store: &mut Store| {
+            (0..9).for_each(|_| drop(store.apply(&command(&draw_write(&mut dice)).body)));
+            store.digest()
+        };
+        apply(&mut store);
+        let early = store.freeze().expect("nobody holds it");
+        let shelf = Shelf::of(&early);
+        let before = apply(&mut store);
+        let mut plain = shelf.0.clone();
+        plain.remove(&b"\0traft sum"[..]);
+        let plain = Arc::new(Shelf(plain));
+        store.rest_on(&early, plain.clone());
+        prop_assert_eq!(store.digest(), before);
+        prop_assert!(!store.adopt(plain));
+        prop_assert_eq!(store.digest(), before);
+        drop(early);
+        let late = store.freeze().expect("nobody holds it");
+        let other = Store::new().freeze().expect("nobody holds it");
+        store.rest_on(&other, shelf.clone());
+        prop_assert_eq!(store.digest(), before);
+        store.rest_on(&late, Shelf::of(&late));
+        // Once is enough.
+        store.rest_on(&late, shelf);
+        prop_assert_eq!(store.digest(), before);
     }
 
     #[test]

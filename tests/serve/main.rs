@@ -6,6 +6,7 @@
 mod config;
 #[cfg(all(feature = "compare", feature = "net", unix))]
 mod deploy;
+mod large;
 #[cfg(all(feature = "compare", unix))]
 mod lost;
 #[cfg(all(feature = "compare", feature = "net", unix))]
@@ -14,6 +15,10 @@ mod operate;
 mod processes;
 #[cfg(all(feature = "compare", unix))]
 mod program;
+#[cfg(all(feature = "compare", feature = "net", unix))]
+mod reload;
 mod resp;
 mod smoke;
+#[cfg(all(feature = "compare", unix))]
+mod tools;
 mod watched;

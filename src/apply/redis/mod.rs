@@ -19,9 +19,12 @@
 //! its own clock could find a key gone and another one find it there afterwards.
 
 mod answer;
+mod entry;
+mod file;
 mod footprint;
 mod form;
 mod glob;
+mod layers;
 mod op;
 mod table;
 
@@ -32,16 +35,15 @@ pub use glob::matches;
 pub use op::{ExpireWhen, KEY_BYTES_MAX, Limit, Op, OpError, RESERVED, VALUE_BYTES_MAX, When};
 pub use table::Frozen;
 
-use super::{Digest, Machine, Stateful};
+use super::{Bottom, Digest, Machine, Stateful};
 use bytes::Bytes;
+use entry::{Entry, KeptKey};
+use file::{AFTER_RESERVED, CLOCK, File, is_derived};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use table::{Entry, KeptKey, Table};
-
-/// Where the clock lies among the keys.
-const CLOCK: &[u8] = b"\0traft clock";
-
-/// The first key above all that are reserved.
-const AFTER_RESERVED: &[u8] = b"\0traft!";
+use std::ops::Bound;
+use std::sync::Arc;
+use table::Table;
 
 /// A scan gives no further key beyond this, in bytes.
 pub const PAGE_BYTES_MAX: usize = 16 << 20;
@@ -53,11 +55,12 @@ pub const PAGE_BYTES_MAX: usize = 16 << 20;
 /// order, so a point costs a logarithm and a scan goes on where the last one ended.
 ///
 /// To take a snapshot, [`freeze`](Self::freeze) it and go on; to come back from one,
-/// [`load`](Stateful::load) its pairs.
+/// [`load`](Stateful::load) its pairs, or [`adopt`](Stateful::adopt) it: then its pairs stay in the
+/// file, and only what changes afterwards is kept in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     table: Table,
-    /// The keys that have a deadline, by deadline.
+    /// The keys that have a deadline, by deadline, unless they are in a file as they are now.
     limited: BTreeSet<(u64, KeptKey)>,
 }
 
@@ -69,7 +72,7 @@ impl Store {
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.table.len() - usize::from(self.table.get(CLOCK).is_some())
+        self.table.len() - usize::from(self.table.contains(CLOCK))
     }
 
     /// Whether there is no key.
@@ -79,8 +82,9 @@ impl Store {
 
     /// The cluster's clock, in milliseconds since 1970; 0 before it was ever moved.
     pub fn clock(&self) -> u64 {
-        let clock = self.table.get(CLOCK).and_then(|entry| entry.value.first_chunk::<8>());
-        clock.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        let clock = self.table.get(CLOCK);
+        let clock = clock.and_then(|entry| entry.value.first_chunk::<8>().copied());
+        clock.map_or(0, u64::from_le_bytes)
     }
 
     /// Holds the state of this moment fast: no copy, no matter how many keys there are. From then
@@ -90,8 +94,8 @@ impl Store {
         self.table.freeze()
     }
 
-    fn value(&self, key: &[u8]) -> Option<&Bytes> {
-        self.table.get(key).map(|entry| &entry.value)
+    fn value(&self, key: &[u8]) -> Option<Bytes> {
+        self.table.get(key).map(|entry| entry.value.clone())
     }
 
     fn set(&mut self, key: &[u8], entry: Entry) {
@@ -121,13 +125,13 @@ impl Store {
     fn query(&self, op: &Op<'_>) -> Option<Answer> {
         let number = |number: usize| Answer::Number(number as i64);
         Some(match op {
-            Op::Get { key } => value(self.value(key).cloned()),
+            Op::Get { key } => value(self.value(key)),
             Op::GetMany { keys } => {
-                Answer::Values(keys.iter().map(|key| self.value(key).cloned()).collect())
+                Answer::Values(keys.iter().map(|key| self.value(key)).collect())
             }
-            Op::Length { key } => number(self.value(key).map_or(0, Bytes::len)),
+            Op::Length { key } => number(self.value(key).map_or(0, |value| value.len())),
             Op::Exists { keys } => {
-                number(keys.iter().filter(|key| self.value(key).is_some()).count())
+                number(keys.iter().filter(|key| self.table.contains(key)).count())
             }
             Op::Deadline { key } => Answer::Number(match self.table.get(key) {
                 None => -2,
@@ -137,7 +141,7 @@ impl Store {
             Op::Scan { after, pattern, most } => self.scan(*after, *pattern, *most),
             Op::Due { now, most } => self.due(*now, *most as usize),
             Op::Clock => Answer::Number(self.clock() as i64),
-            Op::Digest => Answer::Number(self.fold(|key| !key.starts_with(RESERVED)) as i64),
+            Op::Digest => Answer::Number(self.table.sum() as i64),
             Op::All { ops } if op.is_read() => {
                 Answer::All(ops.iter().filter_map(|op| self.query(op)).collect())
             }
@@ -147,40 +151,32 @@ impl Store {
 
     fn scan(&self, after: Option<&[u8]>, pattern: Option<&[u8]>, most: u32) -> Answer {
         let (mut keys, mut bytes) = (Vec::new(), 0);
-        let mut walk = self.table.above(after).filter(|(key, _)| !key.starts_with(RESERVED));
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut walk = self.table.walk(from).filter(|(key, _)| !key.starts_with(RESERVED));
         let mut last = None;
         for _ in 0..most.max(1) {
             let Some((key, _)) = walk.next() else { return Answer::Page { keys, next: None } };
-            last = Some(key);
-            if pattern.is_none_or(|pattern| matches(pattern, key)) {
-                keys.push(Bytes::copy_from_slice(key));
+            if pattern.is_none_or(|pattern| matches(pattern, &key)) {
+                keys.push(Bytes::copy_from_slice(&key));
                 bytes += key.len();
             }
+            last = Some(key);
             if bytes > PAGE_BYTES_MAX {
                 break;
             }
         }
         let more = walk.next().is_some();
-        let next = last.filter(|_| more).map(|key| Bytes::copy_from_slice(key));
+        let next = last.filter(|_| more).map(|key| Bytes::copy_from_slice(&key));
         Answer::Page { keys, next }
-    }
-
-    /// The digest of some keys.
-    fn fold(&self, which: impl Fn(&[u8]) -> bool) -> u64 {
-        let one = |digest: Digest, (key, entry): (&KeptKey, &Entry)| {
-            digest.bytes(key).bytes(&entry.value).word(entry.deadline.unwrap_or(0))
-        };
-        let pairs = self.table.above(None).filter(|(key, _)| which(key));
-        pairs.fold(Digest::new(), one).value()
     }
 
     fn due(&self, now: u64, most: usize) -> Answer {
         let mut keys = Vec::new();
-        for (at, key) in &self.limited {
-            if *at > now || keys.len() >= most {
-                return Answer::Due { keys, next: Some(*at) };
+        for (at, key) in self.table.due(self.limited.iter().map(|(at, key)| (*at, &key[..]))) {
+            if at > now || keys.len() >= most {
+                return Answer::Due { keys, next: Some(at) };
             }
-            keys.push((Bytes::copy_from_slice(key), *at));
+            keys.push((Bytes::from(key.into_owned()), at));
         }
         Answer::Due { keys, next: None }
     }
@@ -204,7 +200,7 @@ impl Store {
             }
             Op::Put { .. } => self.put(body, op),
             Op::SetManyIfAbsent { pairs } => {
-                let absent = pairs.iter().all(|(key, _)| self.value(key).is_none());
+                let absent = pairs.iter().all(|(key, _)| !self.table.contains(key));
                 if absent {
                     self.set_many(body, pairs);
                 }
@@ -228,6 +224,7 @@ impl Store {
                 let now = self.clock().max(*now);
                 let value = Bytes::copy_from_slice(&now.to_le_bytes());
                 self.table.set(CLOCK, Entry { value, deadline: None });
+                self.table.pass_due();
                 Answer::Number(now as i64)
             }
             Op::All { ops } => {
@@ -247,7 +244,7 @@ impl Store {
 
     /// Of clients: the clock stays.
     fn remove_all(&mut self) {
-        let clock = self.table.remove(CLOCK);
+        let clock = self.table.get(CLOCK).map(Cow::into_owned);
         self.table.clear();
         self.limited.clear();
         if let Some(clock) = clock {
@@ -259,7 +256,7 @@ impl Store {
         let Op::Put { key, value: new, limit, when, get } = *op else {
             return Answer::Failed(Failure::Malformed);
         };
-        let before = self.table.get(key).cloned();
+        let before = self.table.get(key).map(Cow::into_owned);
         let writes = match when {
             When::Always => true,
             When::Absent => before.is_none(),
@@ -285,7 +282,7 @@ impl Store {
     }
 
     fn get_and_limit(&mut self, key: &[u8], limit: Limit) -> Answer {
-        let Some(entry) = self.table.get(key).cloned() else { return Answer::Null };
+        let Some(entry) = self.table.get(key).map(Cow::into_owned) else { return Answer::Null };
         self.limit(key, limit.apply(entry.deadline));
         Answer::Value(entry.value)
     }
@@ -297,7 +294,7 @@ impl Store {
     }
 
     fn add(&mut self, key: &[u8], by: i64) -> Answer {
-        let number = self.value(key).map_or(Ok(0), |value| number(value));
+        let number = self.value(key).map_or(Ok(0), |value| number(&value));
         match number.and_then(|number| number.checked_add(by).ok_or(Failure::Overflow)) {
             Ok(sum) => {
                 self.replace(key, Bytes::from(sum.to_string()));
@@ -308,12 +305,12 @@ impl Store {
     }
 
     fn append(&mut self, key: &[u8], suffix: &[u8]) -> Answer {
-        let before = self.value(key).map_or(&[][..], |value| value);
+        let before = self.value(key).unwrap_or_default();
         let length = before.len() + suffix.len();
         if length > VALUE_BYTES_MAX {
             return Answer::Failed(Failure::TooLong);
         }
-        let value = Bytes::from([before, suffix].concat());
+        let value = Bytes::from([&before[..], suffix].concat());
         self.replace(key, value);
         Answer::Number(length as i64)
     }
@@ -341,6 +338,7 @@ impl Store {
                 evicted += 1;
             }
         }
+        self.table.pass_due();
         Answer::Number(evicted)
     }
 }
@@ -393,12 +391,14 @@ impl Machine for Store {
     }
 
     fn digest(&self) -> u64 {
-        self.fold(|_| true)
+        Digest::new().word(self.table.sum()).word(self.clock()).value()
     }
 }
 
 impl Stateful for Store {
     type Frozen = Frozen;
+
+    const ADOPTS: bool = true;
 
     fn freeze(&mut self) -> Option<Frozen> {
         Store::freeze(self)
@@ -416,7 +416,23 @@ impl Stateful for Store {
     /// If the value is none of [`Frozen::pairs`]: the snapshot is whole, and that of another
     /// machine. To go on without the pair would be to go on with another state.
     fn load(&mut self, key: &[u8], value: &[u8]) {
+        if is_derived(key) {
+            return;
+        }
         let entry = Entry::decode(&Bytes::copy_from_slice(value));
         self.set(key, entry.expect("the snapshot of a store"));
+    }
+
+    fn adopt(&mut self, snapshot: Arc<dyn Bottom>) -> bool {
+        let Some(file) = File::open(snapshot) else { return false };
+        *self = Store { table: Table::over(file), limited: BTreeSet::new() };
+        true
+    }
+
+    fn rest_on(&mut self, frozen: &Frozen, snapshot: Arc<dyn Bottom>) {
+        let Some(file) = File::open(snapshot) else { return };
+        if self.table.rest_on(frozen, file) {
+            self.limited = self.table.limited().collect();
+        }
     }
 }

@@ -1,45 +1,38 @@
 //! The pairs of the store in the order of their keys, and how they are held fast without a copy.
 //!
-//! As in the key-value machine: while somebody reads the base, changes lie above it; once nobody
-//! does, each change carries a few of those down, until there are none.
+//! ```text
+//!   above    what changed since the state was last held fast, as long as somebody reads that
+//!   base     all pairs; or, over a file, those that changed since the file was written
+//!   file     a snapshot that is asked where it lies; or nothing
+//! ```
+//!
+//! While somebody reads the base, changes lie above it; once nobody does, each change carries a few
+//! of those down, until there are none. When what was held fast has become a file, that takes the
+//! place of the file and the base, and what is above is the base over it.
 
-use bytes::Bytes;
-use smallvec::SmallVec;
-use std::collections::{BTreeMap, btree_map};
-use std::iter::Peekable;
+use super::entry::{Entry, KeptKey};
+use super::file::{AFTER_RESERVED, CLOCK, File, due_key, sum_pair};
+use super::layers::Layers;
+use super::op::RESERVED;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::iter::once;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// A key as it is kept: most fit in place, so that a look-up follows no pointer to compare them
-/// and a key keeps no command's memory alive.
-pub(super) type KeptKey = SmallVec<[u8; 24]>;
-
-/// A value and when it ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) value: Bytes,
-    /// In milliseconds since 1970; `None`: never.
-    pub(super) deadline: Option<u64>,
-}
-
-type Pairs = BTreeMap<KeptKey, Entry>;
-type Changes = BTreeMap<KeptKey, Option<Entry>>;
+/// `None`: the key is gone.
+pub(super) type Changes = BTreeMap<KeptKey, Option<Entry>>;
 
 /// So many changes move down with each further one: more than one, so that it ends.
 const MOVED_AT_ONCE: usize = 8;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    base: Arc<Pairs>,
-    above: Option<Box<Above>>,
-}
-
-/// What happened since the base was frozen.
-#[derive(Clone, Debug, Default)]
-struct Above {
-    /// `None`: the key is gone.
-    changes: Changes,
-    /// How many keys there are, all told.
+    file: Option<File>,
+    /// Without a file nothing is gone here.
+    base: Arc<Changes>,
+    above: Option<Box<Changes>>,
+    /// How many keys there are, all told, that of the clock included.
     count: usize,
 }
 
@@ -47,75 +40,116 @@ struct Above {
 /// there, the machine that it is of keeps what changes apart.
 #[derive(Clone, Debug)]
 pub struct Frozen {
-    base: Arc<Pairs>,
+    file: Option<File>,
+    base: Arc<Changes>,
+    count: usize,
 }
 
 impl Frozen {
-    /// The pairs in the order of their keys: what a snapshot is built from.
-    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], Vec<u8>)> {
-        self.base.iter().map(|(key, entry)| (&key[..], entry.encode()))
-    }
-}
-
-impl Entry {
-    /// One byte, 0, and the value; or 1, the deadline, and the value.
-    fn encode(&self) -> Vec<u8> {
-        match self.deadline {
-            None => [&[0], &self.value[..]].concat(),
-            Some(at) => [&[1], &at.to_le_bytes()[..], &self.value].concat(),
-        }
+    fn layers(&self) -> Layers<'_> {
+        Layers { above: None, base: &self.base, file: self.file.as_ref() }
     }
 
-    /// The value is a slice of the bytes.
-    pub(super) fn decode(bytes: &Bytes) -> Option<Entry> {
-        match bytes.split_first()? {
-            (0, _) => Some(Entry { value: bytes.slice(1..), deadline: None }),
-            (1, rest) => {
-                let deadline = u64::from_le_bytes(*rest.first_chunk::<8>()?);
-                let sound = deadline > 0 && i64::try_from(deadline).is_ok();
-                let value = bytes.slice(9..);
-                sound.then_some(Entry { value, deadline: Some(deadline) })
-            }
-            _ => None,
-        }
+    /// The pairs in the order of their keys: what a snapshot is built from. Some are reserved: the
+    /// clock, and what lets a store start from the file where it lies.
+    pub fn pairs(&self) -> impl Iterator<Item = (Cow<'_, [u8]>, Vec<u8>)> {
+        let layers = self.layers();
+        let encoded = |(key, entry): (_, Cow<'_, Entry>)| (key, entry.encode());
+        let low = layers.walk(Bound::Unbounded).take_while(|(key, _)| **key < *RESERVED);
+        let clock = layers.get(CLOCK).map(|clock| (Cow::Borrowed(CLOCK), clock));
+        let mut limited: Vec<(u64, &[u8])> = self
+            .base
+            .iter()
+            .filter_map(|(key, entry)| Some((entry.as_ref()?.deadline?, &key[..])))
+            .collect();
+        limited.sort_unstable();
+        let due = layers.due(limited.into_iter()).zip(0..);
+        let due = due.map(|((at, key), n)| (Cow::Owned(due_key(at, n)), key.into_owned()));
+        let count = self.count - usize::from(clock.is_some());
+        let sum = once(()).map(move |()| sum_pair(count as u64, layers.sum()));
+        let high = self.layers().walk(Bound::Included(AFTER_RESERVED));
+        let reserved = due.chain(sum.map(|(key, value)| (Cow::Borrowed(key), value)));
+        low.chain(clock).map(encoded).chain(reserved).chain(high.map(encoded))
     }
 }
 
 impl Table {
+    /// The state of a file; `None` if it was written before stores could start from it.
+    pub(super) fn over(file: File) -> Table {
+        let count = file.count as usize + usize::from(file.contains(CLOCK));
+        Table { file: Some(file), count, ..Table::default() }
+    }
+
+    fn layers(&self) -> Layers<'_> {
+        Layers { above: self.above.as_deref(), base: &self.base, file: self.file.as_ref() }
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.above.as_ref().map_or(self.base.len(), |above| above.count)
+        self.count
     }
 
-    pub(super) fn get(&self, key: &[u8]) -> Option<&Entry> {
-        if let Some(above) = &self.above
-            && let Some(change) = above.changes.get(key)
-        {
-            return change.as_ref();
+    pub(super) fn get(&self, key: &[u8]) -> Option<Cow<'_, Entry>> {
+        self.layers().get(key)
+    }
+
+    pub(super) fn contains(&self, key: &[u8]) -> bool {
+        self.layers().contains(key)
+    }
+
+    /// The weights of all keys of clients.
+    pub(super) fn sum(&self) -> u64 {
+        self.layers().sum()
+    }
+
+    /// Pairs from a key on, that of the clock included.
+    pub(super) fn walk(&self, from: Bound<&[u8]>) -> impl Iterator<Item = Pair<'_>> {
+        self.layers().walk(from)
+    }
+
+    /// The keys with deadlines, the earliest first; `limited` are those that are not in the file as
+    /// they are now.
+    pub(super) fn due<'a>(
+        &'a self,
+        limited: impl Iterator<Item = (u64, &'a [u8])> + 'a,
+    ) -> impl Iterator<Item = (u64, Cow<'a, [u8]>)> {
+        self.layers().due(limited)
+    }
+
+    /// Goes past deadlines of the file whose keys have changed, so that nobody looks at them again.
+    pub(super) fn pass_due(&mut self) {
+        let Some(file) = &self.file else { return };
+        let layers = self.layers();
+        let past = file.due().take_while(|(_, key, _)| layers.change(key).is_some());
+        let last = past.last().map(|(_, _, at)| at);
+        if let (Some(at), Some(file)) = (last, &mut self.file) {
+            file.pass(&at);
         }
-        self.base.get(key)
     }
 
-    /// Gives a key an entry; gives the deadline of the one before.
+    /// Gives a key an entry; gives the deadline of the one before, if that is not in the file.
     pub(super) fn set(&mut self, key: &[u8], entry: Entry) -> Option<u64> {
-        if self.above.is_some() {
+        if self.above.is_some() || self.file.is_some() {
             return self.change(key, Some(entry));
         }
         let base = Arc::make_mut(&mut self.base);
         if let Some(slot) = base.get_mut(key) {
-            return std::mem::replace(slot, entry).deadline;
+            return slot.replace(entry)?.deadline;
         }
-        base.insert(KeptKey::from_slice(key), entry);
+        base.insert(KeptKey::from_slice(key), Some(entry));
+        self.count += 1;
         None
     }
 
     /// Removes a key; gives what it had.
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
-        if self.above.is_some() {
-            let before = self.get(key)?.clone();
+        if self.above.is_some() || self.file.is_some() {
+            let before = self.get(key)?.into_owned();
             self.change(key, None);
             return Some(before);
         }
-        Arc::make_mut(&mut self.base).remove(key)
+        let before = Arc::make_mut(&mut self.base).remove(key)?;
+        self.count -= 1;
+        before
     }
 
     /// Removes all keys, at once.
@@ -123,16 +157,21 @@ impl Table {
         *self = Table::default();
     }
 
-    /// Makes a change while there are others above the base; gives the deadline before.
+    /// Makes a change that cannot simply be made in the base.
     fn change(&mut self, key: &[u8], entry: Option<Entry>) -> Option<u64> {
-        let before = self.get(key).map(|entry| entry.deadline);
-        if let Some(above) = &mut self.above {
-            above.count =
-                above.count + usize::from(entry.is_some()) - usize::from(before.is_some());
-            above.changes.insert(KeptKey::from_slice(key), entry);
+        let layers = self.layers();
+        let (was, before) = match layers.change(key) {
+            Some(change) => (change.is_some(), change.as_ref().and_then(|entry| entry.deadline)),
+            None => (layers.contains(key), None),
+        };
+        self.count = self.count + usize::from(entry.is_some()) - usize::from(was);
+        let kept = KeptKey::from_slice(key);
+        match &mut self.above {
+            Some(above) => drop(above.insert(kept, entry)),
+            None => drop(Arc::make_mut(&mut self.base).insert(kept, entry)),
         }
         self.settle(MOVED_AT_ONCE);
-        before.flatten()
+        before
     }
 
     /// Moves up to `most` changes down, if nobody reads the base any more.
@@ -140,13 +179,13 @@ impl Table {
         let Some(above) = &mut self.above else { return };
         let Some(base) = Arc::get_mut(&mut self.base) else { return };
         for _ in 0..most {
-            match above.changes.pop_first() {
+            match above.pop_first() {
                 None => break,
-                Some((key, Some(entry))) => drop(base.insert(key, entry)),
-                Some((key, None)) => drop(base.remove(&key)),
+                Some((key, None)) if self.file.is_none() => drop(base.remove(&key)),
+                Some((key, entry)) => drop(base.insert(key, entry)),
             }
         }
-        if above.changes.is_empty() {
+        if above.is_empty() {
             self.above = None;
         }
     }
@@ -157,45 +196,28 @@ impl Table {
         if self.above.is_some() {
             return None;
         }
-        let count = self.base.len();
-        self.above = Some(Box::new(Above { count, ..Above::default() }));
-        Some(Frozen { base: self.base.clone() })
+        self.above = Some(Box::default());
+        Some(Frozen { file: self.file.clone(), base: self.base.clone(), count: self.count })
     }
 
-    /// The pairs above `after`, in the order of their keys; all of them without it.
-    pub(super) fn above(&self, after: Option<&[u8]>) -> Walk<'_> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let range = (start, Bound::Unbounded);
-        let changes = self.above.as_ref().map(|above| above.changes.range::<[u8], _>(range));
-        Walk {
-            base: self.base.range::<[u8], _>(range).peekable(),
-            changes: changes.map(Iterator::peekable),
+    /// What was held fast is a file now, and lies there from here on; says whether it is what is
+    /// held fast.
+    pub(super) fn rest_on(&mut self, frozen: &Frozen, file: File) -> bool {
+        if !Arc::ptr_eq(&frozen.base, &self.base) {
+            return false;
         }
+        let Some(above) = self.above.take() else { return false };
+        self.base = Arc::new(*above);
+        self.file = Some(file);
+        true
+    }
+
+    /// The keys with deadlines that are not in the file as they are now.
+    pub(super) fn limited(&self) -> impl Iterator<Item = (u64, KeptKey)> + '_ {
+        let changes = self.base.iter().chain(self.above.iter().flat_map(|above| above.iter()));
+        changes.filter_map(|(key, entry)| Some((entry.as_ref()?.deadline?, key.clone())))
     }
 }
 
-/// Pairs and the changes above them, as one.
-pub(super) struct Walk<'a> {
-    base: Peekable<btree_map::Range<'a, KeptKey, Entry>>,
-    changes: Option<Peekable<btree_map::Range<'a, KeptKey, Option<Entry>>>>,
-}
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = (&'a KeptKey, &'a Entry);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let Some(changes) = &mut self.changes else { return self.base.next() };
-            let Some((changed, _)) = changes.peek() else { return self.base.next() };
-            let below = self.base.next_if(|(key, _)| key < changed);
-            if below.is_some() {
-                return below;
-            }
-            // What it changes is not as it was.
-            let _ = self.base.next_if(|(key, _)| key == changed);
-            if let Some((key, Some(entry))) = changes.next() {
-                return Some((key, entry));
-            }
-        }
-    }
-}
+/// A key and what is behind it.
+pub(super) type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, Entry>);
