@@ -19,7 +19,7 @@ fn operators_use_the_protocol_of_the_clients() {
     let documented = include_str!("../../docs/redis.md");
     let help = shown(&mut clients[0], "TRAFT HELP");
     let lines: Vec<&str> = help.split('"').filter(|part| part.starts_with("TRAFT")).collect();
-    assert!(lines.len() == 8, "{help}");
+    assert!(lines.len() == 9, "{help}");
     for line in lines {
         assert!(documented.contains(&format!("| `{line}` |")), "docs/redis.md lacks {line}");
     }
