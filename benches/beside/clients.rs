@@ -237,7 +237,9 @@ pub(crate) async fn fill(target: &Target) -> Result<(), String> {
 
 /// Puts the load on for its time, after a tenth of it that does not count.
 pub(crate) async fn run(target: &Target, load: Load) -> Result<Times, String> {
-    let times = Rc::new(RefCell::new(Times::new_with_bounds(1, 60_000_000, 3).map_err(|error| error.to_string())?));
+    let times = Rc::new(RefCell::new(
+        Times::new_with_bounds(1, 60_000_000, 3).map_err(|error| error.to_string())?,
+    ));
     let ways = ways(target, load.clients).await?;
     let begin = Instant::now() + load.time / 10;
     let end = begin + load.time;
