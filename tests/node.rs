@@ -3,17 +3,19 @@
 use bytes::Bytes;
 use std::error::Error;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 use traft::apply::kv::{Answer, Kv, Op};
 use traft::apply::{Machine, Request, Stateful};
 use traft::base::{Command, Footprint, KeySet, Lsn, Membership, ReplicaId};
+use traft::check::refine::{Refinement, parse, print};
 use traft::disk::{RealDisk, SimDisk};
+use traft::replica::Step;
 use traft::runtime::{
-    Busy, Cluster, Failure, Limits, Loopback, Node, NodeError, NodeOptions, Pending, Refusal,
-    Start, View,
+    Busy, Cluster, Failure, Limits, Loopback, Node, NodeError, NodeOptions, Pending, Recorder,
+    Refusal, Start, View,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -111,6 +113,53 @@ fn what_is_answered_is_there_after_crashes() {
         let answer = (0..1_000).find_map(|_| read().and_then(Result::ok));
         assert_eq!(answer.as_ref(), Some(&there), "n{id}");
     }
+}
+
+/// What threads do are steps that the specifications allow; and a line of a file says the same.
+#[test]
+fn recorded_steps_are_those_of_the_specifications() {
+    let steps: Arc<Mutex<Vec<(ReplicaId, Step)>>> = Arc::default();
+    let list = steps.clone();
+    let record =
+        move |id, step: &Step| list.lock().expect("nobody panics").push((id, step.clone()));
+    let mut cluster = Cluster::<Kv>::recorded(3, Recorder::new(record)).expect("three nodes");
+    for n in 0..90_u64 {
+        let key = [b"a", b"b", b"c"][n as usize % 3];
+        let value = n.to_string();
+        surely(&cluster, 1 + n % 3, &Op::Set { key, value: value.as_bytes() });
+        surely(&cluster, 1 + n % 2, &Op::Increment { key: b"n", by: 1 });
+        if n % 30 == 29 {
+            let leads = leader(&cluster);
+            cluster.crash(leads);
+            cluster.start(leads).expect("it starts again");
+            leader(&cluster);
+        }
+    }
+    drop(cluster);
+    let steps = steps.lock().expect("nobody panics");
+    let check = |steps: &[(ReplicaId, Step)]| {
+        let mut spec = Refinement::new(Membership::majority((1..=3).map(ReplicaId)));
+        let taken = steps.iter().try_for_each(|(id, step)| spec.step(*id, step));
+        taken.map(|()| spec.counts().clone())
+    };
+    let counts = check(&steps).unwrap_or_else(|what| panic!("{what}"));
+    assert!(counts["spec Propose"] >= 180 && counts["spec Elect"] >= 4, "{counts:?}");
+    // The same from a file. Of a command there is only a digest.
+    let lines = steps.iter().enumerate();
+    let lines: Vec<String> =
+        lines.map(|(at, (id, step))| print(at as u64, *id, step) + "\n").collect();
+    let read = parse(&lines.concat()).expect("lines");
+    let again: Vec<String> =
+        read.iter().map(|line| print(line.at, line.replica, &line.step) + "\n").collect();
+    let digest = |line: &String| !line.contains("\"body\"");
+    assert!(lines.iter().zip(&again).filter(|(one, _)| digest(one)).all(|(one, two)| one == two));
+    let mut read: Vec<_> = read.into_iter().map(|line| (line.replica, line.step)).collect();
+    assert_eq!(check(&read), Ok(counts));
+    // And a trace can be wrong: without the write of a promise, what rests on it is.
+    let promise = |(_, step): &(ReplicaId, Step)| matches!(step, Step::Writes(write) if write.voted.is_some());
+    let at = read.iter().position(promise).expect("somebody promises");
+    read.remove(at);
+    assert!(check(&read).is_err());
 }
 
 /// A leader remembers what was passed on to it by number. A node that starts again while that one

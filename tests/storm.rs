@@ -1,6 +1,6 @@
 //! The fault simulator: fixed seeds hold, and one seed is one run.
 
-use traft::sim::storm::run;
+use traft::sim::storm::{replay, run, run_mapped, schedule};
 
 /// Seeds that something was wrong with once: a doubt that nobody could end, a change of membership
 /// that waited for an empty position which was covered, and two false alarms (a client that never
@@ -68,4 +68,62 @@ fn the_first_steps_are_the_same() {
     let (whole, part) = (run(3, None, true), run(3, Some(2_000), true));
     assert_eq!(part.steps, 2_000);
     assert!(whole.text.starts_with(&part.text));
+}
+
+/// The steps of the production code are those of the specifications, and every action is taken.
+#[test]
+fn every_step_is_one_of_the_specifications() {
+    let mut taken = std::collections::BTreeMap::new();
+    for seed in (0..40).chain(ONCE_FAILED) {
+        let outcome = run_mapped(seed);
+        assert_eq!(outcome.violation, None, "traft sim --seeds {seed}..{} --mapped", seed + 1);
+        assert_eq!(outcome.trace, run(seed, None, false).trace, "mapping changes nothing: {seed}");
+        for (what, count) in outcome.counts {
+            *taken.entry(what).or_insert(0) += count;
+        }
+    }
+    let actions = [
+        "spec Elect",
+        "spec Elect (a promise)",
+        "spec Propose",
+        "spec Accept (first contact)",
+        "spec Accept",
+        "spec Commit",
+        "spec Learn",
+        "spec Purge",
+        "spec Install",
+        "spec Lose",
+        "spec Repair",
+        "spec (executed)",
+    ];
+    for action in actions {
+        assert!(taken.get(action).is_some_and(|count| *count > 0), "{action} of {taken:?}");
+    }
+}
+
+/// Schedules that broke a known bug, made short: without the bug they hold.
+#[test]
+fn schedules_of_known_bugs_hold() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schedules");
+    let mut files: Vec<_> = std::fs::read_dir(folder).expect("a folder").flatten().collect();
+    files.sort_by_key(|file| file.path());
+    for file in files {
+        let text = std::fs::read_to_string(file.path()).expect("a schedule");
+        let outcome = replay(&text, false).unwrap_or_else(|bad| panic!("{file:?}: {bad}"));
+        assert_eq!(outcome.violation, None, "traft sim --schedule {}", file.path().display());
+    }
+}
+
+#[test]
+fn a_schedule_runs_as_its_seed_does() {
+    for seed in 0..30 {
+        let text = format!("# of a test\n{}# => nothing\n", schedule(seed));
+        let outcome = replay(&text, false).unwrap_or_else(|bad| panic!("{bad} of\n{text}"));
+        let drawn = run(seed, None, false);
+        assert_eq!((outcome.trace, outcome.steps), (drawn.trace, drawn.steps), "{text}");
+    }
+    for line in ["seed x", "1.000 dance", "1.000 crash n2 after", "replicas 9", "9.9 snapshot n1"] {
+        assert!(replay(line, false).is_err(), "{line}");
+    }
+    assert!(replay("1.000 snapshot n4", false).is_err(), "there are three");
 }

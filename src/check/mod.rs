@@ -2,6 +2,7 @@
 
 pub mod history;
 pub mod model;
+pub mod refine;
 pub mod scenario;
 pub mod search;
 pub mod spec;

@@ -12,7 +12,7 @@ use super::place::Place;
 use super::recover;
 use super::scenario::{Plan, Scenario};
 use super::trace::{self, TraceError};
-use super::{ablate, change, explain, guide, history, inspect, simulate, storage};
+use super::{ablate, change, explain, guide, history, inspect, simulate, steps, storage};
 #[cfg(all(feature = "serve", unix))]
 use crate::serve::cli as serve;
 use crate::sim::{LinkKind, Side};
@@ -68,6 +68,9 @@ pub(super) enum CheckTask {
     /// Say whether a recorded history of operations on keys is linearizable
     #[command(after_help = history::GUIDE)]
     History(history::HistoryArgs),
+    /// Say whether the recorded steps of a cluster are those of the specifications
+    #[command(after_help = steps::GUIDE)]
+    Trace(steps::TraceArgs),
     /// Kill a process with three replicas under load, again and again, and look for what is lost
     #[cfg(unix)]
     #[command(after_help = kill::GUIDE)]

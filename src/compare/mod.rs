@@ -34,6 +34,7 @@ mod rng;
 mod row;
 mod scenario;
 mod simulate;
+mod steps;
 mod storage;
 mod trace;
 mod work;
@@ -102,6 +103,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 let wrong = complaints.iter().any(|complaint| complaint.starts_with("FAIL"));
                 if undecided && !wrong { ExitCode::from(BAD_INPUT) } else { code }
             }
+            Err(sentence) => bad_input(&sentence),
+        },
+        Ok(Cli { command: Task::Check(CheckTask::Trace(args)) }) => match steps::run(&args) {
+            Ok((text, complaints)) => finish(&text, &complaints),
             Err(sentence) => bad_input(&sentence),
         },
         #[cfg(unix)]

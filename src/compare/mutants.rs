@@ -12,6 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -37,6 +38,9 @@ pub(super) struct MutantsArgs {
     /// Do not make the schedules short
     #[arg(long)]
     no_shrink: bool,
+    /// Write each short schedule into this directory, named after its bug
+    #[arg(long, value_name = "DIR")]
+    schedules: Option<PathBuf>,
     /// Instead of hunting, say which bugs there are
     #[arg(long)]
     list: bool,
@@ -52,10 +56,10 @@ pub(super) struct MutantsArgs {
 pub(super) const GUIDE: &str = "\
 Each bug of the bank (`--list`) is switched on by itself, and the checks that look for anything
 wrong run until they find it: the fault simulator (`traft sim`) over seeds, and for what is in the
-log on disk the crash images (`traft check storage`) as well. What 100 seeds do not find, the model
-(`traft check model`) looks for in its first states, and then the text scenarios do that were
-written for bugs which chance hardly ever meets; then come more seeds. Time is that of the
-processor.
+log on disk the crash images (`traft check storage`) as well. What 100 seeds do not find is looked
+for in the same seeds with each step held against the specifications (`traft sim --mapped`), then in
+the first states of the model (`traft check model`), then by the text scenarios that were written
+for bugs which chance hardly ever meets; then come more seeds. Time is that of the processor.
 
 Examples:
   traft check mutants
@@ -87,6 +91,14 @@ struct Found {
     what: String,
     /// Acts of the schedule, before and after it was made short.
     acts: Option<(usize, usize)>,
+    /// The short schedule.
+    schedule: Option<String>,
+}
+
+impl Found {
+    fn new(by: &'static str, seed: u64, what: String) -> Found {
+        Found { by, seed, what, acts: None, schedule: None }
+    }
 }
 
 /// How much processor time this thread has taken, in seconds.
@@ -121,7 +133,8 @@ fn elsewhere(seed: u64) -> Option<Found> {
         if let Some(wrong) = report.wrong {
             let steps = wrong.path.len();
             let what = format!("{} ({name}, after {steps} steps)", wrong.what);
-            return Some(Found { by: "model", seed, what, acts: Some((steps, steps)) });
+            let acts = Some((steps, steps));
+            return Some(Found { acts, ..Found::new("model", seed, what) });
         }
     }
     let broken = scenario::RARE.iter().find_map(|(name, text)| {
@@ -129,42 +142,52 @@ fn elsewhere(seed: u64) -> Option<Found> {
         let failure = run.unwrap_or(Some("a panic".into()))?;
         Some(format!("{name}: {failure}"))
     });
-    broken.map(|what| Found { by: "scenario", seed, what, acts: None })
+    broken.map(|what| Found::new("scenario", seed, what))
+}
+
+/// What a seed finds; for what is in the log on disk the crash images are looked at, too.
+fn seed_finds(mutant: Mutant, seed: u64) -> Option<Found> {
+    let found = storm::run(seed, None, false).violation;
+    if let Some(violation) = found {
+        return Some(Found::new("sim", seed, violation.what));
+    }
+    if !mutant.file().starts_with("wal/") {
+        return None;
+    }
+    let first = check_log(seed, 1).violations.into_iter().next();
+    first.map(|first| Found::new("storage", seed, first.to_string()))
+}
+
+/// The same seeds, with each step held against the specifications.
+fn mapping_finds(from: u64, seeds: u64) -> Option<Found> {
+    (from..from + seeds).find_map(|seed| {
+        let violation = storm::run_mapped(seed).violation?;
+        Some(Found::new("mapping", seed, violation.what))
+    })
 }
 
 /// One hunt, in the seeds from `from` up to below `to`, while the bug is on.
 fn hunt(mutant: Mutant, (from, to): (u64, u64), budget: f64, shrink: bool) -> Hunt {
     let begun = cpu();
-    let on_disk = mutant.file().starts_with("wal/");
     let mut seeds = 0;
     for seed in from..to {
-        if seeds == SEEDS_FIRST
-            && let Some(found) = elsewhere(seed)
-        {
-            return Hunt { found: Some(found), seeds, cpu_seconds: cpu() - begun };
+        let mut found = None;
+        if seeds == SEEDS_FIRST {
+            found = mapping_finds(from, SEEDS_FIRST).or_else(|| elsewhere(seed));
         }
-        seeds += 1;
-        let outcome = storm::run(seed, None, false);
-        let mut found = outcome.violation.map(|violation| Found {
-            by: "sim",
-            seed,
-            what: violation.what,
-            acts: None,
-        });
-        if found.is_none() && on_disk {
-            let report = check_log(seed, 1);
-            let first = report.violations.into_iter().next();
-            found = first.map(|first| Found {
-                by: "storage",
-                seed,
-                what: first.to_string(),
-                acts: None,
-            });
+        if found.is_none() {
+            seeds += 1;
+            found = seed_finds(mutant, seed);
         }
         let cpu_seconds = cpu() - begun;
         if let Some(mut found) = found {
-            if shrink && found.by == "sim" {
-                found.acts = storm::shrink(seed).map(|short| (short.acts_before, short.acts));
+            let is_seed = ["sim", "mapping"].contains(&found.by);
+            if shrink
+                && is_seed
+                && let Some(short) = storm::shrink(found.seed, found.by == "mapping")
+            {
+                found.acts = Some((short.acts_before, short.acts));
+                found.schedule = Some(short.text);
             }
             return Hunt { found: Some(found), seeds, cpu_seconds };
         }
@@ -250,6 +273,16 @@ impl Line {
         self.hunts.iter().find_map(|hunt| hunt.found.as_ref()?.acts)
     }
 
+    /// Writes the short schedule down.
+    fn keep(&self, folder: &Path) -> Result<(), String> {
+        let mut schedules =
+            self.hunts.iter().filter_map(|hunt| hunt.found.as_ref()?.schedule.as_ref());
+        let Some(schedule) = schedules.next() else { return Ok(()) };
+        let file = folder.join(format!("{}.txt", self.mutant.name()));
+        let text = format!("# {}\n{schedule}", self.mutant.about());
+        std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))
+    }
+
     fn document(&self) -> Value {
         let hunt = |hunt: &Hunt| {
             json!({
@@ -298,6 +331,7 @@ fn check_name(found: &Found) -> String {
     match (found.by, number) {
         ("storage", Some(number)) => format!("{number} of storage"),
         ("model", Some(number)) => format!("{number} of the model"),
+        ("mapping", _) if found.what.starts_with("refinement") => "the specifications".into(),
         ("scenario", _) => match found.what.split_once(':') {
             Some((name, _)) => format!("scenario {name}"),
             None => "a scenario".into(),
@@ -381,7 +415,11 @@ pub(super) fn run(args: &MutantsArgs) -> Result<(String, Vec<String>), String> {
     let mut lines = Vec::new();
     for mutant in mutants {
         bar.set_message(mutant.name());
-        lines.push(Line { mutant, hunts: hunts(args, mutant) });
+        let line = Line { mutant, hunts: hunts(args, mutant) };
+        if let Some(folder) = &args.schedules {
+            line.keep(folder)?;
+        }
+        lines.push(line);
         bar.inc(1);
     }
     bar.finish_and_clear();

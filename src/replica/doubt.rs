@@ -9,7 +9,8 @@ use crate::message::{Anew, Message, ReplicateReply};
 
 /// How far a promise is raised when the old one is lost, in terms. Each term begins with a promise
 /// that a candidate makes durable before it asks for a vote. So a replica would have to have missed
-/// this many synced writes of campaigns, one after the other, to have promised more.
+/// this many synced writes of campaigns, one after the other, to have promised more; or a promise
+/// that was raised like this before, and then it was in an earlier incarnation.
 pub(crate) const TERMS_LOST_MAX: u64 = 1 << 32;
 
 /// A follower that has lost something, as its leader sees it.
@@ -35,7 +36,8 @@ impl Replica {
     pub(super) fn promise_above_what_was_lost(&mut self) {
         let lost = self.doubt == Some(Doubt::Promise);
         if mutant!(StartsBelowLostPromise, lost, false) {
-            let term = self.voted.term.saturating_add(TERMS_LOST_MAX);
+            let above = self.voted.term.saturating_add(TERMS_LOST_MAX);
+            let term = above.max(self.incarnation.saturating_mul(TERMS_LOST_MAX));
             self.raise_promise(LeaderId::new(term, 0));
         }
     }

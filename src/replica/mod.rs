@@ -58,6 +58,7 @@ mod rebuild;
 mod schedule;
 mod snapshot;
 mod state;
+mod step;
 mod view;
 mod writes;
 #[cfg(feature = "mutants")]
@@ -69,6 +70,7 @@ pub use io::{
     TransferError, Write,
 };
 pub use options::{Lease, Options};
+pub use step::Step;
 pub use view::Follower;
 
 use crate::base::{LeaderId, Lineage, Lsn, ReplicaId, TailBitmap, mutant};

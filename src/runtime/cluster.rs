@@ -2,7 +2,7 @@
 
 use super::engine::NodeError;
 use super::node::Node;
-use super::parts::{NodeOptions, Post, Start};
+use super::parts::{NodeOptions, Post, Recorder, Start};
 use super::transport::Loopback;
 use crate::apply::Stateful;
 use crate::base::{Membership, ReplicaId};
@@ -15,6 +15,7 @@ pub struct Cluster<M: Stateful + Default> {
     disks: Vec<SimDisk>,
     network: Loopback<Post>,
     nodes: Vec<Option<Node<SimDisk, M>>>,
+    recorder: Option<Recorder>,
 }
 
 impl<M: Stateful + Default> Cluster<M> {
@@ -24,10 +25,24 @@ impl<M: Stateful + Default> Cluster<M> {
     ///
     /// What the store says.
     pub fn local(nodes: usize) -> Result<Cluster<M>, NodeError> {
+        Cluster::begin(nodes, None)
+    }
+
+    /// The same; somebody is told of each step of each replica.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub fn recorded(nodes: usize, recorder: Recorder) -> Result<Cluster<M>, NodeError> {
+        Cluster::begin(nodes, Some(recorder))
+    }
+
+    fn begin(nodes: usize, recorder: Option<Recorder>) -> Result<Cluster<M>, NodeError> {
         let mut cluster = Cluster {
             disks: (0..nodes).map(|_| SimDisk::new()).collect(),
             network: Loopback::new(),
             nodes: (0..nodes).map(|_| None).collect(),
+            recorder,
         };
         (1..=nodes).try_for_each(|id| cluster.open(id as u64, Start::First))?;
         Ok(cluster)
@@ -56,7 +71,9 @@ impl<M: Stateful + Default> Cluster<M> {
         // The earlier one has to let go of the disk.
         self.nodes[at] = None;
         let members = Membership::majority(self.ids().map(ReplicaId));
-        let options = NodeOptions { start, ..NodeOptions::new(ReplicaId(id), members) };
+        let recorder = self.recorder.clone();
+        let defaults = NodeOptions::new(ReplicaId(id), members);
+        let options = NodeOptions { start, recorder, ..defaults };
         let node = Node::open(self.disks[at].clone(), options, M::default(), &self.network)?;
         self.nodes[at] = Some(node);
         Ok(())

@@ -2,6 +2,7 @@
 //! what takes time is given out as jobs.
 
 mod operate;
+mod record;
 mod snapshots;
 
 use super::bottom::{Fault, bring, load, stays};
@@ -133,6 +134,7 @@ impl<D: Disk + Clone + Send + Sync + 'static, M: Stateful> Host<D, M> {
             drafting: false,
             orders: Orders::default(),
         };
+        host.record_start(&recovered.durable);
         Ok((host, recovered))
     }
 
@@ -177,7 +179,7 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
                 self.replica.handle(Input::Tick);
             }
             Event::Message(Post::Message(envelope)) => {
-                self.replica.handle(Input::Receive(envelope));
+                self.input(Input::Receive(envelope));
             }
             Event::Message(Post::Parcel(parcel)) => {
                 let done = self.replica.done();
@@ -214,6 +216,7 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
             loop {
                 let mut outputs = std::mem::take(&mut self.outputs);
                 self.replica.drain(&mut outputs);
+                self.record_drain(&outputs);
                 let any = !outputs.is_empty();
                 for output in outputs.drain(..) {
                     self.carry_out(output, emit)?;
@@ -300,7 +303,7 @@ impl<D: Disk + Clone + Send + Sync + 'static, M: Stateful> Host<D, M> {
         // There may be more.
         self.unsynced = true;
         self.stopwatch.durable(number);
-        self.replica.handle(Input::Persisted(number));
+        self.input(Input::Persisted(number));
     }
 
     fn done(&mut self, done: Done<M::Frozen>) -> Result<(), NodeError> {
@@ -328,7 +331,7 @@ impl<D: Disk + Clone + Send + Sync + 'static, M: Stateful> Host<D, M> {
                             self.executor.rest_on(state, own);
                         }
                         self.orders.saved(Ok(()));
-                        below.into_iter().for_each(|at| self.replica.handle(Input::Purge(at)));
+                        below.into_iter().for_each(|at| self.input(Input::Purge(at)));
                     }
                     // The log goes on without it, and another one is due in a while.
                     Err(StoreError::Snapshot(error)) => {

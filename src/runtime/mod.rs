@@ -37,7 +37,7 @@ pub use host::Host;
 pub use local::Local;
 pub use node::{Node, SharedDisk};
 pub use order::{Denied, Order};
-pub use parts::{Done, Job, NodeOptions, Post, Start, Status, Unread};
+pub use parts::{Done, Job, NodeOptions, Post, Recorder, Start, Status, Unread};
 pub use stages::{STAGE_ENDS_US, Stage, StageTimes, Stages};
 pub use survey::{Other, Survey};
 pub use thread::{Limits, Reply};

@@ -11,6 +11,7 @@ use crate::message::Envelope;
 use crate::replica;
 use crate::snapshot::Parcel;
 use crate::store::{self, Draft, Flight, Landed, Taken};
+use std::fmt;
 
 /// What a user can set.
 #[derive(Clone, Debug)]
@@ -32,6 +33,31 @@ pub struct NodeOptions {
     pub resident_bytes_max: u64,
     /// Where it leaves how long records take to reach each stage, if somebody wants to know.
     pub stages: Option<Stages>,
+    /// Who is told of each step of the replica. Nobody unless said otherwise.
+    pub recorder: Option<Recorder>,
+}
+
+/// Is told of each step of a replica, in order, by the thread that owns it and before anybody else
+/// can know of it: so it should not take long. What was recorded of all replicas of a cluster can be
+/// held against the specifications (`traft check trace`).
+#[derive(Clone)]
+pub struct Recorder(Arc<dyn Fn(ReplicaId, &replica::Step) + Send + Sync>);
+
+impl Recorder {
+    /// One that does this with each step.
+    pub fn new(record: impl Fn(ReplicaId, &replica::Step) + Send + Sync + 'static) -> Recorder {
+        Recorder(Arc::new(record))
+    }
+
+    pub(super) fn record(&self, id: ReplicaId, step: &replica::Step) {
+        (self.0)(id, step);
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recorder")
+    }
 }
 
 impl NodeOptions {
@@ -45,6 +71,7 @@ impl NodeOptions {
             snapshot_records: 100_000,
             resident_bytes_max: 256 << 20,
             stages: None,
+            recorder: None,
         }
     }
 }

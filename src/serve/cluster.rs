@@ -5,7 +5,9 @@ use super::local::Local;
 use super::options::Options;
 use super::server::{Door, Server};
 use crate::base::{Membership, ReplicaId};
-use crate::runtime::{Loopback, Network, NodeError, NodeOptions, Post, SharedDisk, Stages, Start};
+use crate::runtime::{
+    Loopback, Network, NodeError, NodeOptions, Post, Recorder, SharedDisk, Stages, Start,
+};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -49,6 +51,8 @@ pub struct ClusterOptions {
     pub start: Start,
     /// What it means at single replicas.
     pub start_of: BTreeMap<ReplicaId, Start>,
+    /// Who is told of the steps of each replica.
+    pub recorders: BTreeMap<ReplicaId, Recorder>,
 }
 
 impl Default for ClusterOptions {
@@ -61,6 +65,7 @@ impl Default for ClusterOptions {
             snapshot_records: 100_000,
             start: Start::default(),
             start_of: BTreeMap::new(),
+            recorders: BTreeMap::new(),
         }
     }
 }
@@ -109,6 +114,7 @@ impl Cluster {
             let mut node = NodeOptions::new(*id, members.clone());
             node.snapshot_records = options.snapshot_records;
             node.start = options.start_of.get(id).copied().unwrap_or(options.start);
+            node.recorder = options.recorders.get(id).cloned();
             let mut server = Options::new(id.0, seats.clone());
             server.password.clone_from(&options.password);
             server.redirect = options.redirect;

@@ -15,6 +15,7 @@
 //! | --- | --- |
 //! | what an event is, and what an operation answers | `event.rs` |
 //! | keys that belong together, values as numbers | `object.rs` |
+//! | what can be told of unknown ends | `object/ends.rs` |
 //! | the search | `search.rs` |
 //! | one event a line, for other checkers | `lines.rs` |
 //!
@@ -103,7 +104,7 @@ pub fn check(events: &[Event], steps_max: u64) -> Report {
     let mut report = Report::default();
     for (object, mut values) in object::objects(events) {
         report.events += object.events();
-        report.unknown += object.unknown.len();
+        report.unknown += object.unanswered;
         report.objects += 1;
         report.groups += usize::from(object.keys.len() > 1);
         let found = search::search(&object, &mut values, steps_max);

@@ -1,5 +1,7 @@
 //! Keys that belong together, with their events; values and keys as small numbers.
 
+mod ends;
+
 use super::{Action, Answer, Event};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -33,6 +35,12 @@ impl Values {
             all.push(value.clone());
             (all.len() - 1) as ValueId
         })
+    }
+
+    /// A number for a value that is equal to no other one.
+    fn unnamed(&mut self, shown: Bytes) -> ValueId {
+        self.all.push(shown);
+        (self.all.len() - 1) as ValueId
     }
 
     fn optional(&mut self, value: Option<&Bytes>) -> ValueId {
@@ -75,6 +83,10 @@ pub(super) struct Object {
     pub(super) known: Vec<Place>,
     /// Those without one that may have changed something, by the time of their call.
     pub(super) unknown: Vec<Place>,
+    /// How many events had no answer.
+    pub(super) unanswered: usize,
+    /// If it is a list: which known event was told the longest value, and that.
+    pub(super) list: Option<(usize, Bytes)>,
 }
 
 impl Object {
@@ -170,7 +182,10 @@ pub(super) fn objects(events: &[Event]) -> Vec<(Object, Values)> {
             None => object.unknown.push(place),
         }
     }
-    for (object, _) in &mut found {
+    for (object, values) in &mut found {
+        object.unanswered = object.unknown.len();
+        object.end_what_was_read();
+        object.forget_untold(values);
         object.known.sort_by_key(|place| (place.call, place.end, place.event));
         object.unknown.sort_by_key(|place| (place.call, place.event));
         for at in 0..object.unknown.len() {
@@ -178,6 +193,7 @@ pub(super) fn objects(events: &[Event]) -> Vec<(Object, Values)> {
             let twin = earlier.iter().rposition(|other| other.step == this.step);
             object.unknown[at].twin = twin;
         }
+        object.note_list(values);
     }
     found
 }

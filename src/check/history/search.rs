@@ -10,7 +10,7 @@
 //!   of the call and a few more, so that it is short.
 //! - Events of unknown end come last. Where some of them led nowhere, more of them lead nowhere: if
 //!   those taken are a superset of what was tried, with all else equal, the rest could do no more
-//!   than before. And on a single key one is only taken right in front of what needs it: a write
+//!   than before. A list leads to the longest that was read of it, or nowhere. And on a single key one is only taken right in front of what needs it: a write
 //!   behind it would hide it, and a read that fits before it is taken before it.
 
 use super::object::{Object, Place, State, Values};
@@ -56,6 +56,13 @@ impl Stuck {
             stuck: of(&self.next),
         }
     }
+}
+
+/// As long as the longest value of a list is still to be read, each one before is its beginning.
+fn leads_on(object: &Object, here: &Configuration, after: &State, values: &Values) -> bool {
+    let Some((last, longest)) = &object.list else { return true };
+    let is_read = *last < here.base || contains(&here.above, last - here.base);
+    is_read || values.value(after[0]).is_none_or(|value| longest.starts_with(value))
 }
 
 fn contains(bits: &Bits, at: usize) -> bool {
@@ -261,7 +268,9 @@ impl Search<'_> {
                 continue;
             }
             let after = place.step(&here.state, values).filter(|after| *after != here.state);
-            let Some(after) = after else { continue };
+            let Some(after) = after.filter(|after| leads_on(object, here, after, values)) else {
+                continue;
+            };
             let needs = |place: &Place, values: &mut Values| {
                 place.transforms()
                     || place.step(&here.state, values).is_none()
@@ -281,6 +290,7 @@ impl Search<'_> {
         let unknown = choices.len();
         for at in first {
             let after = object.known[*at].step(&here.state, values);
+            let after = after.filter(|after| leads_on(object, here, after, values));
             choices.extend(after.map(|after| (Next::Known(*at), after)));
         }
         // The one that ends first is tried first: it has the least room.

@@ -13,6 +13,7 @@ mod serve;
 #[cfg(feature = "net")]
 mod settings;
 mod status;
+mod steps;
 mod up;
 mod url;
 

@@ -2,7 +2,7 @@
 
 use super::Ended;
 use super::settings::{Life, ServeArgs, Settings, Transport, cluster_number};
-use super::wiped_after;
+use super::{steps, wiped_after};
 use crate::base::ReplicaId;
 use crate::disk::RealDisk;
 #[cfg(feature = "quic")]
@@ -96,7 +96,9 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
     let network = Line::open(settings.transport, peer_listen, options);
     let network = network.map_err(|error| opened("peer-listen", peer_listen, &error))?;
     let address = door.address();
-    let seating = seating(&settings, door)?;
+    let mut seating = seating(&settings, door)?;
+    let recorder = args.trace.as_ref().map(|dir| steps::recorder(dir, id.0));
+    seating.node.recorder = recorder.transpose()?;
     let cluster = Cluster::start(vec![seating], &network, false);
     let cluster = cluster.map_err(|error| error.to_string())?;
     let metrics = settings.metrics.map(|address| Metrics::start(address, cluster.boards()));

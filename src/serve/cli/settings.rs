@@ -77,6 +77,9 @@ pub struct ServeArgs {
     /// Serve figures for Prometheus at this address: /metrics, /health and /ready
     #[arg(long, value_name = "HOST:PORT", env = "TRAFT_METRICS")]
     metrics: Option<String>,
+    /// Record each step there, for `traft check trace`; that takes its time
+    #[arg(long, value_name = "DIR")]
+    pub(super) trace: Option<PathBuf>,
     /// What clients have to say first, in a file; or in the variable TRAFT_PASSWORD
     #[arg(long, value_name = "FILE", env = "TRAFT_PASSWORD_FILE")]
     password_file: Option<PathBuf>,
@@ -244,6 +247,7 @@ impl ServeArgs {
             new: here.new,
             wiped: here.wiped,
             redirect: here.redirect || written.redirect,
+            trace: here.trace,
             metrics: here.metrics.or(written.metrics),
             password_file: here.password_file.or(written.password_file),
             snapshot_records: here.snapshot_records.or(written.snapshot_records),

@@ -2,10 +2,10 @@
 
 #[cfg(feature = "net")]
 use super::processes::look_after;
-use super::{password, wiped_after};
+use super::{password, steps, wiped_after};
 use crate::base::ReplicaId;
 use crate::disk::RealDisk;
-use crate::runtime::Start;
+use crate::runtime::{Recorder, Start};
 #[cfg(feature = "net")]
 use crate::serve::fleet::{Fleet, Plan};
 use crate::serve::{Cluster, ClusterOptions, Metrics};
@@ -83,6 +83,9 @@ pub struct UpArgs {
     /// Serve figures for Prometheus at this address: /metrics, /health and /ready
     #[arg(long, value_name = "HOST:PORT")]
     metrics: Option<SocketAddr>,
+    /// Record each step of each replica there, for `traft check trace`; that takes its time
+    #[arg(long, value_name = "DIR")]
+    trace: Option<PathBuf>,
     /// This replica has lost its directory: it follows until it has everything back
     #[arg(long, value_name = "N")]
     wiped: Vec<u64>,
@@ -114,6 +117,7 @@ pub(super) fn up(args: &UpArgs) -> Result<(), String> {
         snapshot_records: args.snapshot_records,
         start: if created { Start::Again } else { Start::First },
         start_of: wiped(&args.wiped, args.replicas)?,
+        recorders: recorders(args)?,
     };
     let mut disks = Vec::new();
     for id in 1..=args.replicas {
@@ -146,6 +150,13 @@ pub(super) fn up(args: &UpArgs) -> Result<(), String> {
     Ok(())
 }
 
+/// Who records the steps of each replica, if somebody does.
+fn recorders(args: &UpArgs) -> Result<BTreeMap<ReplicaId, Recorder>, String> {
+    let Some(dir) = &args.trace else { return Ok(BTreeMap::new()) };
+    let one = |id: u16| Ok((ReplicaId(id.into()), steps::recorder(dir, id.into())?));
+    (1..=args.replicas).map(one).collect()
+}
+
 /// The same with a process for each replica.
 #[cfg(feature = "net")]
 fn processes(args: &UpArgs, created: bool) -> Result<(), String> {
@@ -153,6 +164,7 @@ fn processes(args: &UpArgs, created: bool) -> Result<(), String> {
     std::fs::create_dir_all(&args.dir).map_err(|e| format!("{}: {e}", args.dir.display()))?;
     let mut flags = vec![format!("--snapshot-records={}", args.snapshot_records)];
     flags.extend(args.redirect.then(|| "--redirect".to_string()));
+    flags.extend(args.trace.as_ref().map(|dir| format!("--trace={}", dir.display())));
     let plan = Plan {
         program: std::env::current_exe().map_err(|error| error.to_string())?,
         dir: args.dir.clone(),

@@ -86,6 +86,28 @@ impl Act {
         }
     }
 
+    /// The replicas that it names.
+    pub(super) fn replicas(&self) -> Vec<usize> {
+        match self {
+            Act::Cut { from, to } | Act::Offer { from, to } => vec![*from, *to],
+            Act::Heal | Act::Transfer { to: None } | Act::Change { .. } | Act::Cancel => Vec::new(),
+            Act::Transfer { to: Some(at) }
+            | Act::Isolate { at, .. }
+            | Act::Crash { at, .. }
+            | Act::Flip { at, .. }
+            | Act::Wipe { at, .. }
+            | Act::Pause { at, .. }
+            | Act::Slow { at, .. }
+            | Act::FailSync { at }
+            | Act::Fill { at, .. }
+            | Act::Rate { at, .. }
+            | Act::Jump { at, .. }
+            | Act::Snapshot { at }
+            | Act::Campaign { at }
+            | Act::Usurp { at } => vec![*at],
+        }
+    }
+
     /// Whether something goes wrong by it, and is not only asked for.
     pub(super) fn is_fault(&self) -> bool {
         !matches!(

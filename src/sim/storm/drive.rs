@@ -7,7 +7,7 @@ use super::queue::Due;
 use super::world::World;
 use crate::apply::Machine as _;
 use crate::base::{Command, Lsn, SharedRecord};
-use crate::replica::{Input, Output, ReadLevel, SnapshotMeta, Task};
+use crate::replica::{Input, Output, ReadLevel, SnapshotMeta, Step, Task};
 use crate::snapshot::Parcel;
 use crate::store::{Heard, StoreError};
 use bytes::Bytes;
@@ -49,6 +49,9 @@ impl World {
     /// Something happens to a replica.
     pub(super) fn input(&mut self, at: usize, input: Input) {
         let Some(alive) = &mut self.nodes[at].alive else { return };
+        if self.plan.mapped {
+            self.checks.steps(at, Step::of_input(&input));
+        }
         alive.replica.handle(input);
         self.settle(at);
     }
@@ -63,6 +66,9 @@ impl World {
             alive.replica.drain(&mut outputs);
             if outputs.is_empty() {
                 break;
+            }
+            if self.plan.mapped {
+                self.checks.steps(at, Step::of_drain(&outputs));
             }
             if drains == DRAINS_MAX {
                 self.checks.fail(format!("I-12 n{} does not come to rest", at + 1));

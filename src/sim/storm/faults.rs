@@ -8,7 +8,7 @@ use super::queue::Due;
 use super::world::World;
 use crate::disk::{Fault, SimDisk};
 use crate::message::{Envelope, Message, TakeOver};
-use crate::replica::Input;
+use crate::replica::{Input, Step};
 
 /// So many bytes still fit on a disk that is filled.
 const ROOM: u64 = 2_000;
@@ -156,7 +156,6 @@ impl World {
         (node.damaged, node.suspect) = (true, true);
         if all {
             node.disk = SimDisk::new();
-            node.wiped = Some(node.wiped.unwrap_or(0) + 1_000);
         } else {
             node.flip(&mut self.dice);
         }
@@ -167,7 +166,7 @@ impl World {
         if node.alive.is_some() {
             return;
         }
-        let begun = match node.open(at, &self.plan, &mut self.dice) {
+        let begun = match node.open(at, &self.plan, &mut self.dice, self.now) {
             Ok(begun) => begun,
             Err(error) => {
                 node.failed_starts += 1;
@@ -200,6 +199,9 @@ impl World {
         let purged = durable.snapshot.as_ref().map_or(purged, |own| own.done.offset());
         node.mirror = Mirror::of(durable, purged);
         let shadow = self.checks.starts(at, durable, &node.mirror, is_sound);
+        if self.plan.mapped {
+            self.checks.steps(at, [Step::Starts(Box::new(durable.clone()))]);
+        }
         node.alive = Some(Box::new(Alive::new(begun, shadow)));
         (node.missed_ticks, node.failed_starts) = (0, 0);
         let life = node.life;

@@ -8,6 +8,7 @@
 //! | what | file |
 //! | --- | --- |
 //! | what a seed stands for | `plan.rs`, `act.rs` |
+//! | the same as text, and back | `schedule.rs` |
 //! | a schedule that fails, made short | `shrink.rs` |
 //! | what happens next, and the network | `world.rs`, `queue.rs` |
 //! | faults | `faults.rs` |
@@ -28,9 +29,11 @@ mod mirror;
 mod node;
 mod plan;
 mod queue;
+mod schedule;
 mod shrink;
 mod world;
 
+pub use schedule::BadSchedule;
 pub use shrink::{Short, shrink};
 
 use crate::check::history::Event;
@@ -96,4 +99,25 @@ impl Outcome {
 /// then. `traced`: with the text.
 pub fn run(seed: u64, steps_max: Option<u64>, traced: bool) -> Outcome {
     world::World::new(plan::Plan::draw(seed), traced).run(steps_max.unwrap_or(u64::MAX))
+}
+
+/// The same, with every step mapped to the specifications and held against them
+/// ([`check::refine`](crate::check::refine)). Otherwise that is done for one seed in a hundred.
+pub fn run_mapped(seed: u64) -> Outcome {
+    let plan = plan::Plan { mapped: true, ..plan::Plan::draw(seed) };
+    world::World::new(plan, false).run(u64::MAX)
+}
+
+/// The schedule that a seed draws, as text that [`replay`] runs.
+pub fn schedule(seed: u64) -> String {
+    plan::Plan::draw(seed).schedule()
+}
+
+/// Runs a schedule that was written down, as [`Short::text`] is.
+///
+/// # Errors
+/// The first line that means nothing.
+pub fn replay(schedule: &str, traced: bool) -> Result<Outcome, BadSchedule> {
+    let plan: plan::Plan = schedule.parse()?;
+    Ok(world::World::new(plan, traced).run(u64::MAX))
 }

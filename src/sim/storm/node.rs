@@ -135,21 +135,24 @@ impl Node {
 
     /// A process begins on what is on the disk.
     pub(super) fn open(
-        &self,
+        &mut self,
         at: usize,
         plan: &Plan,
         dice: &mut Dice,
+        now: Micros,
     ) -> Result<Begun, StoreError> {
         let identity = Identity { cluster: 1, replica: ReplicaId(at as u64 + 1) };
         let mut options = Options::new(plan.initial.clone());
         options.wal = WalOptions { segment_bytes: 8 << 10 };
         let opened = match Home::open(self.disk.clone(), identity, options.clone(), load) {
-            Err(StoreError::Log(WalError::Empty)) => Opened {
-                home: Home::create(self.disk.clone(), identity, options)?,
-                recovered: Recovered::default(),
-                state: None,
-                damaged: Vec::new(),
-            },
+            Err(StoreError::Log(WalError::Empty)) => {
+                let home = Home::create(self.disk.clone(), identity, options)?;
+                if self.suspect {
+                    // Emptied, or not to be told from that: whoever runs it says so, and when.
+                    self.wiped = Some(1_000 + now / 1_000);
+                }
+                Opened { home, recovered: Recovered::default(), state: None, damaged: Vec::new() }
+            }
             opened => opened?,
         };
         let Opened { home, mut recovered, state, .. } = opened;

@@ -5,10 +5,9 @@
 //! (`luck`): what is looked for is a short schedule, not the same run.
 
 use super::Violation;
-use super::act::{Act, Micros};
+use super::act::Micros;
 use super::plan::Plan;
 use super::world::World;
-use std::fmt::Write as _;
 
 /// So many runs at most.
 const RUNS_MAX: u64 = 300;
@@ -32,15 +31,18 @@ pub struct Short {
     pub runs: u64,
     /// What does not hold.
     pub violation: Violation,
-    /// The schedule for a person: what the cluster is, each act with its time, what does not hold.
+    /// The schedule, for a person and to run it again: what the cluster is, each act with its time,
+    /// what does not hold.
     pub text: String,
     /// What happens in it, line by line.
     pub trace: String,
 }
 
-/// Makes the schedule of a seed short; `None` if its run does not fail.
-pub fn shrink(seed: u64) -> Option<Short> {
-    let plan = Plan::draw(seed);
+/// Makes the schedule of a seed short; `None` if its run does not fail. `mapped`: also if what does
+/// not hold is that its steps are those of the specifications.
+pub fn shrink(seed: u64, mapped: bool) -> Option<Short> {
+    let mut plan = Plan::draw(seed);
+    plan.mapped |= mapped;
     let acts_before = plan.acts.len();
     let violation = World::new(plan.clone(), false).run(u64::MAX).violation?;
     let mut shrinker = Shrinker { plan, violation, runs: 1 };
@@ -138,13 +140,7 @@ impl Shrinker {
 }
 
 fn write(plan: &Plan, violation: &Violation) -> String {
-    let mut text = plan.to_string();
-    let ms = |micros: Micros| format!("{}.{:03}", micros / 1_000, micros % 1_000);
-    // Writing to a string does not fail.
-    for (at, act) in &plan.acts {
-        let line: &Act = act;
-        let _ = writeln!(text, "{:>12} {line}", ms(*at));
-    }
-    let _ = writeln!(text, "{:>12} => {}", ms(violation.at), violation.what);
-    text
+    let Violation { step, at, what } = violation;
+    let what = what.replace('\n', "\n# ");
+    format!("{}# => step {step}, at {at} us: {what}\n", plan.schedule())
 }

@@ -67,7 +67,7 @@ impl World {
             nodes: (0..plan.replicas).map(|_| Node::new()).collect(),
             cuts: vec![false; plan.replicas * plan.replicas],
             clients: Clients::new(&plan),
-            checks: Checks::new(&plan),
+            checks: Checks::new(&plan, plan.mapped),
             dice: Dice::new(luck, "world"),
             calm: false,
             finishing: false,

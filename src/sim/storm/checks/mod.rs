@@ -1,5 +1,5 @@
-//! What must hold, one file per property. None knows the rules of the algorithm: they look at what
-//! replicas say, write, execute and answer.
+//! What must hold, one file per property. None but the last knows the rules of the algorithm: they
+//! look at what replicas say, write, execute and answer.
 //!
 //! | property | paper and specification | file |
 //! | --- | --- | --- |
@@ -11,6 +11,7 @@
 //! | linearizable, over several keys, too; no stale read | Herlihy, Wing 1990 | `linear.rs` |
 //! | memory is bounded | replica options | `memory.rs` |
 //! | I-12, everything becomes done in time | dissertation 3.9 | `world.rs` |
+//! | every step is one of the specifications | Replication, Overrides, Membership | `check/refine` |
 //!
 //! Where memberships change or disks go bad, the counting of quorums from the disks (I-4 to I-7,
 //! I-10, I-11) is left out: it knows majorities of all replicas on disks that keep what they have.
@@ -27,13 +28,18 @@ use super::clients::Clients;
 use super::mirror::Mirror;
 use super::node::{Alive, Node};
 use super::plan::Plan;
-use crate::base::{Record, SharedRecord, TailBitmap};
+use crate::base::{Record, ReplicaId, SharedRecord, TailBitmap};
+use crate::check::refine::Refinement;
 use crate::message::Message;
-use crate::replica::{Durable, SnapshotMeta, Write};
+use crate::replica::{Durable, SnapshotMeta, Step, Write};
 use crate::sim::invariants::{Auditor, Shadow};
 use std::collections::BTreeMap;
 
 type Check = Result<(), String>;
+
+fn id(at: usize) -> ReplicaId {
+    ReplicaId(at as u64 + 1)
+}
 
 pub(super) struct Checks {
     plan: Plan,
@@ -41,6 +47,8 @@ pub(super) struct Checks {
     claims: claims::Claims,
     states: states::States,
     effects: effects::Effects,
+    /// If steps are mapped to the specifications.
+    refinement: Option<Refinement>,
     pub(super) linear_steps: u64,
     /// So many operations have an unknown outcome that it was not found out whether the history is
     /// linearizable.
@@ -50,7 +58,7 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(plan: &Plan) -> Checks {
+    pub(super) fn new(plan: &Plan, mapped: bool) -> Checks {
         let counts = !plan.churn && !plan.damage;
         Checks {
             plan: plan.clone(),
@@ -58,6 +66,7 @@ impl Checks {
             claims: claims::Claims::new(plan.replicas),
             states: states::States::default(),
             effects: effects::Effects::default(),
+            refinement: mapped.then(|| Refinement::new(plan.initial.clone())),
             linear_steps: 0,
             undecided: false,
             failed: None,
@@ -75,6 +84,13 @@ impl Checks {
         if self.failed.is_none() && !self.auditor.violations.is_empty() {
             self.failed = Some(self.auditor.violations.swap_remove(0));
         }
+    }
+
+    /// A replica takes steps: each is one that the specifications allow.
+    pub(super) fn steps(&mut self, at: usize, steps: impl IntoIterator<Item = Step>) {
+        let Some(refinement) = &mut self.refinement else { return };
+        let taken = steps.into_iter().try_for_each(|step| refinement.step(id(at), &step));
+        self.note(taken);
     }
 
     /// A replica sends a message.
@@ -128,6 +144,11 @@ impl Checks {
         }
         let claims = self.claims.look(at, replica, new_leader, counts);
         self.note(claims);
+        if let Some(refinement) = &self.refinement {
+            let (voted, committer) = (replica.voted(), replica.lineage().leader());
+            let same = refinement.agrees(id(at), voted, committer, replica.accepted());
+            self.note(same);
+        }
     }
 
     /// A replica takes a snapshot of this state.
@@ -186,6 +207,10 @@ impl Checks {
 
     pub(super) fn count(&self, counts: &mut BTreeMap<&'static str, u64>) {
         self.claims.count(counts);
+        if let Some(refinement) = &self.refinement {
+            counts.extend(refinement.counts());
+            counts.insert("mapped to the specifications", 1);
+        }
         if self.undecided {
             counts.insert(UNDECIDED, 1);
         }
