@@ -102,15 +102,18 @@ Elect(b) ==
   /\ leading' = leading \cup {b}
   /\ UNCHANGED <<committer, log, known, acks, committed>>
 
+\* The changes that may be placed: none twice, and none to what alone is in force.
+Open(b) ==
+  {k \in Changes : /\ \A l \in Lsns : llog[b][l].key # k
+                   /\ {CfgOf(k)} # InForce(llog[b], lknown[b])}
+
 Propose(b) ==
   /\ b \in leading
   /\ \E n \in {Cardinality(Used(llog[b])) + 1} :
        /\ n <= MaxLsn
-       /\ \E k \in Keys \cup Changes :
-            /\ k \in Changes => /\ \A l \in Lsns : llog[b][l].key # k
-                              /\ {CfgOf(k)} # InForce(llog[b], lknown[b])
-            /\ \E deps \in {{l \in Used(llog[b]) : IsReal(llog[b][l]) /\ llog[b][l].key = k}} :
-                 llog' = [llog EXCEPT ![b][n] = [author |-> b, key |-> k, deps |-> deps]]
+       /\ \E k \in Keys \cup Open(b) :
+            \E deps \in {{l \in Used(llog[b]) : IsReal(llog[b][l]) /\ llog[b][l].key = k}} :
+              llog' = [llog EXCEPT ![b][n] = [author |-> b, key |-> k, deps |-> deps]]
   /\ UNCHANGED <<voted, committer, log, known, leading, base, lknown, acks, committed>>
 
 Adopted(b, r) ==

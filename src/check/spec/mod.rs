@@ -9,11 +9,13 @@ mod ablate;
 mod diagram;
 mod membership;
 mod overrides;
+mod reads;
 mod replication;
 
 pub use ablate::{Ablation, ablate, rules};
 pub use membership::Membership;
 pub use overrides::Overrides;
+pub use reads::Reads;
 pub use replication::{Replication, Rule};
 
 use super::search::{Report, Space, Step, one_by_one, search};
