@@ -12,14 +12,14 @@ mod systems;
 use proptest::prelude::*;
 use systems::{VOTERS, dumb_is_quorum, every_set, has, ids, names, sensible, system};
 use traft::base::{Lsn, Membership, QuorumSystem, ReplicaId, Tail, TailBitmap};
-use traft::quorum::{Compiled, Tally, Verdict};
+use traft::quorum::{Compiled, Mask, Tally, Verdict};
 
 /// Bits in another order than the names, as a leader gives them out.
-fn bit(replica: ReplicaId) -> u64 {
+fn bit(replica: ReplicaId) -> Mask {
     1 << (VOTERS - replica.0)
 }
 
-fn mask(set: u32) -> u64 {
+fn mask(set: u32) -> Mask {
     names(set).into_iter().map(bit).sum()
 }
 
@@ -77,11 +77,11 @@ proptest! {
         let compiled = Compiled::new(&system, &bit);
         let minimal = compiled.minimal().expect("six voters");
         let least = every_set().map(mask).filter(|set| {
-            let within = |less: &u64| less & set == *less && less != set;
+            let within = |less: &Mask| less & set == *less && less != set;
             let mut smaller = every_set().map(mask).filter(within);
             compiled.is_quorum(*set) && !smaller.any(|less| compiled.is_quorum(less))
         });
-        let mut least: Vec<u64> = least.collect();
+        let mut least: Vec<Mask> = least.collect();
         least.sort_unstable();
         prop_assert_eq!(&minimal, &least, "{}", &system);
         let listed = Compiled::Explicit(minimal);
@@ -182,6 +182,7 @@ fn majorities_as_a_list_of_bitmaps() {
     assert_eq!(majorities(&[0, 1]), [0b11]);
     assert_eq!(majorities(&[0, 1, 2]), [0b011, 0b101, 0b110]);
     assert_eq!(majorities(&[1, 3, 63]), [0b1010, 1 << 63 | 0b10, 1 << 63 | 0b1000]);
+    assert_eq!(majorities(&[63, 64, 127]), [3 << 63, 1 << 127 | 1 << 63, 1 << 127 | 1 << 64]);
     assert_eq!(majorities(&[0, 1, 2, 3]).len(), 4);
     assert_eq!(majorities(&(0..9).collect::<Vec<_>>()).len(), 126);
     let many = Compiled::Threshold { mask: !0, need: 33 };

@@ -110,7 +110,8 @@ fn membership(name: &str) -> Membership {
 #[test]
 fn memberships_have_the_states_of_their_specification() {
     let small = ["Membership", "Membership-pending"];
-    let large = ["flexible", "slide-2", "swap", "cancel"].map(|name| format!("full/Membership-{name}"));
+    let large =
+        ["flexible", "slide-2", "swap", "cancel"].map(|name| format!("full/Membership-{name}"));
     for name in small.into_iter().chain(large.iter().map(String::as_str)) {
         holds(name, &count(&membership(name), u64::MAX));
     }

@@ -88,11 +88,12 @@ pub(super) struct Sample {
 pub(super) struct ChangeSample {
     /// How much is answered in each second, in percent of what is asked for.
     pub(super) windows: Vec<f64>,
-    /// From the request until the new voters had caught up, until the new membership alone was in
-    /// force, and until it was reported complete.
+    /// From the request until so many new voters had caught up as it takes, until the new membership alone was in
+    /// force, until it was reported complete, and until every new voter had caught up.
     pub(super) caught_up: Option<Time>,
     pub(super) decided: Option<Time>,
     pub(super) complete: Option<Time>,
+    pub(super) everyone: Option<Time>,
     /// When it was asked for.
     pub(super) asked: Time,
 }
@@ -118,6 +119,7 @@ impl ChangeSample {
             caught_up: when(ChangeStep::Proposed),
             decided: when(ChangeStep::Decided),
             complete: when(ChangeStep::Complete),
+            everyone: when(ChangeStep::Everyone),
             asked,
         }
     }

@@ -21,6 +21,7 @@ mod inspect;
 #[cfg(unix)]
 mod kill;
 mod matrix;
+mod memory;
 #[cfg(unix)]
 mod model;
 #[cfg(all(feature = "mutants", unix))]
@@ -147,6 +148,9 @@ fn compare(args: &CompareArgs) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return bad_input(&error.to_string()),
     };
+    if let Err(error) = memory::admit(&plan, memory::free()) {
+        return bad_input(&error.to_string());
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let bar = progress_bar();
     let report = work::run(&plan, threads, &|done, total| {
@@ -169,7 +173,8 @@ fn compare(args: &CompareArgs) -> ExitCode {
         () if args.csv => report::csv(&report),
         () => report::table(plan.seed, &report, colour()),
     };
-    let complaints: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+    let mut complaints: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+    complaints.extend(memory::judge(&plan, memory::peak()));
     finish(&text, &complaints)
 }
 

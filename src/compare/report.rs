@@ -5,7 +5,7 @@ use super::work::{Group, Report};
 use std::fmt::Write;
 
 /// The columns of `--csv`: the fields of `--json`, bounds flattened.
-const CSV_COLUMNS: [&str; 34] = [
+const CSV_COLUMNS: [&str; 35] = [
     "scenario",
     "network",
     "link",
@@ -39,6 +39,7 @@ const CSV_COLUMNS: [&str; 34] = [
     "caught_up_ms",
     "decision_ms",
     "complete_ms",
+    "everyone_ms",
     "violations",
 ];
 
@@ -83,6 +84,7 @@ fn csv_fields(row: &Row) -> Vec<String> {
         or_empty(row.caught_up_ms),
         or_empty(row.decision_ms),
         or_empty(row.complete_ms),
+        or_empty(row.everyone_ms),
         row.violations.to_string(),
     ];
     names
@@ -215,12 +217,12 @@ fn change_rows(text: &mut String, group: &Group) {
     else {
         return;
     };
-    let figures = |row: &Row| [row.caught_up_ms, row.decision_ms, row.complete_ms];
+    let figures = |row: &Row| [row.caught_up_ms, row.decision_ms, row.complete_ms, row.everyone_ms];
     let classic = group.rows.iter().find(|row| row.side == "raft").map(figures);
     let _ = writeln!(
         text,
-        "{:<22} {:>10} {:>11} {:>17} {:>17} {:>17}",
-        "", "lowest s", "full after", "caught up", "then decided", "complete"
+        "{:<22} {:>10} {:>11} {:>14} {:>14} {:>14} {:>14}",
+        "", "lowest s", "full after", "caught up", "then decided", "complete", "everyone"
     );
     for row in &group.rows {
         let times = figures(row).into_iter().enumerate().map(|(n, ms)| match ms {
@@ -231,7 +233,7 @@ fn change_rows(text: &mut String, group: &Group) {
             }
             None => "-".into(),
         });
-        let times: String = times.map(|time| format!(" {time:>17}")).collect();
+        let times: String = times.map(|time| format!(" {time:>14}")).collect();
         let percent = row.lowest_window.map_or("-".into(), |percent| format!("{percent} %"));
         let full = row.full_after_s.map_or("-".into(), |s| format!("{s} s"));
         let name = format!("{} {}", row.side, row.link);
@@ -327,6 +329,7 @@ pub(super) mod tests {
             caught_up_ms: None,
             decision_ms: None,
             complete_ms: None,
+            everyone_ms: None,
             violations: 0,
         }
     }

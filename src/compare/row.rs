@@ -81,12 +81,14 @@ pub(super) struct Row {
     pub(super) lowest_window: Option<f64>,
     /// `reconfigure-*`: from the request to the end of the last second below 99 %, in seconds.
     pub(super) full_after_s: Option<f64>,
-    /// `reconfigure-*`: from the request until the new voters had caught up.
+    /// `reconfigure-*`: from the request until so many new voters had caught up as it takes.
     pub(super) caught_up_ms: Option<f64>,
     /// `reconfigure-*`: from then until the new membership alone was in force.
     pub(super) decision_ms: Option<f64>,
     /// `reconfigure-*`: from the request until it was reported complete.
     pub(super) complete_ms: Option<f64>,
+    /// `reconfigure-*`: from the request until all new voters had caught up.
+    pub(super) everyone_ms: Option<f64>,
     /// Broken invariants. Anything but 0 ends the program with exit code 1.
     pub(super) violations: u64,
 }

@@ -211,6 +211,7 @@ fn row(
         caught_up_ms: change.and_then(|c| c.caught_up).map(Time::as_ms),
         decision_ms: decision,
         complete_ms: change.and_then(|c| c.complete).map(Time::as_ms),
+        everyone_ms: change.and_then(|c| c.everyone).map(Time::as_ms),
         violations: totals.violations.len() as u64,
     }
 }

@@ -3,25 +3,31 @@
 use super::EXACT_VOTERS_MAX;
 use crate::base::{QuorumSystem, ReplicaId};
 
+/// A set of replicas, a bit for each.
+pub type Mask = u128;
+
+/// How many replicas a [`Mask`] has room for.
+pub const REPLICAS_MAX: usize = Mask::BITS as usize;
+
 /// A [`QuorumSystem`] whose voters are bits of a mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compiled {
     /// At least `need` of the bits of `mask`.
     Threshold {
         /// Who counts.
-        mask: u64,
+        mask: Mask,
         /// How many are enough.
         need: u32,
     },
     /// Bits that weigh at least `need` together.
     Weighted {
         /// A bit, and what it weighs.
-        voters: Vec<(u64, u64)>,
+        voters: Vec<(Mask, u64)>,
         /// How much is enough.
         need: u64,
     },
     /// The supersets of any of these masks.
-    Explicit(Vec<u64>),
+    Explicit(Vec<Mask>),
     /// A quorum of each.
     All(Vec<Compiled>),
     /// A quorum of at least `need` of the parts.
@@ -33,13 +39,20 @@ pub enum Compiled {
     },
 }
 
-/// The single bits of a mask.
-fn bits(mut mask: u64) -> impl Iterator<Item = u64> {
+/// The numbers of the bits of a word, the lowest first.
+fn ones(mut word: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
-        let bit = mask & mask.wrapping_neg();
-        mask ^= bit;
-        (bit != 0).then_some(bit)
+        let at = word.trailing_zeros() as usize;
+        let some = word != 0;
+        word &= word.wrapping_sub(1);
+        some.then_some(at)
     })
+}
+
+/// The numbers of the bits of a mask. Mostly all of them are in one word.
+fn numbers(mask: Mask) -> impl Iterator<Item = usize> {
+    let half = u64::BITS as usize;
+    ones(mask as u64).chain(ones((mask >> half) as u64).map(move |at| half + at))
 }
 
 /// More than can be counted are more than there are.
@@ -49,7 +62,7 @@ fn count(need: usize) -> u32 {
 
 impl Compiled {
     /// Compiles `system`; `bit` gives the mask of a replica. One without a bit counts for nothing.
-    pub fn new(system: &QuorumSystem, bit: &impl Fn(ReplicaId) -> u64) -> Compiled {
+    pub fn new(system: &QuorumSystem, bit: &impl Fn(ReplicaId) -> Mask) -> Compiled {
         let mask = |voters: &[ReplicaId]| voters.iter().fold(0, |mask, v| mask | bit(*v));
         let compile = |parts: &[QuorumSystem]| -> Vec<Compiled> {
             parts.iter().map(|part| Compiled::new(part, bit)).collect()
@@ -75,7 +88,7 @@ impl Compiled {
     }
 
     /// Every bit that counts.
-    pub fn mask(&self) -> u64 {
+    pub fn mask(&self) -> Mask {
         match self {
             Compiled::Threshold { mask, .. } => *mask,
             Compiled::Weighted { voters, .. } => voters.iter().fold(0, |mask, (bit, _)| mask | bit),
@@ -87,7 +100,7 @@ impl Compiled {
     }
 
     /// Whether the replicas in `mask` are a quorum.
-    pub fn is_quorum(&self, have: u64) -> bool {
+    pub fn is_quorum(&self, have: Mask) -> bool {
         match self {
             Compiled::Threshold { mask, need } => (mask & have).count_ones() >= *need,
             Compiled::Weighted { voters, need } => {
@@ -106,7 +119,7 @@ impl Compiled {
     /// the replica of bit `r` has position `p`, and bit `p` of the answer whether a quorum has it.
     /// So a thousand records commit in as many steps as there are words.
     pub fn held(&self, words: &[u64]) -> u64 {
-        let of = |bit: u64| words.get(bit.trailing_zeros() as usize).copied().unwrap_or(0);
+        let of = |number: usize| words.get(number).copied().unwrap_or(0);
         match self {
             Compiled::Threshold { mask, need } => {
                 // at_least[n]: what more than n of the voters looked at so far have.
@@ -114,13 +127,13 @@ impl Compiled {
                 let mut many = Vec::new();
                 let at_least = match *need as usize {
                     need if need <= few.len() => &mut few[..need],
-                    need if need <= u64::BITS as usize => {
+                    need if need <= REPLICAS_MAX => {
                         many.resize(need, 0);
                         &mut many[..]
                     }
                     _ => return 0,
                 };
-                for voter in bits(*mask) {
+                for voter in numbers(*mask) {
                     at_least.iter_mut().fold(of(voter), |carry, level| {
                         let both = *level & carry;
                         *level |= carry;
@@ -132,12 +145,13 @@ impl Compiled {
             }
             Compiled::Weighted { voters, need } => {
                 let mut sums = Sums::new();
-                voters.iter().for_each(|(bit, weight)| sums.add(of(*bit), *weight));
+                let of = |bit: &Mask| of(bit.trailing_zeros() as usize);
+                voters.iter().for_each(|(bit, weight)| sums.add(of(bit), *weight));
                 sums.at_least(*need)
             }
             Compiled::Explicit(sets) => sets
                 .iter()
-                .map(|set| bits(*set).fold(!0, |have, voter| have & of(voter)))
+                .map(|set| numbers(*set).fold(!0, |have, voter| have & of(voter)))
                 .fold(0, |held, by_set| held | by_set),
             Compiled::All(parts) => parts.iter().fold(!0, |held, part| held & part.held(words)),
             Compiled::Groups { parts, need } => {
@@ -152,15 +166,15 @@ impl Compiled {
     /// bitmaps, so that [`Explicit`](Self::Explicit) of them has the same quorums. For majorities
     /// of n that is every choice of n/2 + 1. `None` above [`EXACT_VOTERS_MAX`] voters, where there
     /// may be too many.
-    pub fn minimal(&self) -> Option<Vec<u64>> {
+    pub fn minimal(&self) -> Option<Vec<Mask>> {
         let mask = self.mask();
         if mask.count_ones() as usize > EXACT_VOTERS_MAX {
             return None;
         }
         let mut found = Vec::new();
-        let mut set = 0_u64;
+        let mut set: Mask = 0;
         loop {
-            if self.is_quorum(set) && !bits(set).any(|bit| self.is_quorum(set & !bit)) {
+            if self.is_quorum(set) && !numbers(set).any(|at| self.is_quorum(set & !(1 << at))) {
                 found.push(set);
             }
             // The next subset of the mask: counting with the bits between held up.
@@ -186,9 +200,9 @@ impl Sums {
 
     /// Adds `weight` at the positions of `at`.
     fn add(&mut self, at: u64, weight: u64) {
-        for bit in bits(weight) {
+        for bit in ones(weight) {
             let mut carry = at;
-            for plane in self.planes.iter_mut().skip(bit.trailing_zeros() as usize) {
+            for plane in self.planes.iter_mut().skip(bit) {
                 let both = *plane & carry;
                 *plane ^= carry;
                 carry = both;

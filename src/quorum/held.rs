@@ -1,6 +1,6 @@
 //! What a quorum has, of sets and of prefixes: the commit rule as a function of a quorum system.
 
-use super::Compiled;
+use super::{Compiled, Mask};
 use crate::base::{Lsn, QuorumSystem, ReplicaId, Tail, TailBitmap};
 
 /// How many positions of a set lie in a word.
@@ -24,7 +24,7 @@ impl QuorumSystem {
     /// [`reached`](Self::reached), and this rests on it twice: below the prefix that a quorum has
     /// nothing need be counted, and above where a quorum ends nothing is there.
     ///
-    /// Of more than 64 replicas only the first 64 count.
+    /// Of more than [`REPLICAS_MAX`](super::REPLICAS_MAX) replicas only the first so many count.
     pub fn held(&self, sets: &[(ReplicaId, &TailBitmap)]) -> TailBitmap {
         let ends = |end: fn(&TailBitmap) -> Lsn| -> Vec<(ReplicaId, Lsn)> {
             sets.iter().map(|(id, set)| (*id, end(set))).collect()
@@ -33,7 +33,7 @@ impl QuorumSystem {
         let end = self.reached(&ends(TailBitmap::end));
         let bit = |id: ReplicaId| {
             let at = sets.iter().position(|(other, _)| *other == id);
-            at.and_then(|at| 1_u64.checked_shl(at as u32)).unwrap_or(0)
+            at.and_then(|at| Mask::checked_shl(1, at as u32)).unwrap_or(0)
         };
         let compiled = Compiled::new(self, &bit);
         let mut tail = Tail::new();

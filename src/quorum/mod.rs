@@ -12,7 +12,7 @@ mod plan;
 mod sound;
 mod tally;
 
-pub use compiled::Compiled;
+pub use compiled::{Compiled, Mask, REPLICAS_MAX};
 pub use plan::{End, Outlook, Phase, Plan, PlanError, Stage, plan};
 pub use sound::{EXACT_VOTERS_MAX, Unsound, soundness, soundness_within};
 pub use tally::{Tally, Verdict};

@@ -361,7 +361,7 @@ fn among_all(
         0xffff_0000_ffff_0000,
         0xffff_ffff_0000_0000,
     ];
-    let bit = |id: ReplicaId| voters.binary_search(&id).map_or(0, |at| 1_u64 << at);
+    let bit = |id: ReplicaId| voters.binary_search(&id).map_or(0, |at| 1 << at);
     let (read, write) = (Compiled::new(read, &bit), Compiled::new(write, &bit));
     let sets = 1_u64 << voters.len();
     for block in 0..sets.div_ceil(64) {

@@ -9,13 +9,13 @@
 //!
 //! What is half done stands in the log with the membership, so a later leader goes on with it.
 
-use super::lead::REPLICAS_MAX;
+use super::catch_up::{Measure, Turn};
 use super::member::Standing;
 use super::peer::Peer;
 use super::writes::Writes;
 use super::{Output, Rejection, Replica, Role};
 use crate::base::{Change, Lsn, Membership, Payload, REQUESTS_MAX, ReplicaId};
-use crate::quorum::{Compiled, soundness};
+use crate::quorum::{Compiled, REPLICAS_MAX, soundness};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -33,10 +33,14 @@ pub(crate) struct Changes {
     placed: Vec<(Lsn, u64)>,
     /// The newest membership that a write quorum of its own knows committed.
     pub(crate) complete: Option<Lsn>,
-    /// Since when all new voters are at most [`behind_positions_max`] behind.
+    /// Since when new voters enough are at most [`behind_positions_max`] behind.
     ///
     /// [`behind_positions_max`]: super::Options::behind_positions_max
     close_since: Option<u64>,
+    /// Which new voter catches up now.
+    pub(crate) turn: Option<Turn>,
+    /// When a voter was last seen kept waiting while new voters catch up, in ticks.
+    pub(crate) crowded_at: Option<u64>,
     /// The write that makes the newest committed membership durable here.
     write: u64,
 }
@@ -59,9 +63,11 @@ impl Changes {
 
     /// What is under way ([`Replica::write_state`]); not for whom.
     pub(crate) fn write_state(&self, writes: &Writes, out: &mut impl fmt::Write) -> fmt::Result {
-        let Changes { asked, catching_up, placed, complete, close_since, write } = self;
-        let write = writes.since_durable(*write);
-        write!(out, "{asked:?} {catching_up:?} {placed:?} {complete:?} {close_since:?} {write} ")
+        let Changes { asked, catching_up, placed, complete, close_since, turn, .. } = self;
+        let Changes { crowded_at, write, .. } = self;
+        let (write, turn) = (writes.since_durable(*write), turn.map(|turn| turn.state()));
+        write!(out, "{asked:?} {catching_up:?} {placed:?} {complete:?} {close_since:?} {turn:?} ")?;
+        write!(out, "{crowded_at:?} {write} ")
     }
 
     /// Whether nobody waits for any.
@@ -271,28 +277,29 @@ impl Replica {
         self.greet_new_voters();
         let newest = self.memberships.newest();
         let (Some(goal), Some(request)) = (newest.goal(), newest.request()) else { return };
-        let Role::Leader(lead) = &self.role else { return };
-        let joining = goal.voters().into_iter().filter(|id| newest.learners.contains(id));
-        let joining: Vec<ReplicaId> = joining.collect();
-        let reached = joining.iter().filter(|id| **id != lead.id.node).map(|id| {
-            let peer = lead.peers.iter().find(|peer| peer.id == *id && peer.known);
-            peer.map_or(Lsn::ZERO, |peer| peer.passed().offset())
-        });
-        let reached = reached.min().unwrap_or(lead.next).0;
-        let most = self.options.behind_positions_max;
-        let close = reached.saturating_add(most) >= lead.settled.offset().0;
-        // Then nothing is on its way before what decides.
-        let beside = reached >= lead.next.0;
+        let voters = goal.voters().into_iter();
+        let joining: Vec<ReplicaId> = voters.filter(|id| newest.learners.contains(id)).collect();
         let goal = goal.clone();
-        let now = self.now;
+        let (now, purged) = (self.now, self.purged);
+        let about = Measure { goal: &goal, joining: &joining, purged, now, options: &self.options };
         let Role::Leader(lead) = &mut self.role else { return };
-        if !close {
+        let most = self.options.behind_positions_max;
+        let least = Lsn(lead.settled.offset().0.saturating_sub(most));
+        // Once voters were kept waiting, new voters do not wait for each other.
+        let crowded = lead.keeps_a_voter_waiting(&about);
+        let of_late = |at: u64| now <= at + self.options.election_ticks;
+        let waiting =
+            lead.changes.crowded_at.is_some_and(of_late) || lead.changes.close_since.is_some();
+        let enough = lead.suffices(least, waiting, &about);
+        lead.take_turns(least, enough, crowded, &about);
+        if !enough {
             lead.changes.close_since = None;
             return;
         }
-        // What they still lack holds the decision up, so it is waited for, but not for ever.
+        // What they still lack holds the decision up, so it is waited for, but not for ever. Without
+        // it nothing is on its way before what decides.
         let since = *lead.changes.close_since.get_or_insert(now);
-        if !beside && now < since + self.options.election_ticks {
+        if now < since + self.options.election_ticks && !lead.suffices(lead.next, waiting, &about) {
             return;
         }
         lead.changes.close_since = None;

@@ -4,13 +4,13 @@ use super::lead::Leadership;
 use super::log::Log;
 use super::peer::Peer;
 use crate::base::{Lsn, Payload, TailBitmap, mask, mutant, ones};
-use crate::quorum::Compiled;
+use crate::quorum::{Compiled, Mask};
 use smallvec::{SmallVec, smallvec};
 
 impl Leadership {
     /// The replica of `bit` has accepted these under this leader: words with their numbers. What a
     /// quorum has now may commit, 64 positions at a time.
-    pub(crate) fn accepted_at(&mut self, bit: u64, fresh: &[(u64, u64)], log: &Log) {
+    pub(crate) fn accepted_at(&mut self, bit: Mask, fresh: &[(u64, u64)], log: &Log) {
         for &(index, fresh) in fresh {
             let special = log.special(index);
             let overriding = log.overriding(index);
@@ -63,7 +63,7 @@ impl Leadership {
     }
 
     /// The bits of the replicas that have accepted the record at `lsn`.
-    fn holders(&self, lsn: Lsn) -> u64 {
+    fn holders(&self, lsn: Lsn) -> Mask {
         let own = if self.own_accepted.contains(lsn) { self.bit } else { 0 };
         let has = |peer: &&Peer| peer.accepted.contains(lsn);
         self.peers.iter().filter(has).fold(own, |mask, peer| mask | peer.bit)
@@ -136,7 +136,7 @@ impl Leadership {
     /// What a settled record overrides is covered at the replicas of `bits`, which have accepted
     /// it, however it came to be settled and whichever came first: what is empty here will never be
     /// accepted there, and a membership's barrier waits for one or the other (Membership 2).
-    fn cover_at(&mut self, bits: u64, lsn: Lsn, log: &Log) {
+    fn cover_at(&mut self, bits: Mask, lsn: Lsn, log: &Log) {
         if !log.brief(lsn).is_some_and(|brief| brief.overrides) {
             return;
         }

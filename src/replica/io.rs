@@ -289,8 +289,8 @@ pub enum Rejection {
     /// No gate lets such a membership through. Trying again is of no use.
     #[error("the membership is malformed: {0}")]
     Malformed(Malformed),
-    /// A leader counts at most 64 replicas at once. Remove some first.
-    #[error("the change would take {replicas} replicas, and a leader counts at most 64")]
+    /// A leader counts at most 128 replicas at once. Remove some first.
+    #[error("the change would take {replicas} replicas, and a leader counts at most 128")]
     TooManyReplicas {
         /// All members of the memberships in force and of this one.
         replicas: usize,

@@ -13,12 +13,9 @@ use crate::base::{
     LeaderId, Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap, mask, mutant,
 };
 use crate::message::{FetchReply, Message, Refuse, Replicate, ReplicateReply};
-use crate::quorum::Compiled;
+use crate::quorum::{Compiled, Mask, REPLICAS_MAX};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
-
-/// How many replicas a leader can count at once: one bit of a word each.
-pub(crate) const REPLICAS_MAX: usize = 64;
 
 /// What a leader has beyond a follower.
 #[derive(Clone, Debug)]
@@ -55,7 +52,7 @@ pub(crate) struct Leadership {
     pub(crate) quorums: Vec<Compiled>,
     /// The others that count, and the own bit; bits are never reused.
     pub(crate) peers: Vec<Peer>,
-    pub(crate) bit: u64,
+    pub(crate) bit: Mask,
     /// Ranges of the own log by the write that makes them durable here.
     pub(crate) own: VecDeque<(u64, Lsn, Lsn)>,
     /// Accepted here: durable.
@@ -189,6 +186,7 @@ impl Replica {
         for peer in &mut lead.peers {
             let (next, settled) = (lead.next, lead.settled.offset());
             peer.member = members.contains(&peer.id);
+            peer.waits = false;
             peer.stands(voters.contains(&peer.id), next, settled, &self.options);
         }
         for id in members {
@@ -198,7 +196,7 @@ impl Replica {
                 if lead.peers.len() + 1 == REPLICAS_MAX {
                     return self.step_down();
                 }
-                let bit = 2_u64 << lead.peers.len();
+                let bit: Mask = 2 << lead.peers.len();
                 let counts = voters.contains(&id);
                 let next = if counts { lead.next } else { self.purged };
                 lead.peers.push(Peer::new(id, bit, next, self.now).counting(counts));

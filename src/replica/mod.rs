@@ -36,6 +36,7 @@
 //! | `ReadPoint` | read when done | | | |
 
 mod author;
+mod catch_up;
 mod change;
 mod commit;
 mod doubt;

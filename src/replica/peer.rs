@@ -4,6 +4,7 @@ use super::doubt::Loss;
 use super::log::Log;
 use super::options::Options;
 use crate::base::{Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap, mutant};
+use crate::quorum::Mask;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
@@ -22,12 +23,14 @@ pub(crate) struct Peer {
     /// Who it is.
     pub(crate) id: ReplicaId,
     /// Its bit in the leader's masks.
-    pub(crate) bit: u64,
+    pub(crate) bit: Mask,
     /// A membership in force names it, as a voter or a learner.
     pub(crate) member: bool,
     /// It is a voter of a membership in force. One that is not helps nobody by having new records
     /// before old ones: it is sent the log in order, and nothing before it has the state.
     pub(crate) counts: bool,
+    /// It does not count and waits for its turn to catch up: it is sent no records.
+    pub(crate) waits: bool,
     /// It has answered under this leader: it has taken the lineage, and `accepted` is known.
     pub(crate) known: bool,
     /// Accepted there under this leader.
@@ -87,22 +90,24 @@ impl Source<'_> {
 impl Peer {
     /// What its leader decides by ([`Replica::write_state`](super::Replica::write_state)).
     pub(crate) fn write_state(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        let Peer { id, bit, member, counts, known, accepted, covered, heard_at: _, .. } = self;
-        let Peer { round, membership, window: _, sent_at, sent_round, incarnation, .. } = self;
-        let Peer { loss, next, scan, in_flight, in_flight_bytes: _, backlog, .. } = self;
+        let Peer { id, bit, member, counts, waits, known, accepted, covered, .. } = self;
+        let Peer { heard_at: _, round, membership, window: _, sent_at, sent_round, .. } = self;
+        let Peer { incarnation, loss, next, scan, in_flight, in_flight_bytes: _, backlog, .. } =
+            self;
         let Peer { backlog_bytes: _, sent: _, wanted, snapshot_at, .. } = self;
-        write!(out, "{id} {bit} {member} {counts} {known} {accepted} {covered} {round} ")?;
+        write!(out, "{id} {bit} {member} {counts} {waits} {known} {accepted} {covered} {round} ")?;
         write!(out, "{membership:?} {} {sent_round} {incarnation} {loss:?} ", *sent_at > 0)?;
         write!(out, "{next} {scan} {in_flight} {backlog} {wanted} {snapshot_at:?} ")
     }
 
     /// A follower that nothing is known of; the leader's new records start at `next`.
-    pub(crate) fn new(id: ReplicaId, bit: u64, next: Lsn, now: u64) -> Peer {
+    pub(crate) fn new(id: ReplicaId, bit: Mask, next: Lsn, now: u64) -> Peer {
         Peer {
             id,
             bit,
             member: true,
             counts: true,
+            waits: false,
             known: false,
             accepted: TailBitmap::new(),
             covered: Tail::new(),
@@ -190,6 +195,16 @@ impl Peer {
         passed
     }
 
+    /// Everything below has [`passed`](Self::passed).
+    pub(crate) fn reached(&self) -> Lsn {
+        if self.covered.is_empty() { self.accepted.offset() } else { self.passed().offset() }
+    }
+
+    /// As much is on its way to it as may be.
+    pub(crate) fn is_full(&self, options: &Options) -> bool {
+        self.in_flight_bytes as u64 >= (options.in_flight_bytes_max as u64).min(self.window)
+    }
+
     /// Gives up what has been on the way for longer than the resend timeout.
     pub(crate) fn time_out(&mut self, now: u64, options: &Options) {
         while let Some(&(at, from, to)) = self.sent.front() {
@@ -212,7 +227,7 @@ impl Peer {
     /// (algorithm.md, Replicating 4 and 5).
     pub(crate) fn pick(&mut self, source: &Source, now: u64, options: &Options) -> Records {
         if !self.counts {
-            if !self.known || self.accepted.offset() < source.purged {
+            if self.waits || !self.known || self.accepted.offset() < source.purged {
                 return Records::new();
             }
             // What has left memory comes from disk, as all that is missing.

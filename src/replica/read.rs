@@ -4,7 +4,7 @@ use super::peer::Peer;
 use super::{Output, ReadError, ReadLevel, Replica, Role};
 use crate::base::{Footprint, Lsn, ReplicaId, Tail, mutant};
 use crate::message::{Message, ReadPoint, ReadRequest, Ticket};
-use crate::quorum::Compiled;
+use crate::quorum::{Compiled, Mask};
 use std::collections::VecDeque;
 
 /// Who reads.
@@ -87,7 +87,7 @@ impl Reads {
 
     /// Whether those who answered a round that began less than `usable` ago are, with this replica,
     /// a write quorum of each membership in force: later leaders need the vote of one of them.
-    pub(crate) fn has_lease(&mut self, now: u64, usable: u64, own: u64, peers: &[Peer]) -> bool {
+    pub(crate) fn has_lease(&mut self, now: u64, usable: u64, own: Mask, peers: &[Peer]) -> bool {
         while self.starts.front().is_some_and(|(_, began)| began + usable <= now) {
             self.starts.pop_front();
         }
@@ -115,11 +115,11 @@ impl Reads {
     }
 
     /// Reads wait for their round, and the replicas whose bits are in `have` would confirm it.
-    pub(crate) fn is_confirmed(&self, have: u64) -> bool {
+    pub(crate) fn is_confirmed(&self, have: Mask) -> bool {
         !self.unconfirmed.is_empty() && self.is_quorum(have)
     }
 
-    fn is_quorum(&self, have: u64) -> bool {
+    fn is_quorum(&self, have: Mask) -> bool {
         self.quorums.iter().all(|(r, w)| r.is_quorum(have) || w.is_quorum(have))
     }
 }

@@ -38,12 +38,15 @@ pub struct LeaderChange {
 /// How far a change of membership has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChangeStep {
-    /// New voters have caught up, and what was asked for has been proposed.
+    /// So many new voters have caught up that what was asked for has been proposed.
     Proposed,
     /// It alone is in force, as the leader knows.
     Decided,
     /// Reported complete: whoever left may be switched off.
     Complete,
+    /// Every new voter holds what is committed, or at most 1,024 positions less, as the leader knows.
+    /// Before it is complete, or after.
+    Everyone,
 }
 
 /// The end of a replica that is alive.

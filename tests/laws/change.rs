@@ -150,3 +150,53 @@ fn fault_m8_memberships_survive_a_restart() {
         }
     }
 }
+
+/// More replicas than a word has bits: one becomes 101 in one change, fifty of them are not missed,
+/// one more is. A leader counts 128.
+#[test]
+fn a_hundred_and_one_voters() {
+    let mut network = Network::new(1);
+    network.campaign(1);
+    (2..=101).for_each(|id| network.join(id));
+    let all: Vec<u64> = (1..=129).collect();
+    let proposal = network.change(1, 1, majority(&all));
+    let refused = Rejection::TooManyReplicas { replicas: 129 };
+    assert_eq!(network.rejected.get(&proposal), Some(&refused));
+    let proposal = network.change(1, 2, majority(&all[..101]));
+    network.pass(2 * ELECTION);
+    assert!(network.answered.contains(&proposal), "{:?}", network.rejected);
+    assert_eq!(
+        network.replica(101).memberships(),
+        [majority(&all[..101])].map(|m| Membership {
+            change: network.replica(1).memberships()[0].change.clone(),
+            ..m
+        })
+    );
+    (52..=101).for_each(|id| network.isolate(id));
+    let proposal = network.write(1, "a");
+    assert!(network.answered.contains(&proposal), "51 of 101");
+    network.isolate(51);
+    let proposal = network.write(1, "b");
+    assert!(!network.answered.contains(&proposal), "50 of 101");
+}
+
+/// Three of five are replaced where as much is on its way to a voter as may be: two of the new ones
+/// are enough, because with any one of the new five missing three are left that have everything. The
+/// third is a voter all the same, and catches up then.
+#[test]
+fn a_change_waits_for_as_many_as_it_takes() {
+    let mut network = Network::set(5, |options| options.in_flight_bytes_max = 1);
+    network.campaign(1);
+    for _ in 0..9 {
+        network.write(1, "a");
+    }
+    // Its disk is slow: what is sent to it stays on its way.
+    network.peers.get_mut(&5).expect("a replica").holds = true;
+    network.write(1, "a");
+    (6..=8).for_each(|id| network.join(id));
+    let proposal = network.change(1, 1, majority(&[1, 2, 6, 7, 8]));
+    network.pass(8 * ELECTION);
+    assert!(network.answered.contains(&proposal), "{:?}", network.rejected);
+    assert_eq!(in_force(&network, 1), [[1, 2, 6, 7, 8]]);
+    (6..=8).for_each(|id| assert_eq!(network.log(id), network.log(1), "n{id}"));
+}

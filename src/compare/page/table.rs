@@ -131,6 +131,7 @@ fn notes(row: &Row) -> String {
     notes.extend(row.full_after_s.map(|s| format!("full after {s} s")));
     notes.extend(row.caught_up_ms.map(|ms| format!("caught up in {}", figure(ms))));
     notes.extend(row.decision_ms.map(|ms| format!("decided in {}", figure(ms))));
+    notes.extend(row.everyone_ms.map(|ms| format!("everyone in {}", figure(ms))));
     if row.unfinished > 0 {
         notes.push(format!("{} unfinished", row.unfinished));
     }

@@ -106,3 +106,7 @@ pub(super) enum Effect<M> {
     /// A change of membership that was asked for has come so far; said by the leader.
     Change(ChangeStep),
 }
+
+/// How many positions of what is committed a new voter may lack and still count as caught up, on
+/// either side.
+pub(crate) const BEHIND_MAX: u64 = 1_024;

@@ -4,8 +4,8 @@
 //! close as traft wants a new voter to be, one joint change makes them voters and removes those
 //! that leave; the crate leaves the joint configuration by itself.
 
-use super::{BEHIND_MAX, RaftReplica};
-use crate::sim::sides::Effect;
+use super::RaftReplica;
+use crate::sim::sides::{BEHIND_MAX, Effect};
 use crate::sim::{ChangeStep, Spec};
 use protobuf::Message as _;
 use raft::StateRole;
@@ -86,6 +86,8 @@ impl RaftReplica {
         // It refuses while another one is under way, which was looked at.
         if self.node.propose_conf_change(Vec::new(), proposal).is_ok() {
             self.effects.extend(step.map(Effect::Change));
+            // None is made a voter before.
+            self.effects.extend(step.map(|_| Effect::Change(ChangeStep::Everyone)));
         }
     }
 

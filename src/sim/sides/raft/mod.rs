@@ -53,9 +53,6 @@ use std::collections::{BTreeMap, VecDeque};
 /// After how many resend timeouts without a word a follower is left to the heartbeats.
 const SILENT_AFTER: u64 = 4;
 
-/// How many entries a learner may lack and still be made a voter: as in traft.
-const BEHIND_MAX: u64 = 1_024;
-
 /// A replica of the crate and its driver.
 pub(crate) struct RaftReplica {
     id: u64,

@@ -1,7 +1,8 @@
 //! Changes of membership: asked for, and watched from outside.
 
+use super::super::BEHIND_MAX;
 use super::{Effect, Output, Post, TraftReplica, majority};
-use crate::base::ReplicaId;
+use crate::base::{ReplicaId, TailBitmap};
 use crate::replica::{Input, RoleName};
 use crate::sim::{ChangeStep, Spec};
 
@@ -15,12 +16,14 @@ pub(super) struct Watch {
     voters: Vec<ReplicaId>,
     /// How far it is seen to have come.
     step: Option<ChangeStep>,
+    /// Whether all of them have caught up.
+    everyone: bool,
 }
 
 impl TraftReplica {
     pub(super) fn ask_for(&mut self, spec: &Spec, to: usize) -> Input {
         let membership = majority(&spec.memberships[to]);
-        self.change = Some(Watch { voters: membership.voters(), step: None });
+        self.change = Some(Watch { voters: membership.voters(), step: None, everyone: false });
         Input::Change { proposal: CHANGE, request: to as u64, membership, force: false }
     }
 
@@ -32,7 +35,9 @@ impl TraftReplica {
     ) -> Option<Output> {
         match output {
             Output::Settled { proposal: CHANGE } => {
-                self.change = None;
+                if let Some(watch) = &mut self.change {
+                    watch.step = Some(ChangeStep::Complete);
+                }
                 effects.push(Effect::Change(ChangeStep::Complete));
                 None
             }
@@ -59,6 +64,19 @@ impl TraftReplica {
         if step > watch.step {
             watch.step = step;
             effects.extend(step.map(Effect::Change));
+        }
+        let end = self.replica.settled().offset().0.saturating_sub(BEHIND_MAX);
+        let lags = |id: ReplicaId, has: Option<&TailBitmap>| {
+            watch.voters.contains(&id) && has.is_none_or(|has| has.offset().0 < end)
+        };
+        if step.is_some() && !watch.everyone {
+            watch.everyone = !self.replica.followers().any(|peer| lags(peer.id, peer.accepted));
+            if watch.everyone {
+                effects.push(Effect::Change(ChangeStep::Everyone));
+            }
+        }
+        if watch.everyone && watch.step == Some(ChangeStep::Complete) {
+            self.change = None;
         }
     }
 }
