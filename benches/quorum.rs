@@ -1,8 +1,8 @@
-//! The commit decision: which of 64 positions a write quorum holds, for 5, 9, 63 and 101 voters, for
-//! zones, for weights, and for a joint quorum. One decision serves 64 records, and records in flight
-//! cost nothing: an answer is decided by the words that it brings, and `one answer` shows that the
-//! time does not grow with what else is in flight. Then the decisions by names, as planning asks for
-//! them.
+//! The commit decision: which of 64 positions a write quorum holds, for 5, 9, 63 and 101 voters,
+//! for zones, for weights, and for a joint quorum. One decision serves 64 records, and records in
+//! flight cost nothing: an answer is decided by the words that it brings, and `one answer` shows
+//! that the time does not grow with what else is in flight. Then the decisions by names, as
+//! planning asks for them.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use smallvec::SmallVec;

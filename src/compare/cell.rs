@@ -88,8 +88,9 @@ pub(super) struct Sample {
 pub(super) struct ChangeSample {
     /// How much is answered in each second, in percent of what is asked for.
     pub(super) windows: Vec<f64>,
-    /// From the request until so many new voters had caught up as it takes, until the new membership alone was in
-    /// force, until it was reported complete, and until every new voter had caught up.
+    /// From the request until so many new voters had caught up as it takes, until the new
+    /// membership alone was in force, until it was reported complete, and until every new voter had
+    /// caught up.
     pub(super) caught_up: Option<Time>,
     pub(super) decided: Option<Time>,
     pub(super) complete: Option<Time>,

@@ -75,8 +75,8 @@ mod tests {
         assert_eq!(judge(&plan, Some(u64::MAX)), None);
         plan.scenarios.push(Scenario::ReconfigureMajority);
         let refused = admit(&plan, Some(1 << 30)).map_err(|error| error.to_string());
-        let sentence = "the scenario reconfigure-majority may take 4400 MiB of memory, and 1024 are \
-                        free; --side traft or --side raft alone takes about half";
+        let sentence = "the scenario reconfigure-majority may take 4400 MiB of memory, and 1024 \
+                        are free; --side traft or --side raft alone takes about half";
         assert_eq!(refused, Err(sentence.to_string()));
         assert_eq!(admit(&plan, Some(RECONFIGURE_MAX)), Ok(()));
         assert_eq!(admit(&plan, None), Ok(()));

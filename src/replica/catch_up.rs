@@ -1,10 +1,10 @@
 //! New voters catch up before they count (algorithm.md, Membership 6): one after the other, and,
 //! where the leader's link is full, only as many as the change needs.
 //!
-//! Whoever catches up takes what the link can carry beyond what the voters need. Several at once would
-//! take it from the voters, and once caught up each is sent all that is new: where that is more than
-//! the link carries, the last ones never catch up before the change has made those that leave
-//! needless.
+//! Whoever catches up takes what the link can carry beyond what the voters need. Several at once
+//! would take it from the voters, and once caught up each is sent all that is new: where that is
+//! more than the link carries, the last ones never catch up before the change has made those that
+//! leave needless.
 
 use super::lead::Leadership;
 use super::options::Options;
@@ -18,8 +18,8 @@ pub(crate) struct Turn {
     /// How many positions it lacked when that was last looked at, and when, in ticks.
     lag: u64,
     since: u64,
-    /// It came no nearer by what the voters left over, and does not give way to them any more: where
-    /// clients fill the link whatever it carries, it would never catch up otherwise.
+    /// It came no nearer by what the voters left over, and does not give way to them any more:
+    /// where clients fill the link whatever it carries, it would never catch up otherwise.
     presses: bool,
 }
 
@@ -61,11 +61,11 @@ impl Leadership {
         peer.map_or(Lsn::ZERO, Peer::reached)
     }
 
-    /// Whether so many have everything below `least` that the goal may be placed: all new voters; or,
-    /// where voters are kept `waiting`, some of them and so many others that a write quorum of the goal
-    /// has it *whichever one of its voters is missing*. Then no single loss can hold the change up
-    /// (Membership 2), and the rest catch up as voters. They have to answer, and are given the state
-    /// before: a voter would be sent it by the leader.
+    /// Whether so many have everything below `least` that the goal may be placed: all new voters;
+    /// or, where voters are kept `waiting`, some of them and so many others that a write quorum of
+    /// the goal has it *whichever one of its voters is missing*. Then no single loss can hold the
+    /// change up (Membership 2), and the rest catch up as voters. They have to answer, and are
+    /// given the state before: a voter would be sent it by the leader.
     pub(crate) fn suffices(&self, least: Lsn, waiting: bool, about: &Measure) -> bool {
         let has = |id: &ReplicaId| self.reached(*id) >= least;
         if about.joining.iter().all(has) {
@@ -84,8 +84,8 @@ impl Leadership {
             && voters.iter().all(without)
     }
 
-    /// Whether a voter that answers is kept waiting, because as much is on its way to it as may be: the
-    /// link is full, or the voter is slow. Notes when.
+    /// Whether a voter that answers is kept waiting, because as much is on its way to it as may be:
+    /// the link is full, or the voter is slow. Notes when.
     pub(crate) fn keeps_a_voter_waiting(&mut self, about: &Measure) -> bool {
         let full =
             |peer: &Peer| peer.counts && !about.is_silent(peer) && peer.is_full(about.options);

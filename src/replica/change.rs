@@ -296,8 +296,8 @@ impl Replica {
             lead.changes.close_since = None;
             return;
         }
-        // What they still lack holds the decision up, so it is waited for, but not for ever. Without
-        // it nothing is on its way before what decides.
+        // What they still lack holds the decision up, so it is waited for, but not for ever.
+        // Without it nothing is on its way before what decides.
         let since = *lead.changes.close_since.get_or_insert(now);
         if now < since + self.options.election_ticks && !lead.suffices(lead.next, waiting, &about) {
             return;

@@ -44,8 +44,8 @@ pub enum ChangeStep {
     Decided,
     /// Reported complete: whoever left may be switched off.
     Complete,
-    /// Every new voter holds what is committed, or at most 1,024 positions less, as the leader knows.
-    /// Before it is complete, or after.
+    /// Every new voter holds what is committed, or at most 1,024 positions less, as the leader
+    /// knows. Before it is complete, or after.
     Everyone,
 }
 

@@ -181,8 +181,8 @@ fn a_hundred_and_one_voters() {
 }
 
 /// Three of five are replaced where as much is on its way to a voter as may be: two of the new ones
-/// are enough, because with any one of the new five missing three are left that have everything. The
-/// third is a voter all the same, and catches up then.
+/// are enough, because with any one of the new five missing three are left that have everything.
+/// The third is a voter all the same, and catches up then.
 #[test]
 fn a_change_waits_for_as_many_as_it_takes() {
     let mut network = Network::set(5, |options| options.in_flight_bytes_max = 1);
