@@ -41,7 +41,9 @@ pub struct NodeOptions {
 /// can know of it: so it should not take long. What was recorded of all replicas of a cluster can be
 /// held against the specifications (`traft check trace`).
 #[derive(Clone)]
-pub struct Recorder(Arc<dyn Fn(ReplicaId, &replica::Step) + Send + Sync>);
+pub struct Recorder(Arc<Record>);
+
+type Record = dyn Fn(ReplicaId, &replica::Step) + Send + Sync;
 
 impl Recorder {
     /// One that does this with each step.
