@@ -117,37 +117,40 @@ impl Frame {
     /// Appends the frame to `stream`, composed in `scratch`; gives where it starts and how long it
     /// is.
     pub(super) fn put(&self, stream: &mut Stream, scratch: &mut Vec<u8>) -> (usize, usize) {
-        compose(self.kind(), stream, scratch, |to| match self {
-            Frame::Head(head) => {
-                let (previous, end) = head.previous.unwrap_or((NONE, 0));
-                to.put_u64_le(head.identity.cluster);
-                to.put_u64_le(head.identity.replica.0);
-                to.put_u64_le(head.number);
-                to.put_u64_le(previous);
-                to.put_u32_le(end);
-                to.put_u64_le(head.oldest);
-                to.put_u8(head.doubt);
-                to.put_u64_le(head.incarnation);
+        compose(self.kind(), stream, scratch, |to| {
+            match self {
+                Frame::Head(head) => {
+                    let (previous, end) = head.previous.unwrap_or((NONE, 0));
+                    to.put_u64_le(head.identity.cluster);
+                    to.put_u64_le(head.identity.replica.0);
+                    to.put_u64_le(head.number);
+                    to.put_u64_le(previous);
+                    to.put_u32_le(end);
+                    to.put_u64_le(head.oldest);
+                    to.put_u8(head.doubt);
+                    to.put_u64_le(head.incarnation);
+                }
+                Frame::Promise(leader) => put_leader(to, *leader),
+                Frame::Lineage(lineage) => wire::encode_lineage(lineage, to),
+                Frame::Membership(lsn, membership) => {
+                    to.put_u64_le(lsn.0);
+                    wire::encode_membership(membership, to);
+                }
+                Frame::Record(record) => wire::encode_record(record, to),
+                Frame::Purged(lsn) => to.put_u64_le(lsn.0),
+                Frame::Oldest(segment) => to.put_u64_le(*segment),
+                Frame::End(end) => {
+                    to.put_u64_le(end.sequence);
+                    put_leader(to, end.voted);
+                    put_leader(to, end.committer);
+                }
+                Frame::Mark(mark) => {
+                    to.put_u64_le(mark.segment);
+                    to.put_u32_le(mark.sectors);
+                    to.put_u64_le(mark.sequence);
+                }
             }
-            Frame::Promise(leader) => put_leader(to, *leader),
-            Frame::Lineage(lineage) => wire::encode_lineage(lineage, to),
-            Frame::Membership(lsn, membership) => {
-                to.put_u64_le(lsn.0);
-                wire::encode_membership(membership, to);
-            }
-            Frame::Record(record) => wire::encode_record(record, to),
-            Frame::Purged(lsn) => to.put_u64_le(lsn.0),
-            Frame::Oldest(segment) => to.put_u64_le(*segment),
-            Frame::End(end) => {
-                to.put_u64_le(end.sequence);
-                put_leader(to, end.voted);
-                put_leader(to, end.committer);
-            }
-            Frame::Mark(mark) => {
-                to.put_u64_le(mark.segment);
-                to.put_u32_le(mark.sectors);
-                to.put_u64_le(mark.sequence);
-            }
+            &[]
         })
     }
 }
@@ -158,22 +161,24 @@ pub(super) fn put_record(
     stream: &mut Stream,
     scratch: &mut Vec<u8>,
 ) -> (usize, usize) {
-    compose(RECORD, stream, scratch, |to| wire::encode_record(record, to))
+    compose(RECORD, stream, scratch, |to| wire::encode_record_front(record, to))
 }
 
-fn compose(
+/// A frame whose body is what `body` appends and then what it gives.
+fn compose<'a>(
     kind: u8,
     stream: &mut Stream,
     to: &mut Vec<u8>,
-    body: impl FnOnce(&mut Vec<u8>),
+    body: impl FnOnce(&mut Vec<u8>) -> &'a [u8],
 ) -> (usize, usize) {
     to.clear();
     to.put_u32_le(0);
     to.put_u8(kind);
-    body(to);
-    let length = (to.len() - FRAME_HEADER) as u32;
+    let rest = body(to);
+    let len = to.len() + rest.len();
+    let length = (len - FRAME_HEADER) as u32;
     to[..4].copy_from_slice(&length.to_le_bytes());
-    (stream.push(to), to.len())
+    (stream.push(to, rest), len)
 }
 
 fn put_leader(to: &mut impl BufMut, leader: LeaderId) {
@@ -297,7 +302,7 @@ mod tests {
         ];
         for frame in frames {
             let mut stream = Stream::default();
-            stream.push(&[7; 3]);
+            stream.push(&[7; 3], &[]);
             let (start, len) = frame.put(&mut stream, &mut Vec::new());
             assert_eq!(start, 3);
             let whole = Bytes::from(stream.copy(0, start + len));

@@ -70,31 +70,42 @@ impl Stream {
         self.sectors.capacity()
     }
 
-    /// Appends a frame; gives where it starts.
-    pub(super) fn push(&mut self, mut frame: &[u8]) -> usize {
+    /// Appends a frame, which is two parts one after the other; gives where it starts.
+    pub(super) fn push(&mut self, front: &[u8], rest: &[u8]) -> usize {
         let start = self.len;
-        let mut first = true;
-        while !frame.is_empty() {
+        self.begin_frame();
+        self.extend(front);
+        self.extend(rest);
+        start
+    }
+
+    /// A frame starts here: its sector says so if none did before.
+    fn begin_frame(&mut self) {
+        let at = self.len % PAYLOAD;
+        if at == 0 {
+            self.begin_sector();
+        }
+        let field = self.sectors.len() - at - HEADER + 16;
+        let field = &mut self.sectors[field..field + 2];
+        if *field == NO_FRAME.to_le_bytes() {
+            field.copy_from_slice(&(at as u16).to_le_bytes());
+        }
+    }
+
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
             let at = self.len % PAYLOAD;
-            if at == 0 {
+            if self.sectors.len().is_multiple_of(SECTOR) {
                 self.begin_sector();
             }
-            if std::mem::take(&mut first) {
-                let field = self.sectors.len() - at - HEADER + 16;
-                let field = &mut self.sectors[field..field + 2];
-                if *field == NO_FRAME.to_le_bytes() {
-                    field.copy_from_slice(&(at as u16).to_le_bytes());
-                }
-            }
-            let (part, rest) = frame.split_at(frame.len().min(PAYLOAD - at));
+            let (part, rest) = bytes.split_at(bytes.len().min(PAYLOAD - at));
             self.sectors.extend_from_slice(part);
             self.len += part.len();
             if at + part.len() == PAYLOAD {
                 self.seal_last();
             }
-            frame = rest;
+            bytes = rest;
         }
-        start
     }
 
     fn begin_sector(&mut self) {
@@ -207,7 +218,7 @@ mod tests {
         let mut stream = Stream::new(tag(HERE, 3), 5);
         for (length, start) in [(10, 0), (700, 10), (300, 710)] {
             let frame: Vec<u8> = (0..length).map(|n| n as u8 | 1).collect();
-            assert_eq!(stream.push(&frame), start);
+            assert_eq!(stream.push(&frame, &[]), start);
         }
         stream.finish();
         stream
@@ -237,7 +248,8 @@ mod tests {
         let bytes: Vec<u8> = (0..5 * PAYLOAD + 9).map(|n| (n % 251) as u8).collect();
         let mut stream = Stream::new(3, 100);
         for frame in bytes.chunks(77) {
-            stream.push(frame);
+            let (front, rest) = frame.split_at(9.min(frame.len()));
+            stream.push(front, rest);
         }
         let check = |stream: &Stream| {
             for offset in [0, 1, PAYLOAD - 1, PAYLOAD, 3 * PAYLOAD + 5] {
@@ -258,7 +270,7 @@ mod tests {
         // The memory of another stream changes nothing.
         let mut again = stream.anew(3, 100);
         for frame in bytes.chunks(77) {
-            again.push(frame);
+            again.push(frame, &[]);
         }
         again.finish();
         assert_eq!(again.sealed(), sealed);

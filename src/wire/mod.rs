@@ -13,6 +13,7 @@
 //! [`Record::is_well_formed`]: crate::base::Record::is_well_formed
 //! [`Lsn::MAX`]: crate::base::Lsn::MAX
 
+mod front;
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from proto/wire.proto")]
 #[rustfmt::skip]
 mod generated;
@@ -27,7 +28,7 @@ use crate::message::Envelope;
 use bytes::{Bytes, BytesMut};
 pub use parts::{
     decode_lineage, decode_membership, decode_positions, decode_record, encode_lineage,
-    encode_membership, encode_positions, encode_record,
+    encode_membership, encode_positions, encode_record, encode_record_front,
 };
 use put::Put;
 

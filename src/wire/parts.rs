@@ -1,5 +1,6 @@
 //! Parts of messages on their own, for whoever keeps them: the same bytes, behind the same gate.
 
+use super::front::Front;
 use super::generated as proto;
 use super::membership;
 use super::put::Put;
@@ -12,6 +13,13 @@ use prost::Message as _;
 /// Appends a `Record` of the schema.
 pub fn encode_record(record: &Record, to: &mut Vec<u8>) {
     record.put(to);
+}
+
+/// Appends a `Record` of the schema without the body of its command, and gives that: it comes last,
+/// so whoever writes the one and then the other need not copy it first.
+pub fn encode_record_front<'a>(record: &'a Record, to: &mut Vec<u8>) -> &'a [u8] {
+    record.put(&mut Front::new(to));
+    record.command().map_or(&[], |command| &command.body)
 }
 
 /// The record in `coded`, whose keys and body the result shares.

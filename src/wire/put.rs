@@ -21,6 +21,11 @@ pub(super) trait Sink: Sized {
     fn raw(&mut self, bytes: &[u8]);
     fn nested<T: Put>(&mut self, value: &T);
 
+    /// The body of a command, which comes last of it.
+    fn body(&mut self, bytes: &[u8]) {
+        self.raw(bytes);
+    }
+
     /// A number; `0` is left out.
     fn uint(&mut self, tag: u32, value: u64) {
         if value != 0 {
@@ -392,7 +397,9 @@ impl Put for Command {
     fn put<S: Sink>(&self, to: &mut S) {
         to.message(1, &self.footprint);
         if !self.body.is_empty() {
-            to.some_bytes(2, &self.body);
+            to.varint(2 << 3 | 2);
+            to.varint(self.body.len() as u64);
+            to.body(&self.body);
         }
     }
 }
