@@ -156,8 +156,8 @@ fn recorded_steps_are_those_of_the_specifications() {
     let mut read: Vec<_> = read.into_iter().map(|line| (line.replica, line.step)).collect();
     assert_eq!(check(&read), Ok(counts));
     // And a trace can be wrong: without the write of a promise, what rests on it is.
-    let promise = |(_, step): &(ReplicaId, Step)| matches!(step, Step::Writes(write) if write.voted.is_some());
-    let at = read.iter().position(promise).expect("somebody promises");
+    let promises = |step: &Step| matches!(step, Step::Writes(write) if write.voted.is_some());
+    let at = read.iter().position(|(_, step)| promises(step)).expect("somebody promises");
     read.remove(at);
     assert!(check(&read).is_err());
 }

@@ -5,15 +5,17 @@
 //! positions. Each [`Step`] of a replica is one action there or several, or none: the guard of the
 //! action must hold, and what the replica did must be what the action does.
 //!
-//! | step | actions |
-//! | --- | --- |
-//! | it asks to write a lineage of its own | `Elect`: the log is computed anew from what its voters had when they promised, and must be the same |
-//! | it asks to write records of its own | `Propose`: position, floor, overrides and dependencies are looked at anew |
-//! | a write becomes durable | the half of `Elect` that is a voter's; `Accept`, for first contact and for each record; `Install`, `Learn`, `Repair`. What commits by that is counted anew |
-//! | it drops a prefix | `Purge` |
-//! | it starts | nothing, or `Lose` |
-//! | it gives a record out for execution | none there: the record must be settled, and what it has to follow done |
-//! | it says something | none: what it says must be so |
+//! - It asks to write a lineage of its own: `Elect`. The log is computed anew from what its voters
+//!   had when they promised, and must be the same.
+//! - It asks to write records of its own: `Propose`. Position, floor, overrides and dependencies
+//!   are looked at anew.
+//! - A write becomes durable: the half of `Elect` that is a voter's; `Accept`, for first contact
+//!   and for each record; `Install`, `Learn`, `Repair`. What commits by that is counted anew.
+//! - It drops a prefix: `Purge`.
+//! - It starts: nothing, or `Lose`.
+//! - It gives a record out for execution, which is no action there: the record must be settled, and
+//!   what it has to follow done.
+//! - It says something, which is none either: what it says must be so.
 //!
 //! | what | file |
 //! | --- | --- |
