@@ -17,6 +17,7 @@
 //! | Words: cluster, incarnation | `identity.rs` |
 //! | Membership | `member.rs`, and the barrier in `commit.rs` |
 //! | Membership 1: a change is complete; Electing 4 | `change.rs`, `handover.rs` |
+//! | Membership 6: catching up | `catch_up.rs` |
 //!
 //! | message \ role | follower | pre-candidate | candidate | leader |
 //! | --- | --- | --- | --- | --- |
