@@ -128,6 +128,10 @@ pub struct Replicate {
 }
 
 /// Follower to leader: composed only while promise and committer are `leader`, and durable.
+///
+/// Where everybody hears (design/everybody-hears.md) it goes to all others as well. The leader says
+/// the same of itself to all: what it has accepted, and which membership is in force, while none is
+/// pending in its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicateReply {
     /// The leader that is answered.

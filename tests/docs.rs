@@ -213,3 +213,20 @@ fn the_tour_quotes_scenarios_as_they_are() {
         assert!(!lines.is_empty() && scenario.contains(&lines.join("\n")), "{file}: {lines:?}");
     }
 }
+
+/// The book has every page once, and no page that there is not.
+#[test]
+fn the_table_of_contents_names_every_page() {
+    let docs = root().join("docs");
+    let mut named = links(&read(&docs.join("SUMMARY.md")));
+    named.push("SUMMARY.md".into());
+    named.sort_unstable();
+    let entries = fs::read_dir(&docs).expect("the pages");
+    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    let mut there: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    there.retain(|name| name.ends_with(".md"));
+    there.sort_unstable();
+    assert_eq!(named, there, "docs/SUMMARY.md, and the files beside it");
+    let book = read(&root().join("book.toml"));
+    assert!(book.contains("src = \"docs\""), "{book}");
+}

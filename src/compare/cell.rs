@@ -66,6 +66,9 @@ pub(super) enum Measure {
     /// Every operation, and how many are answered in each of so many seconds; a change of
     /// membership is asked for at a time.
     Windows { asked: Time, seconds: u64 },
+    /// Every operation, and the mean of each class, which is that of a site. `floor`: the mean that
+    /// the ways alone take.
+    Sites { floor: Time },
 }
 
 /// What a view takes from the runs of a variant.
@@ -79,8 +82,33 @@ pub(super) struct Sample {
     pub(super) detection: Option<Time>,
     /// From the first campaign to the answer, in the slowest run.
     pub(super) after_detection: Option<Time>,
+    /// By site: the mean.
+    pub(super) sites: Option<SiteMeans>,
     /// What came of a change of membership.
     pub(super) change: Option<ChangeSample>,
+}
+
+/// What clients waited for, by site.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct SiteMeans {
+    /// The mean of each site, in ms.
+    pub(super) means_ms: Vec<f64>,
+    /// The mean that the ways alone take, over all sites.
+    pub(super) floor: Time,
+}
+
+impl SiteMeans {
+    fn of(outcome: &Outcome, floor: Time) -> SiteMeans {
+        let sites = outcome.ops.iter().map(|op| usize::from(op.class) + 1).max().unwrap_or(0);
+        let mut sums = vec![(0.0, 0_u64); sites];
+        for op in &outcome.ops {
+            let (sum, count) = &mut sums[usize::from(op.class)];
+            *sum += op.latency(outcome.ended).as_ms();
+            *count += 1;
+        }
+        let mean = |(sum, count): (f64, u64)| (sum / count.max(1) as f64 * 1e3).round() / 1e3;
+        SiteMeans { means_ms: sums.into_iter().map(mean).collect(), floor }
+    }
 }
 
 /// A change of membership, seen by clients and by its leader.
@@ -142,7 +170,7 @@ impl Measure {
     pub(super) fn class(self) -> Option<u8> {
         match self {
             Measure::Class(class) | Measure::AfterDeath(class) => Some(class),
-            Measure::Windows { .. } => Some(0),
+            Measure::Windows { .. } | Measure::Sites { .. } => Some(0),
             Measure::LastLeader => None,
         }
     }
@@ -153,7 +181,11 @@ impl Measure {
         if let Measure::Windows { asked, seconds } = self {
             sample.change = Some(ChangeSample::of(outcome, asked, seconds));
         }
-        for op in outcome.ops.iter().filter(|op| op.class == class) {
+        let all = matches!(self, Measure::Sites { .. });
+        if let Measure::Sites { floor } = self {
+            sample.sites = Some(SiteMeans::of(outcome, floor));
+        }
+        for op in outcome.ops.iter().filter(|op| all || op.class == class) {
             let time = op.latency(outcome.ended);
             sample.times.push(time);
             sample.unfinished += u64::from(op.finished.is_none());

@@ -105,7 +105,7 @@ pub(super) struct CompareArgs {
     /// Only these links: unordered (datagrams), ordered (one TCP-like stream)
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     link: Vec<String>,
-    /// Percent of the commands that share one hot key, in quiet, jitter and loss
+    /// Percent of the commands that share one hot key, in quiet, jitter, loss and wan
     #[arg(long, value_name = "PERCENT", value_delimiter = ',')]
     interference: Vec<String>,
     /// How many replicas
@@ -121,7 +121,8 @@ pub(super) struct CompareArgs {
     /// Decides the weather and the workload: one seed, one result, byte for byte
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Every side, link, rate and network, reads, and a gap of a million: takes minutes
+    /// Every side, link, rate and network, reads, clients at every site, and a gap of a million:
+    /// takes minutes
     #[arg(long)]
     all: bool,
     /// Write everything to a page of HTML, too: tables, plots, and where others win
@@ -253,7 +254,7 @@ impl CompareArgs {
                 "--trace needs the scenario trace among those of --scenario"
             }
             () if !has(Scenario::has_rates) && !plan.interference.is_empty() => {
-                "--interference applies to the scenarios quiet, jitter and loss only"
+                "--interference applies to the scenarios quiet, jitter, loss and wan only"
             }
             () if has(Scenario::replaces) && plan.replicas.is_some() => {
                 "--replicas does not go with reconfigure-one or reconfigure-majority: they have 5"
@@ -351,7 +352,7 @@ mod tests {
                 &["--scenario", "storm"],
                 "unknown scenario \"storm\"; there are: quiet, jitter, loss, slow-command, \
                  lagging, duel, failover, overwrite, ycsb, reads, reconfigure-one, \
-                 reconfigure-majority, trace",
+                 reconfigure-majority, wan, trace",
             ),
             (&["--side", "paxos"], "unknown side \"paxos\"; there are: traft, traft-serial, raft"),
             (&["--link", "tcp"], "unknown link \"tcp\"; there are: unordered, ordered"),
@@ -372,7 +373,7 @@ mod tests {
             (&["--scenario", "trace"], "the scenario trace needs --trace FILE"),
             (
                 &["--scenario", "duel", "--interference", "2"],
-                "--interference applies to the scenarios quiet, jitter and loss only",
+                "--interference applies to the scenarios quiet, jitter, loss and wan only",
             ),
         ];
         for (args, expected) in cases {

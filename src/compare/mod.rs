@@ -38,6 +38,7 @@ mod simulate;
 mod steps;
 mod storage;
 mod trace;
+mod wan;
 mod work;
 mod workload;
 mod zipf;

@@ -73,6 +73,12 @@ impl Place {
         }
     }
 
+    /// The name of the place of a replica.
+    pub(super) fn region(&self, replica: usize) -> String {
+        let named = self.matrix().and_then(|matrix| matrix.regions.get(replica).cloned());
+        named.unwrap_or_else(|| format!("n{}", replica + 1))
+    }
+
     fn matrix(&self) -> Option<Arc<Matrix>> {
         match self {
             Place::Aws5 => Some(Arc::new(Matrix::aws5())),

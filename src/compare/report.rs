@@ -1,11 +1,12 @@
 //! The same rows for three readers: a table, JSON, comma-separated values.
 
 use super::row::{Bound, Document, Row};
+use super::wan;
 use super::work::{Group, Report};
 use std::fmt::Write;
 
 /// The columns of `--csv`: the fields of `--json`, bounds flattened.
-const CSV_COLUMNS: [&str; 35] = [
+const CSV_COLUMNS: [&str; 37] = [
     "scenario",
     "network",
     "link",
@@ -40,6 +41,8 @@ const CSV_COLUMNS: [&str; 35] = [
     "decision_ms",
     "complete_ms",
     "everyone_ms",
+    "site_mean_ms",
+    "floor_ms",
     "violations",
 ];
 
@@ -85,6 +88,8 @@ fn csv_fields(row: &Row) -> Vec<String> {
         or_empty(row.decision_ms),
         or_empty(row.complete_ms),
         or_empty(row.everyone_ms),
+        row.site_mean_ms.as_ref().map_or(String::new(), |means| listed(means)),
+        or_empty(row.floor_ms),
         row.violations.to_string(),
     ];
     names
@@ -156,6 +161,7 @@ fn table_group(text: &mut String, group: &Group, colour: bool) {
         label = next;
     }
     change_rows(text, group);
+    wan::means(text, group);
 }
 
 /// What tells the rows of a group apart, besides side and link.
@@ -330,6 +336,8 @@ pub(super) mod tests {
             decision_ms: None,
             complete_ms: None,
             everyone_ms: None,
+            site_mean_ms: None,
+            floor_ms: None,
             violations: 0,
         }
     }

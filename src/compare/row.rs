@@ -89,6 +89,10 @@ pub(super) struct Row {
     pub(super) complete_ms: Option<f64>,
     /// `reconfigure-*`: from the request until all new voters had caught up.
     pub(super) everyone_ms: Option<f64>,
+    /// `wan`: the mean of the clients of each site.
+    pub(super) site_mean_ms: Option<Vec<f64>>,
+    /// `wan`: the mean over all sites that the ways alone take.
+    pub(super) floor_ms: Option<f64>,
     /// Broken invariants. Anything but 0 ends the program with exit code 1.
     pub(super) violations: u64,
 }

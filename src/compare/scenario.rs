@@ -4,6 +4,7 @@ mod event;
 mod reads;
 mod reconfigure;
 mod steady;
+mod wan;
 
 use super::cell::{Cell, Variant};
 use super::place::{Place, center};
@@ -27,12 +28,13 @@ pub(super) enum Scenario {
     Reads,
     ReconfigureOne,
     ReconfigureMajority,
+    Wan,
     Trace,
 }
 
 impl Scenario {
     /// In the order of the table.
-    pub(super) const ALL: [Scenario; 13] = [
+    pub(super) const ALL: [Scenario; 14] = [
         Scenario::Quiet,
         Scenario::Jitter,
         Scenario::Loss,
@@ -45,6 +47,7 @@ impl Scenario {
         Scenario::Reads,
         Scenario::ReconfigureOne,
         Scenario::ReconfigureMajority,
+        Scenario::Wan,
         Scenario::Trace,
     ];
 
@@ -62,6 +65,7 @@ impl Scenario {
             Scenario::Reads => "reads",
             Scenario::ReconfigureOne => "reconfigure-one",
             Scenario::ReconfigureMajority => "reconfigure-majority",
+            Scenario::Wan => "wan",
             Scenario::Trace => "trace",
         }
     }
@@ -91,6 +95,7 @@ impl Scenario {
                 "one of five replicas is replaced under load: writes in each second"
             }
             Scenario::ReconfigureMajority => "the same, three of five at once",
+            Scenario::Wan => "clients at every site: by who leads, and who answers them",
             Scenario::Trace => "block requests of a real machine (--trace FILE), closed loop",
         }
     }
@@ -102,7 +107,7 @@ impl Scenario {
 
     /// Whether it runs unless it is asked for by name or by `--all`: those that take long do not.
     pub(super) fn is_default(self) -> bool {
-        !self.replaces() && !matches!(self, Scenario::Reads | Scenario::Trace)
+        !self.replaces() && !matches!(self, Scenario::Reads | Scenario::Wan | Scenario::Trace)
     }
 
     /// Whether replicas are replaced. How many there are is a part of the scenario then.
@@ -112,7 +117,7 @@ impl Scenario {
 
     /// Whether `--interference` applies.
     pub(super) fn has_rates(self) -> bool {
-        matches!(self, Scenario::Quiet | Scenario::Jitter | Scenario::Loss)
+        matches!(self, Scenario::Quiet | Scenario::Jitter | Scenario::Loss | Scenario::Wan)
     }
 
     /// The fewest replicas with which it means something.
@@ -136,6 +141,7 @@ impl Scenario {
             Scenario::Duel => event::duel(request),
             Scenario::Failover => event::failover(request),
             Scenario::Reads => reads::cells(request),
+            Scenario::Wan => wan::cells(request),
             Scenario::ReconfigureOne => reconfigure::cells(self, 1, request),
             Scenario::ReconfigureMajority => reconfigure::cells(self, 3, request),
         }

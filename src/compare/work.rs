@@ -138,7 +138,7 @@ fn bound(cell: &Cell, link: LinkKind, seed: u64) -> Result<Done, SpecError> {
 fn age(spec: &Spec, n: usize) -> Time {
     match &spec.load {
         Load::Open { ops } => spec.until - ops[n].0,
-        Load::Closed { .. } => spec.until,
+        Load::Closed { .. } | Load::Sites { .. } => spec.until,
     }
 }
 
@@ -212,6 +212,8 @@ fn row(
         decision_ms: decision,
         complete_ms: change.and_then(|c| c.complete).map(Time::as_ms),
         everyone_ms: change.and_then(|c| c.everyone).map(Time::as_ms),
+        site_mean_ms: sample.sites.as_ref().map(|sites| sites.means_ms.clone()),
+        floor_ms: sample.sites.as_ref().map(|sites| sites.floor.as_ms()),
         violations: totals.violations.len() as u64,
     }
 }

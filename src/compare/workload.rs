@@ -74,6 +74,14 @@ pub(super) fn interfering(seed: u64, count: usize, percent: u32, site: usize) ->
     (0..count as u64).map(command).map(|command| write(command, site)).collect()
 }
 
+/// `count` commands that read and write; `percent` of them one hot key, the others a key of their
+/// own.
+pub(super) fn modifying(seed: u64, count: usize, percent: u32) -> Vec<Op> {
+    let mut rng = Rng::new(seed);
+    let command = |n| modify(if rng.percent(f64::from(percent)) { HOT } else { n });
+    (0..count as u64).map(command).map(|command| write(command, 0)).collect()
+}
+
 /// `count` blind writes to `keys` zipfian keys.
 pub(super) fn overwrites(seed: u64, count: usize, keys: usize, site: usize) -> Vec<Op> {
     let (mut rng, zipf) = (Rng::new(seed), Zipf::new(keys, YCSB_THETA));

@@ -74,6 +74,7 @@ impl Replica {
         self.outputs.extend(lost.into_iter().map(|proposal| Output::Unknown { proposal }));
         self.lineage = lineage;
         self.round = 0;
+        self.hearing.begin();
         self.fail_reads_here();
     }
 
@@ -259,7 +260,7 @@ impl Replica {
             return;
         }
         let room = self.options.unpersisted_bytes_max.saturating_sub(self.writes.unpersisted());
-        let message = Message::ReplicateReply(ReplicateReply {
+        let reply = ReplicateReply {
             leader,
             accepted: self.accepted.clone(),
             round: self.round,
@@ -267,7 +268,11 @@ impl Replica {
             committed_membership: self.memberships.committed_at(),
             incarnation: self.incarnation,
             doubtful: self.doubt.is_some(),
-        });
+        };
+        if self.options.acknowledge_to_all {
+            self.acknowledge_to_all(&reply);
+        }
+        let message = Message::ReplicateReply(reply);
         let send = super::envelope(self.options.id, leader.node, message);
         let outputs = &mut self.outputs;
         mutant!(AcceptBeforeDurable, self.writes.promise(send, outputs), outputs.push(send));

@@ -239,13 +239,16 @@ impl Replica {
             fresh.clear();
             lead.fresh = fresh;
             lead.own_covered.remove_below(lead.own_accepted.offset());
+            if self.options.acknowledge_to_all {
+                self.hearing.owes_word();
+            }
         }
         self.absorb_news();
     }
 
     /// A follower's answer: all that it has accepted under this leader.
     pub(super) fn on_replicate_reply(&mut self, from: ReplicaId, message: ReplicateReply) {
-        let Role::Leader(lead) = &mut self.role else { return };
+        let Role::Leader(lead) = &mut self.role else { return self.on_overheard(from, &message) };
         // Nobody can have what was not placed.
         if lead.id != message.leader || message.accepted.end() > lead.next {
             return;

@@ -108,6 +108,11 @@ impl InForce {
         self.committed_at.map(|lsn| (lsn, self.committed.clone()))
     }
 
+    /// The newest one known committed.
+    pub(crate) fn known_committed(&self) -> &Membership {
+        &self.committed
+    }
+
     /// A record of the log, in case it carries a membership. Says whether anything changed.
     pub(crate) fn note(&mut self, record: &Record) -> bool {
         let Payload::Membership(membership) = &record.payload else { return false };

@@ -9,7 +9,7 @@
 //! | Electing | `elect.rs` |
 //! | Rebuilding the log | `rebuild.rs` |
 //! | Replicating | `lead.rs` and `peer.rs` at the leader, `follow.rs` at the follower |
-//! | Words: committed, settled | `commit.rs` |
+//! | Words: committed, settled | `commit.rs`; away from the leader `hearing.rs` |
 //! | Applying | `schedule.rs` |
 //! | Reading | `read.rs` at the leader, `read_here.rs` elsewhere, `lease.rs` |
 //! | Purging | `snapshot.rs` |
@@ -29,7 +29,7 @@
 //! | `Fetch` | answer | answer | answer | answer |
 //! | `Replicate`, id at or above | accept | accept, follow | accept, follow | accept, step down |
 //! | `Replicate`, id below | refuse | refuse | refuse | refuse |
-//! | `ReplicateReply`, `Refuse`, `Anew` | | | | commit; step down; begin anew |
+//! | `ReplicateReply`, `Refuse`, `Anew` | conclude | | | commit; step down; begin anew |
 //! | `Forward`, for a leadership of this life | reject | reject | reject | place once |
 //! | `SnapshotRequest` | send | send | send | send |
 //! | `TakeOver` | campaign | | | |
@@ -45,6 +45,7 @@ mod elect;
 mod follow;
 mod forwards;
 mod handover;
+mod hearing;
 mod identity;
 mod index;
 mod io;
@@ -115,6 +116,8 @@ pub struct Replica {
     seen: LeaderId,
     /// The greatest round of the leader followed.
     round: u64,
+    /// What others have acknowledged ([`Options::acknowledge_to_all`]).
+    hearing: hearing::Hearing,
     reply_due: bool,
     /// Something was handled that a drain may have to answer.
     awake: bool,
@@ -174,6 +177,7 @@ impl Replica {
             loans: BTreeMap::new(),
             seen: LeaderId::NOBODY,
             round: 0,
+            hearing: hearing::Hearing::default(),
             reply_due: false,
             awake: true,
             scratch: Vec::new(),
@@ -258,6 +262,8 @@ impl Replica {
             self.log.seal();
             self.replicate();
             self.reply();
+            self.say_own_word();
+            self.conclude();
             self.confirm_alone();
             self.pump();
             if self.writes.is_dirty() {
@@ -285,6 +291,7 @@ impl Replica {
         !self.awake
             && !self.writes.is_dirty()
             && !self.schedule.has_ready()
+            && !self.hearing.is_stirred()
             && self.installing.is_none()
             && self.reads_here.is_empty()
             && match &self.role {
@@ -332,6 +339,7 @@ impl Replica {
 
     fn on_persisted(&mut self, number: u64) {
         self.writes.persisted(number, &mut self.outputs);
+        self.hearing.persisted(self.writes.durable());
         self.grant_own_vote();
         self.own_persisted();
     }

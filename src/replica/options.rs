@@ -54,6 +54,11 @@ pub struct Options {
     pub lease: Option<Lease>,
     /// The most reads waiting at once. Default 100,000.
     pub reads_max: usize,
+    /// Whether a replica acknowledges to everybody and not to the leader alone, so that each may
+    /// conclude by itself what is settled, without the way back over the leader
+    /// (design/everybody-hears.md). Default false: it costs a message from each replica to each
+    /// other one. Replicas with it and without it understand each other.
+    pub acknowledge_to_all: bool,
     /// Whether a blind write overrides what it writes again (else it depends on it). Default true.
     pub overriding: bool,
     /// Whether a replica that does not lead passes proposals on (else it names the leader).
@@ -115,6 +120,7 @@ impl Options {
             behind_positions_max: 1_024,
             lease: None,
             reads_max: 100_000,
+            acknowledge_to_all: false,
             overriding: true,
             forwarding: true,
             seed: id.0,

@@ -42,6 +42,7 @@ impl Replica {
             loans,
             seen,
             round,
+            hearing,
             reply_due,
             awake: _,
             scratch: _,
@@ -67,6 +68,9 @@ impl Replica {
         write!(out, "{installing:?} ")?;
         if !reads_here.is_empty() {
             write!(out, "{reads_here:?} ")?;
+        }
+        if options.acknowledge_to_all {
+            hearing.write_state(out)?;
         }
         match role {
             Role::Follower { leader } => write!(out, "follows {leader}"),

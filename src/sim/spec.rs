@@ -91,6 +91,14 @@ pub enum Load {
         /// The operations.
         ops: Vec<Op>,
     },
+    /// At each site that is named, as soon as there are fewer than `depth` unfinished of it, those
+    /// of the site in the order given.
+    Sites {
+        /// How many are outstanding at once at each site.
+        depth: usize,
+        /// The operations.
+        ops: Vec<Op>,
+    },
 }
 
 impl Load {
@@ -98,7 +106,7 @@ impl Load {
     pub fn len(&self) -> usize {
         match self {
             Load::Open { ops } => ops.len(),
-            Load::Closed { ops, .. } => ops.len(),
+            Load::Closed { ops, .. } | Load::Sites { ops, .. } => ops.len(),
         }
     }
 
@@ -111,7 +119,7 @@ impl Load {
     pub fn op(&self, index: usize) -> &Op {
         match self {
             Load::Open { ops } => &ops[index].1,
-            Load::Closed { ops, .. } => &ops[index],
+            Load::Closed { ops, .. } | Load::Sites { ops, .. } => &ops[index],
         }
     }
 
@@ -192,6 +200,9 @@ pub struct Spec {
     pub read_level: ReadLevel,
     /// Whether leaders hold a lease, for an election timeout.
     pub lease: bool,
+    /// Whether replicas acknowledge to all, so that each can answer by itself, where the protocol
+    /// has that (traft: [`Options::acknowledge_to_all`](crate::replica::Options)).
+    pub acknowledge_to_all: bool,
     /// Elected, in good weather, before the load starts. `None`: nobody is, a cold start.
     pub leader: Option<usize>,
     /// These are isolated from before that election until a script says `Rejoin`.
@@ -250,6 +261,7 @@ impl Spec {
             routing: Routing::Travel,
             read_level: ReadLevel::Confirmed,
             lease: false,
+            acknowledge_to_all: false,
             leader: Some(0),
             away: Vec::new(),
             successor: None,
@@ -328,8 +340,10 @@ impl Spec {
     fn check_order(&self) -> Result<(), SpecError> {
         let open = match &self.load {
             Load::Open { ops } => ops.is_sorted_by_key(|(at, _)| *at),
-            Load::Closed { depth, .. } if *depth == 0 => return Err(SpecError::Zero("depth")),
-            Load::Closed { .. } => true,
+            Load::Closed { depth: 0, .. } | Load::Sites { depth: 0, .. } => {
+                return Err(SpecError::Zero("depth"));
+            }
+            Load::Closed { .. } | Load::Sites { .. } => true,
         };
         if open && self.script.is_sorted_by_key(|(at, _)| *at) {
             Ok(())

@@ -54,6 +54,7 @@ fn quiet_three() {
             membership: false,
             snapshots: false,
             losses: false,
+            hearing: false,
         },
         200,
     );
@@ -70,6 +71,7 @@ fn faults_three() {
             membership: false,
             snapshots: false,
             losses: false,
+            hearing: false,
         },
         1500,
     );
@@ -86,6 +88,7 @@ fn faults_five_one_key() {
             membership: false,
             snapshots: false,
             losses: false,
+            hearing: false,
         },
         300,
     );
@@ -102,6 +105,7 @@ fn membership_changes() {
             membership: true,
             snapshots: false,
             losses: false,
+            hearing: false,
         },
         1500,
     );
@@ -118,6 +122,7 @@ fn snapshots_three() {
             membership: false,
             snapshots: true,
             losses: false,
+            hearing: false,
         },
         1500,
     );
@@ -134,6 +139,7 @@ fn fault_m10_membership_and_everything_else() {
             membership: true,
             snapshots: true,
             losses: false,
+            hearing: false,
         },
         1500,
     );
@@ -150,6 +156,7 @@ fn losses_three() {
             membership: false,
             snapshots: false,
             losses: true,
+            hearing: false,
         },
         1500,
     );
@@ -166,7 +173,42 @@ fn losses_and_snapshots() {
             membership: false,
             snapshots: true,
             losses: true,
+            hearing: false,
         },
         1500,
+    );
+}
+
+#[test]
+fn everybody_hears() {
+    explore(
+        Plan {
+            replicas: 4,
+            faults: 3,
+            keys: 2,
+            steps: 700,
+            membership: true,
+            snapshots: true,
+            losses: false,
+            hearing: true,
+        },
+        1500,
+    );
+}
+
+#[test]
+fn everybody_hears_and_disks_lose() {
+    explore(
+        Plan {
+            replicas: 3,
+            faults: 3,
+            keys: 2,
+            steps: 900,
+            membership: false,
+            snapshots: true,
+            losses: true,
+            hearing: true,
+        },
+        1000,
     );
 }

@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) snapshots: bool,
     /// Whether disks lose what they had, one at a time.
     pub(crate) losses: bool,
+    /// Whether replicas acknowledge to all.
+    pub(crate) hearing: bool,
 }
 
 pub(crate) struct Node {
@@ -129,6 +131,7 @@ impl World {
         options.heartbeat_ticks = 2;
         options.election_ticks = 12;
         options.resend_ticks = 3;
+        options.acknowledge_to_all = self.plan.hearing;
         options.behind_positions_max = self.draw(4);
         options.seed = self.draw(u64::MAX);
         options.forwarding = self.draw(2) == 0;

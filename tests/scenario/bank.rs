@@ -8,7 +8,7 @@ use traft::base::{Mutant, switch_mutant};
 use traft::check::scenario;
 
 /// What `traft check mutants` may miss, and a scenario does not.
-const ONLY_HERE: [Mutant; 13] = [
+const ONLY_HERE: [Mutant; 16] = [
     Mutant::EmptyVictimForgotten,
     Mutant::CandidateAlone,
     Mutant::ClosureDropsOverridden,
@@ -22,6 +22,9 @@ const ONLY_HERE: [Mutant; 13] = [
     Mutant::PerPosition,
     Mutant::LeaseKeptOverTransfer,
     Mutant::OlderSnapshotInstalled,
+    Mutant::HeardUnderAnyLeader,
+    Mutant::HeardBeforeDependencies,
+    Mutant::HeardWithoutTheLeader,
 ];
 
 #[test]

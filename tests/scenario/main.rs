@@ -7,7 +7,7 @@ mod suspect;
 use std::path::PathBuf;
 
 /// The topics; every file name begins with one of them.
-const TOPICS: [&str; 11] = [
+const TOPICS: [&str; 12] = [
     "author",
     "rebuild",
     "replicate",
@@ -19,6 +19,7 @@ const TOPICS: [&str; 11] = [
     "purge",
     "fault",
     "doubt",
+    "hear",
 ];
 
 fn files(topic: &str) -> Vec<PathBuf> {
@@ -77,6 +78,11 @@ mod topics {
     #[test]
     fn doubt() {
         run_topic("doubt");
+    }
+
+    #[test]
+    fn hear() {
+        run_topic("hear");
     }
 
     #[test]

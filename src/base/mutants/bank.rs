@@ -139,6 +139,12 @@ bank! {
         "What a follower has missed is never sent again.";
     CommitsBeforeDependencies "replica/commit.rs" "Committing; I-7"
         "A record commits though what it depends on is not settled.";
+    HeardUnderAnyLeader "replica/hearing.rs" "Committing 4; CX5"
+        "A replica adds up what it heard acknowledged under different leaders.";
+    HeardBeforeDependencies "replica/hearing.rs" "Committing 4; I-7"
+        "A replica that hears everybody calls a record settled before what it depends on.";
+    HeardWithoutTheLeader "replica/hearing.rs" "Committing 4; Membership 1"
+        "A replica that hears everybody counts in the memberships that it knows itself.";
 
     CoveredBitIsEnough "replica/schedule.rs" "near miss: Applying"
         "What is covered counts as done, before its overrider is applied.";

@@ -25,6 +25,8 @@ pub(super) struct Setup {
     pub(super) no_forwarding: bool,
     /// Leaders hold leases.
     pub(super) leases: bool,
+    /// Replicas acknowledge to all.
+    pub(super) everybody_hears: bool,
     /// A vote answer carries no records: everything is fetched.
     pub(super) bare_votes: bool,
 }
@@ -99,6 +101,7 @@ impl Stage {
         options.behind_positions_max = 0;
         options.overriding = !self.setup.no_overriding;
         options.forwarding = !self.setup.no_forwarding;
+        options.acknowledge_to_all = self.setup.everybody_hears;
         if self.setup.leases {
             options.lease = Some(Lease { ticks: 10, drift_permille: 0 });
         }

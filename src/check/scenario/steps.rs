@@ -174,7 +174,7 @@ impl Stage {
     pub(super) fn report(&mut self, id: ReplicaId, leader: LeaderId) {
         let answer = |e: &Envelope| {
             let answers = matches!(&e.message, Message::ReplicateReply(m) if m.leader == leader);
-            e.from == id && answers
+            e.from == id && e.to == leader.node && answers
         };
         let Some(at) = self.mail.iter().rposition(answer) else {
             return self.say(format!("{id} has nothing to report to {leader}"));
@@ -182,6 +182,19 @@ impl Stage {
         let newest = self.mail[at].clone();
         self.mail.retain(|e| !answer(e));
         self.input(newest.to, Input::Receive(Box::new(newest)));
+    }
+
+    /// The newest acknowledgement of `id` that went to `to` beside the leader arrives there.
+    pub(super) fn report_beside(&mut self, id: ReplicaId, to: ReplicaId) {
+        let heard = |e: &Envelope| {
+            (e.from, e.to) == (id, to) && matches!(e.message, Message::ReplicateReply(_))
+        };
+        let Some(at) = self.mail.iter().rposition(heard) else {
+            return self.say(format!("{id} has nothing to report to {to}"));
+        };
+        let newest = self.mail[at].clone();
+        self.mail.retain(|e| !heard(e));
+        self.input(to, Input::Receive(Box::new(newest)));
     }
 
     /// A round of asking "am I still your leader?" that began after the read reaches `id`, and the

@@ -117,6 +117,7 @@ fn start(stage: &mut Stage, line: &str) -> Result<(), String> {
         no_overriding: rest.contains("without overriding"),
         no_forwarding: rest.contains("without forwarding"),
         leases: rest.contains("with leases"),
+        everybody_hears: rest.contains("everybody hears"),
         bare_votes: rest.contains("votes without records"),
     };
     for id in membership.members() {
@@ -159,10 +160,13 @@ fn of_replicas(stage: &mut Stage, words: &[&str], line: &str) -> Result<(), Stri
                 }
             }
         }
-        ["reports" | "report", "to", leader] => {
-            let leader = self::leader(leader)?;
-            ids.into_iter().for_each(|id| stage.report(id, leader));
-        }
+        ["reports" | "report", "to", to] => match replica(to) {
+            Ok(to) => ids.into_iter().for_each(|id| stage.report_beside(id, to)),
+            Err(_) => {
+                let leader = self::leader(to)?;
+                ids.into_iter().for_each(|id| stage.report(id, leader));
+            }
+        },
         ["learns" | "learn", "from", leader, "that", .., "is", "settled"] => {
             let (leader, settled) = (self::leader(leader)?, positions(line)?);
             let known = &stage.said.get(&leader).ok_or("this leader has said nothing")?.settled;

@@ -132,6 +132,12 @@ fn section(text: &mut String, n: usize, group: &Group) {
         escaped(&group.command)
     );
     table::rows(text, group);
+    if let Some(lines) = super::wan::lines(group) {
+        *text +=
+            "<p>Means in ms, by percent that interfere, and what the ways alone take:</p>\n<pre>";
+        lines.iter().for_each(|line| *text += &(escaped(line) + "\n"));
+        *text += "</pre>\n";
+    }
     chart::of(text, group);
     *text += "</section>\n";
 }

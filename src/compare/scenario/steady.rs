@@ -122,7 +122,7 @@ pub(super) fn slow_command(plan: &Plan) -> Vec<Cell> {
 fn timed(start: Time, per_second: u64, ops: impl Iterator<Item = Op>) -> Vec<(Time, Op)> {
     match workload::paced(start, per_second, ops.collect()) {
         Load::Open { ops } => ops,
-        Load::Closed { .. } => Vec::new(),
+        Load::Closed { .. } | Load::Sites { .. } => Vec::new(),
     }
 }
 

@@ -185,7 +185,10 @@ impl<'a> Model<'a> {
                     }
                     next => next.is_some(),
                 },
-                Load::Closed { depth, ops } => op < ops.len() && self.unfinished < *depth,
+                // As if all sites shared one loop: no scenario asks for more.
+                Load::Closed { depth, ops } | Load::Sites { depth, ops } => {
+                    op < ops.len() && self.unfinished < *depth
+                }
             };
             if !due {
                 return;
@@ -379,7 +382,7 @@ impl<'a> Model<'a> {
         let back = if site == self.leader { Time::ZERO } else { back };
         self.finished[op] = Some(self.now + back);
         self.unfinished -= 1;
-        if matches!(self.spec.load, Load::Closed { .. }) {
+        if !matches!(self.spec.load, Load::Open { .. }) {
             self.put(self.now + back, Event::Issue);
         }
     }

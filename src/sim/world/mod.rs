@@ -198,8 +198,7 @@ impl<'a, R: Replica> World<'a, R> {
         };
         self.outcome.ends = self.nodes.iter().map(end).collect();
         self.outcome.violations.extend(same_states(&self.outcome.ends));
-        self.outcome.ops = self.clients.results;
-        self.outcome.answers = self.clients.answers;
+        (self.outcome.ops, self.outcome.answers) = self.clients.into_outcome();
         self.outcome.ended = self.now - self.origin;
         self.outcome.bytes = self.links.bytes;
         self.outcome

@@ -30,7 +30,8 @@ impl<R: Replica> World<'_, R> {
 
     /// An operation is done; in a closed loop the next one is issued.
     pub(super) fn done(&mut self, op: usize) {
-        self.clients.finish(op, self.now - self.origin);
+        let site = self.spec.load.op(op).site;
+        self.clients.finish(op, site, self.now - self.origin);
         if self.clients.next_at(&self.spec.load).is_none() {
             self.issue();
         }

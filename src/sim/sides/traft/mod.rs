@@ -321,6 +321,7 @@ fn options(spec: &Spec, id: usize, election_ticks: u64) -> Options {
     options.resend_ticks = spec.resend.0.div_ceil(spec.tick.0).max(1);
     let lease = Lease { ticks: election_ticks, drift_permille: 10 };
     options.lease = spec.lease.then_some(lease);
+    options.acknowledge_to_all = spec.acknowledge_to_all;
     if let Some(bytes) = spec.in_flight_bytes {
         options.in_flight_bytes_max = bytes;
     }
