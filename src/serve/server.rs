@@ -78,7 +78,7 @@ impl Door {
     }
 }
 
-/// What clients have to say from now on, if that has changed: nothing, or a password.
+/// What clients have to say from now on (or nothing), if that has changed.
 type NewPassword = Arc<Mutex<Option<Option<String>>>>;
 
 /// A server on a thread of its own. Dropped, it takes no more commands, answers what it has for up
@@ -134,7 +134,6 @@ impl Server {
     /// From now on clients have to say this, or nothing. Whoever has been let in stays.
     pub fn set_password(&self, password: Option<String>) {
         *self.password.lock().unwrap_or_else(PoisonError::into_inner) = Some(password);
-        // Otherwise it looks a moment later.
         let _ = self.waker.wake();
     }
 }
@@ -152,7 +151,7 @@ impl Drop for Server {
 struct Guest {
     socket: TcpStream,
     client: Connection,
-    /// There may be something to read.
+    /// There may be something to read: not after a read that gave less than was asked for.
     readable: bool,
     /// The end may have come behind it: then one reads until there is nothing.
     ending: bool,
@@ -247,7 +246,7 @@ impl Hall {
             self.desk.figures.accepted += 1;
             let ending = self.stop.load(Ordering::Acquire);
             if ending || self.desk.figures.connections >= self.desk.options.connections_max {
-                self.turn_away(socket);
+                self.turn_away(socket, ending);
                 continue;
             }
             let _ = socket.set_nodelay(true);
@@ -255,10 +254,12 @@ impl Hall {
         }
     }
 
-    fn turn_away(&mut self, mut socket: TcpStream) {
+    fn turn_away(&mut self, mut socket: TcpStream, ending: bool) {
         self.desk.figures.turned_away += 1;
         let mut out = Vec::new();
-        Value::error("ERR max number of clients reached").encode(Protocol::Resp2, &mut out);
+        let full = "ERR max number of clients reached";
+        let why = if ending { "TRYAGAIN the replica is being shut down" } else { full };
+        Value::error(why).encode(Protocol::Resp2, &mut out);
         // If it does not fit in an empty socket, the client learns it by the end.
         let _ = socket.write(&out);
     }
@@ -316,7 +317,6 @@ impl Hall {
                 }
                 Ok(count) => {
                     guest.client.feed(&self.buffer[..count]);
-                    // That was all, and the system tells of more: one call less for each command.
                     guest.readable = guest.ending || count == self.buffer.len();
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => guest.readable = false,
