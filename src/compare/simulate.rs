@@ -29,7 +29,7 @@ pub(super) struct SimArgs {
     /// Only so many steps of it; what would show at the end is not checked then
     #[arg(long, value_name = "K", requires = "seed")]
     steps: Option<u64>,
-    /// Map the steps of every seed to the specifications; otherwise of one in a hundred
+    /// Map the steps of every seed to the specifications, and hold them against these
     #[arg(long)]
     mapped: bool,
     /// Make the schedule of what fails first short, and write it into this file, as text
@@ -52,7 +52,7 @@ writes, pauses, clocks that are wrong, disks that are slow, full, fail, forget o
 changes of membership, snapshots at any moment. Then the faults end, and everything must become
 done.
 Checked: I-1 to I-12, equal states, nothing acknowledged lost, once each, linearizable histories;
-in one seed of a hundred that each step is one that the specifications allow (--mapped: in all).
+with --mapped that each step is one that the specifications allow.
 
 Examples:
   traft sim

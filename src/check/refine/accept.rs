@@ -164,7 +164,10 @@ impl Refinement {
         // What was not written was not promised.
         replica.promises.retain(|promised, _| *promised <= voted);
         replica.promises.insert(voted, kept);
-        Ok(())
+        // A snapshot may have become durable of which nobody has said so: what it has is accepted.
+        let Store { lineage, held, .. } = &replica.durable;
+        let (committer, held) = (lineage.leader(), held.clone());
+        self.acknowledge(id, committer, &held)
     }
 
     /// What is found is what was durable and the first of the writes under way.

@@ -141,7 +141,9 @@ impl Refinement {
     fn commit_one(&mut self, leader: LeaderId) -> Result<bool, String> {
         let Refinement { initial, replicas, leaders, facts, counts } = self;
         let Some(log) = leaders.get_mut(&leader) else { return Ok(false) };
-        let own = replicas.get(&leader.node).and_then(|own| own.composed.known.clone());
+        // What it hears while it leads; later it is another's follower.
+        let own = replicas.get(&leader.node).filter(|own| own.composed.voted == leader);
+        let own = own.and_then(|own| own.composed.known.clone());
         if own.as_ref().map(|(lsn, _)| lsn) > log.known.as_ref().map(|(lsn, _)| lsn) {
             log.known = own;
         }

@@ -102,7 +102,7 @@ pub fn run(seed: u64, steps_max: Option<u64>, traced: bool) -> Outcome {
 }
 
 /// The same, with every step mapped to the specifications and held against them
-/// ([`check::refine`](crate::check::refine)). Otherwise that is done for one seed in a hundred.
+/// ([`check::refine`](crate::check::refine)).
 pub fn run_mapped(seed: u64) -> Outcome {
     let plan = plan::Plan { mapped: true, ..plan::Plan::draw(seed) };
     world::World::new(plan, false).run(u64::MAX)
