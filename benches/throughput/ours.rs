@@ -70,8 +70,8 @@ impl Cluster {
     /// Handles what has come for one replica, and carries out what it asks for.
     fn step(&mut self, at: usize) {
         let node = &mut self.nodes[at];
-        for envelope in node.inbox.drain(..) {
-            node.replica.handle(Input::Receive(envelope));
+        if !node.inbox.is_empty() {
+            node.inbox.drain(..).for_each(|envelope| node.replica.handle(Input::Receive(envelope)));
         }
         while !self.nodes[at].replica.is_idle() {
             let mut outputs = std::mem::take(&mut self.outputs);

@@ -194,7 +194,10 @@ impl Tail {
         copy.resize((end - from) as usize, 0);
         copy[0] &= !mask(from, 0, floor.0);
         copy[(end - 1 - from) as usize] |= 1 << (last.0 % BITS);
-        Tail::from_words(from, copy)
+        if copy[0] == 0 {
+            return Tail::from_words(from, copy);
+        }
+        Tail { base: from * BITS, words: Words::Many(BitVec::from_vec(copy)) }
     }
 
     /// Whether everything in it is in `other`.

@@ -16,7 +16,7 @@ const HELD_UP_POSITIONS_MAX: u64 = 1 << 14;
 pub(crate) struct Proposals {
     /// Placed here, by position from `base`.
     base: u64,
-    own: VecDeque<Option<u64>>,
+    own: VecDeque<Option<Own>>,
     /// Placed by another leader for a client of this replica.
     placed: BTreeMap<Lsn, (LeaderId, u64)>,
     /// Passed on and not yet known to be placed: (proposal, since when in ticks).
@@ -25,14 +25,36 @@ pub(crate) struct Proposals {
     received: Forwards,
 }
 
+/// A client that waits for a record placed here.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    proposal: u64,
+    /// It waits for what the command returns, and not only until the record is settled.
+    returns: bool,
+}
+
 impl Proposals {
-    fn note(&mut self, lsn: Lsn, proposal: u64) {
+    fn note(&mut self, lsn: Lsn, own: Own) {
         if self.own.is_empty() {
             self.base = lsn.0;
         }
         let at = (lsn.0 - self.base) as usize;
-        self.own.resize(at, None);
-        self.own.push_back(Some(proposal));
+        if at > self.own.len() {
+            self.own.resize(at, None);
+        }
+        self.own.push_back(Some(own));
+    }
+
+    /// Whether whoever waits for the record at `lsn` waits for what it returns; `None` if only the
+    /// record says so.
+    pub(crate) fn wants_result(&self, lsn: Lsn) -> Option<bool> {
+        let own = lsn.0.checked_sub(self.base).and_then(|at| self.own.get(at as usize));
+        match own {
+            Some(Some(own)) => Some(own.returns),
+            // Nobody waits.
+            _ if self.placed.is_empty() => Some(true),
+            _ => None,
+        }
     }
 
     /// Whether nobody waits for any position.
@@ -47,7 +69,7 @@ impl Proposals {
         author: impl FnOnce() -> Option<LeaderId>,
     ) -> Option<u64> {
         let own = lsn.0.checked_sub(self.base).and_then(|at| self.own.get_mut(at as usize));
-        if let Some(proposal) = own.and_then(Option::take) {
+        if let Some(Own { proposal, .. }) = own.and_then(Option::take) {
             while let Some(None) = self.own.front() {
                 self.own.pop_front();
                 self.base += 1;
@@ -65,9 +87,9 @@ impl Proposals {
     /// still be executed here and are answered then.
     fn close(&mut self, author: LeaderId, settled: &TailBitmap) -> Vec<u64> {
         let mut open = Vec::new();
-        for (at, proposal) in self.own.drain(..).enumerate() {
+        for (at, own) in self.own.drain(..).enumerate() {
             let lsn = Lsn(self.base + at as u64);
-            match proposal {
+            match own.map(|own| own.proposal) {
                 Some(proposal) if settled.contains(lsn) => {
                     self.placed.insert(lsn, (author, proposal));
                 }
@@ -88,7 +110,7 @@ impl Proposals {
     pub(crate) fn take_below(&mut self, below: Lsn) -> Vec<u64> {
         let own = below.0.saturating_sub(self.base).min(self.own.len() as u64);
         self.base += own;
-        let own = self.own.drain(..own as usize).flatten();
+        let own = self.own.drain(..own as usize).flatten().map(|own| own.proposal);
         let later = self.placed.split_off(&below);
         let placed = std::mem::replace(&mut self.placed, later);
         own.chain(placed.into_values().map(|(_, proposal)| proposal)).collect()
@@ -104,8 +126,9 @@ impl Replica {
     pub(super) fn on_propose(&mut self, proposal: u64, command: Command) {
         match self.admit(&command) {
             Ok(()) => {
+                let returns = !command.footprint.is_blind();
                 let lsn = self.place(Payload::Command(command));
-                self.proposals.note(lsn, proposal);
+                self.proposals.note(lsn, Own { proposal, returns });
             }
             Err(Rejection::NotLeader { hint: Some(leader) }) if self.options.forwarding => {
                 self.proposals.forwarded.insert(proposal, self.now);

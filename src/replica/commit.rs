@@ -13,9 +13,9 @@ impl Leadership {
     pub(crate) fn accepted_at(&mut self, bit: Mask, fresh: &[(u64, u64)], log: &Log) {
         for &(index, fresh) in fresh {
             let special = log.special(index);
-            let overriding = log.overriding(index);
-            for lsn in ones(64 * index, fresh & overriding & self.settled.word(index)) {
-                self.cover_at(bit, lsn, log);
+            if special & fresh != 0 {
+                let late = fresh & log.overriding(index) & self.settled.word(index);
+                ones(64 * index, late).for_each(|lsn| self.cover_at(bit, lsn, log));
             }
             let fresh = fresh & !self.held.word(index);
             if fresh == 0 {
@@ -31,7 +31,9 @@ impl Leadership {
             } else {
                 ones(64 * index, plain).for_each(|lsn| self.settle(lsn, log));
             }
-            self.try_commit_all(index, held & special, log);
+            if held & special != 0 {
+                self.try_commit_all(index, held & special, log);
+            }
         }
         self.held.insert_below(self.settled.offset());
     }
@@ -144,7 +146,8 @@ impl Leadership {
         for peer in self.peers.iter_mut().filter(|peer| bits & peer.bit != 0) {
             peer.cover(&record.overrides);
         }
-        if bits & self.bit != 0 {
+        let open = record.overrides.last() >= Some(self.own_accepted.offset());
+        if open && bits & self.bit != 0 {
             self.own_covered.union_with(&record.overrides);
         }
     }

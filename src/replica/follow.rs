@@ -231,7 +231,8 @@ impl Replica {
 
     /// What returns nothing is answered as soon as it is settled.
     fn answer_settled(&mut self, lsn: Lsn) {
-        if self.log.brief(lsn).is_none_or(|brief| brief.returns) {
+        let returns = || self.log.brief(lsn).is_none_or(|brief| brief.returns);
+        if self.proposals.wants_result(lsn).unwrap_or_else(returns) {
             return;
         }
         let author = || self.log.get(lsn).map(|record| record.author);

@@ -295,5 +295,8 @@ fn touches(footprint: &Footprint) -> bool {
 
 /// A set from positions in rising order. The last one first: the set then grows downward once.
 fn tail_of(rising: &[Lsn]) -> Tail {
+    if let [only] = rising {
+        return Tail::new().copy_above(Lsn::ZERO, *only);
+    }
     rising.last().into_iter().chain(rising).copied().collect()
 }

@@ -184,8 +184,11 @@ impl Peer {
 
     /// It has accepted a settled record with these overrides: they need not be sent any more.
     pub(crate) fn cover(&mut self, overrides: &Tail) {
-        self.covered.union_with(overrides);
-        self.covered.remove_below(self.accepted.offset());
+        // Mostly it has accepted them all as well.
+        if overrides.last() >= Some(self.accepted.offset()) {
+            self.covered.union_with(overrides);
+            self.covered.remove_below(self.accepted.offset());
+        }
     }
 
     /// Accepted or covered: what counts for the barrier of a membership.

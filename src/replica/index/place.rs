@@ -87,14 +87,14 @@ impl<'a, 'l, L: Log<'l>> Search<'a, L> {
     /// was found first, overrides most.
     fn overrides(&self) -> Tail {
         let Some((latest, others)) = self.victims.split_first() else { return Tail::new() };
-        let theirs = |lsn: Lsn| {
-            let theirs = &self.log.record(lsn).overrides;
-            mutant!(EmptyVictimForgotten, theirs, &held(self.log, theirs))
-        };
-        let mut overrides = theirs(*latest).copy_above(self.floor, *latest);
+        let theirs = &self.log.record(*latest).overrides;
+        let here = mutant!(EmptyVictimForgotten, theirs, &held(self.log, theirs));
+        let mut overrides = here.copy_above(self.floor, *latest);
         for victim in others {
+            let theirs = &self.log.record(*victim).overrides;
+            let here = mutant!(EmptyVictimForgotten, theirs, &held(self.log, theirs));
             overrides.insert(*victim);
-            overrides.union_above(theirs(*victim), self.floor.0 / 64);
+            overrides.union_above(here, self.floor.0 / 64);
         }
         overrides.remove_below(self.floor);
         overrides
@@ -109,6 +109,9 @@ impl<'a, 'l, L: Log<'l>> Search<'a, L> {
             }
         }
         let mut found = mutant!(DependsOnOverridden, found, self.with_overridden(found));
+        if let [] | [_] = found[..] {
+            return tail_of(&found);
+        }
         found.sort_unstable();
         found.dedup();
         let mut depends = tail_of(&found);

@@ -127,6 +127,7 @@ impl PointAt {
         let (written, at) = match (writes.points(), reads.points()) {
             ([_], []) => (true, 0),
             ([], [_]) => (false, 0),
+            ([point], _) if point == key => (true, 0),
             _ => search(),
         };
         PointAt { written, at: at as u32 }
