@@ -4,8 +4,8 @@
 //!     cargo bench --profile release --bench start -- --mib 2048 --dir DIR
 //! ```
 //!
-//! A process of `traft serve`, the only member of its cluster, is filled with values of 1 KiB, saves
-//! its state and is ended. Then another one is started on the same directory, the file being in the
+//! A process of `traft serve`, the only member of its cluster, gets values of 1 KiB, saves its
+//! state and is ended. Then another one is started on the same directory, the file being in the
 //! page cache, and asked for keys as soon as its port is open; time counts from before the process
 //! is made. By itself, as among the tests, it does that with little and only shows that it works.
 
@@ -163,8 +163,8 @@ fn run(dir: &Path, mib: usize, rounds: usize, resident: &str) -> Result<(), Stri
         let count = ask(own, &["DBSIZE"])?;
         let (now, peak) = (server.memory("VmRSS:"), server.memory("VmHWM:"));
         println!(
-            "start {round}: first read after {first:.0?}, {asked} more of all keys {each:.0?} each, \
-             DBSIZE {count:?}, memory {now} MiB (at most {peak})"
+            "start {round}: first read after {first:.0?}, {asked} more of all keys {each:.0?} \
+             each, DBSIZE {count:?}, memory {now} MiB (at most {peak})"
         );
         server.end()?;
     }

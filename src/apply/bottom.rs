@@ -4,8 +4,8 @@ use crate::base::{Key, KeyRange};
 use bytes::Bytes;
 use std::fmt::Debug;
 
-/// The pairs of a snapshot, asked where they lie: what a machine can have at the bottom of its state
-/// instead of reading all of it into memory ([`Stateful::adopt`](super::Stateful::adopt)).
+/// The pairs of a snapshot, asked where they lie: what a machine can have at the bottom of its
+/// state instead of reading all of it into memory ([`Stateful::adopt`](super::Stateful::adopt)).
 ///
 /// Reading may fail, and a machine has no answer to that which the others would give too (rule 5 of
 /// [`Machine`](super::Machine)). So what cannot be read looks as if it were not there, and is

@@ -88,8 +88,8 @@ pub trait Stateful: Machine + Send + 'static {
     fn load(&mut self, key: &[u8], value: &[u8]);
 
     /// Takes the pairs of a snapshot for its state without reading all of them: instead of
-    /// [`clear`](Self::clear) and [`load`](Self::load), and to the same effect. Says whether it did;
-    /// otherwise it has it loaded.
+    /// [`clear`](Self::clear) and [`load`](Self::load), and to the same effect. Says whether it
+    /// did; otherwise it has it loaded.
     fn adopt(&mut self, snapshot: Arc<dyn Bottom>) -> bool {
         let _ = snapshot;
         false

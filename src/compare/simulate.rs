@@ -36,7 +36,8 @@ pub(super) struct SimArgs {
     #[arg(long, value_name = "FILE")]
     shrink: Option<PathBuf>,
     /// Only this schedule, as --shrink writes one, with a trace of what happens
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "minutes", "jobs", "seed", "shrink"])]
+    #[arg(long, value_name = "FILE",
+          conflicts_with_all = ["seeds", "minutes", "jobs", "seed", "shrink"])]
     schedule: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]

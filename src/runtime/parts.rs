@@ -38,8 +38,8 @@ pub struct NodeOptions {
 }
 
 /// Is told of each step of a replica, in order, by the thread that owns it and before anybody else
-/// can know of it: so it should not take long. What was recorded of all replicas of a cluster can be
-/// held against the specifications (`traft check trace`).
+/// can know of it: so it should not take long. What was recorded of all replicas of a cluster can
+/// be held against the specifications (`traft check trace`).
 #[derive(Clone)]
 pub struct Recorder(Arc<Record>);
 

@@ -83,8 +83,8 @@ impl<'a, 'l, L: Log<'l>> Search<'a, L> {
         mutant!(OnlyReadersBetween, placement, self.behind(footprint, placement, overriding))
     }
 
-    /// The victims and what they override. Mostly there is one, and of several the latest one, which
-    /// was found first, overrides most.
+    /// The victims and what they override. Mostly there is one, and of several the latest one,
+    /// which was found first, overrides most.
     fn overrides(&self) -> Tail {
         let Some((latest, others)) = self.victims.split_first() else { return Tail::new() };
         let theirs = &self.log.record(*latest).overrides;
