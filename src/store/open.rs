@@ -131,7 +131,8 @@ impl<D: Disk + Clone + Sync> Home<D> {
     }
 
     /// A read of the snapshot in use failed: the next [`open`](Self::open) looks at all of it
-    /// before it uses it, and takes it for damaged if it is. To be called before the store is given up.
+    /// before it uses it, and takes it for damaged if it is. To be called before the store is
+    /// given up.
     ///
     /// # Errors
     ///

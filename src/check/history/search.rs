@@ -11,7 +11,8 @@
 //! - Events of unknown end come last. Where some of them led nowhere, more of them lead nowhere: if
 //!   those taken are a superset of what was tried, with all else equal, the rest could do no more
 //!   than before. A list leads to the longest that was read of it, or nowhere. And on a single key
-//!   one is only taken right in front of what needs it: a write behind it would hide it, and a read that fits before it is taken before it.
+//!   one is only taken right in front of what needs it: a write behind it would hide it, and a
+//!   read that fits before it is taken before it.
 
 use super::object::{Object, Place, State, Values};
 use super::{Anomaly, Event};
