@@ -350,6 +350,20 @@ fn a_machine_that_panics_ends_its_node_and_nobody_waits_for_ever() {
     assert_eq!(node.close(), Err(NodeError::Panicked));
 }
 
+/// The thread of the replica itself, and not one of those beside it.
+#[test]
+fn whoever_watches_hears_of_a_panic_of_the_owner() {
+    let node = alone(&SimDisk::new(), Kv::new());
+    let set = Op::Set { key: b"x", value: b"1" };
+    assert_eq!(node.propose(&set).expect("room").wait(), Ok(Answer::Nothing));
+    node.survey(|_| panic!("as this test wants"));
+    let ended = node.watch().until(PATIENCE, |view| view.ended.is_some()).expect("it ends");
+    assert_eq!(ended.ended, Some(Err(NodeError::Panicked)));
+    let late = node.propose(&set).expect("room").wait();
+    assert_eq!(late, Err(Failure::NotDone(Refusal::Closing)));
+    assert_eq!(node.close(), Err(NodeError::Panicked));
+}
+
 /// A future is driven by whatever its owner likes: here by a flag and a thread that parks.
 #[test]
 fn a_proposal_is_a_plain_future() {

@@ -3,11 +3,12 @@
 use super::engine::NodeError;
 use super::node::Node;
 use super::parts::{NodeOptions, Post, Recorder, Start};
+use super::sync::Instant;
 use super::transport::Loopback;
 use crate::apply::Stateful;
 use crate::base::{Membership, ReplicaId};
 use crate::disk::SimDisk;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Nodes 1, 2, 3 and so on in this process, on simulated disks, joined by a [`Loopback`]. What they
 /// run is what runs on a real disk and a real network.

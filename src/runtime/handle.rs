@@ -1,7 +1,7 @@
 //! What a client holds while it waits.
 
 use super::engine::Refusal;
-use super::sync::{Arc, Condvar, Mutex};
+use super::sync::{Arc, Condvar, Instant, Mutex};
 use crate::apply::Request;
 use bytes::Bytes;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What came of a command or a read. There are three outcomes: an answer, and these two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -154,7 +154,7 @@ impl<R: Answered> fmt::Debug for Pending<R> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "explore")))]
 mod tests {
     use super::*;
     use crate::apply::kv::{Answer, Op};

@@ -2,8 +2,9 @@
 //! lives.
 
 use super::engine::{Engine, Lane, NodeError};
-use super::sync::{JoinHandle, Sender, bounded, thread};
+use super::sync::{Bug, JoinHandle, Sender, bounded, has, thread};
 use super::thread::Letter;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One lane's thread.
 struct Worker<J> {
@@ -16,18 +17,6 @@ pub(super) struct Lanes<E: Engine> {
     name: String,
     inbox: Sender<Letter<E>>,
     workers: [Option<Worker<E::Job>>; Lane::ALL.len()],
-}
-
-/// Says that a lane has panicked, if it has.
-struct Guard<E: Engine>(Sender<Letter<E>>);
-
-impl<E: Engine> Drop for Guard<E> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            // Nobody to tell: it is being shut down.
-            let _ = self.0.send(Letter::Panicked);
-        }
-    }
 }
 
 impl<E: Engine> Lanes<E> {
@@ -60,9 +49,15 @@ impl<E: Engine> Lanes<E> {
 fn start<E: Engine>(name: String, inbox: Sender<Letter<E>>) -> Worker<E::Job> {
     let (jobs, receiver) = bounded(1);
     let thread = move || {
-        let guard = Guard(inbox);
         for job in receiver {
-            if guard.0.send(Letter::Done(E::run(job))).is_err() {
+            // What it was working on is lost with it, and nothing else was touched.
+            let letter = match catch_unwind(AssertUnwindSafe(|| E::run(job))) {
+                Ok(done) => Letter::Done(done),
+                Err(_) if has(Bug::SilentPanic) => break,
+                Err(_) => Letter::Panicked,
+            };
+            let has_panicked = matches!(letter, Letter::Panicked);
+            if inbox.send(letter).is_err() || has_panicked {
                 break;
             }
         }

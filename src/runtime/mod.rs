@@ -15,6 +15,9 @@ mod bottom;
 mod cluster;
 mod engine;
 mod execute;
+#[cfg(all(test, feature = "explore"))]
+mod explore;
+mod front;
 mod handle;
 mod host;
 mod lanes;
@@ -32,6 +35,7 @@ mod watch;
 pub use cluster::Cluster;
 pub use engine::{Busy, Effect, Engine, Event, Lane, NodeError, Refusal};
 pub use execute::{Batch, Executed};
+pub use front::{Front, Raw};
 pub use handle::{Answered, Failure, Pending};
 pub use host::Host;
 pub use local::Local;

@@ -1,11 +1,45 @@
-//! Locks, channels and threads: all that the runtime shares between threads comes from here, so
-//! that another implementation of these few names explores other interleavings.
+//! Locks, channels, threads and the clock: all that the runtime shares between threads comes from
+//! here, so that another implementation of these few names explores other interleavings
+//! (`explore.rs`, in tests with the feature `explore`).
 
-pub(super) use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-pub(super) use parking_lot::{Condvar, Mutex};
+#[cfg(all(test, feature = "explore"))]
+pub(super) mod explored;
+
+#[cfg(all(test, feature = "explore"))]
+pub(super) use explored::{
+    AtomicU64, AtomicUsize, Condvar, Instant, JoinHandle, Mutex, Receiver, RecvTimeoutError,
+    Sender, TrySendError, bounded, thread,
+};
 pub(super) use std::sync::Arc;
-pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-pub(super) use std::thread::{self, JoinHandle};
+pub(super) use std::sync::atomic::Ordering;
+#[cfg(not(all(test, feature = "explore")))]
+pub(super) use {
+    crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded},
+    parking_lot::{Condvar, Mutex},
+    std::sync::atomic::{AtomicU64, AtomicUsize},
+    std::thread::{self, JoinHandle},
+    std::time::Instant,
+};
+
+/// A known bug, which an exploration puts back to see that it is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bug {
+    /// Whoever is answered hears of it before there is room for what it asks next.
+    AnswersBeforeRoom,
+    /// A lane that panics goes without a word.
+    SilentPanic,
+    /// A panic of the thread that owns the replica goes past those who watch it.
+    NobodyEnds,
+}
+
+/// Whether it is there: never, except in explorations.
+#[cfg(not(all(test, feature = "explore")))]
+pub(super) const fn has(_: Bug) -> bool {
+    false
+}
+
+#[cfg(all(test, feature = "explore"))]
+pub(super) use super::explore::has;
 
 /// Lets so many in, and no more.
 #[derive(Debug)]
@@ -41,7 +75,7 @@ impl Drop for Permit {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "explore")))]
 mod tests {
     use super::*;
 

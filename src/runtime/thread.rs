@@ -5,15 +5,16 @@ use super::handle::{Debt, Failure};
 use super::lanes::Lanes;
 use super::order::Order;
 use super::sync::{
-    Arc, Gate, JoinHandle, Permit, Receiver, RecvTimeoutError, Sender, TrySendError, bounded,
-    thread,
+    Arc, Bug, Gate, Instant, JoinHandle, Permit, Receiver, RecvTimeoutError, Sender, TrySendError,
+    bounded, has, thread,
 };
 use super::transport::{Inbox, Transport};
 use crate::base::{Command, ReplicaId};
 use crate::replica::ReadLevel;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
-use std::time::{Duration, Instant};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 /// A tick.
 const TICK: Duration = Duration::from_millis(1);
@@ -236,7 +237,11 @@ impl<E: Engine> Thread<E> {
     }
 
     fn run(mut self) {
-        let ended = self.serve();
+        // Whatever it left half done is dropped: those who wait and those who watch are told.
+        let ended = match catch_unwind(AssertUnwindSafe(|| self.serve())) {
+            Err(panic) if has(Bug::NobodyEnds) => resume_unwind(panic),
+            ended => ended.unwrap_or(Err(NodeError::Panicked)),
+        };
         let Thread { engine, inbox, lanes, transport, mut watcher, state } = self;
         // In this order: nobody can hand anything in, lanes end what they do, and then the
         // directory is free.
@@ -366,8 +371,11 @@ impl<E: Engine> Thread<E> {
             };
             if let Some((client, permit)) = state.waiting.remove(&number) {
                 // First: whoever has been answered finds room for the next.
+                let mut permit = Some(permit);
+                let late = permit.take_if(|_| has(Bug::AnswersBeforeRoom));
                 drop(permit);
                 client.hear(number, outcome);
+                drop(late);
             }
         })?;
         given?;

@@ -89,7 +89,7 @@ impl<M: Send> Transport<M> for Loopback<M> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "explore")))]
 mod tests {
     use super::*;
     use crate::runtime::sync::bounded;

@@ -2,13 +2,12 @@
 
 use super::operate;
 use super::replica::{Freshness, Mailbox, Outcome, Reason, Replica, Standing};
-use crate::apply::Request;
 use crate::apply::redis::Store;
 use crate::base::{Command, ReplicaId};
 use crate::replica::{ReadLevel, RoleName};
 use crate::runtime::{
     Answered, Busy, Denied, Failure, Network, Node, NodeError, NodeOptions, Order, Pending, Post,
-    Refusal, SharedDisk, Survey, Watch,
+    Raw, Refusal, SharedDisk, Survey, Watch,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -60,21 +59,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A command as it is, and its result as bytes.
-struct Plain(Command);
-
-impl Request for Plain {
-    type Answer = Bytes;
-
-    fn command(&self) -> Command {
-        self.0.clone()
-    }
-
-    fn answer(result: &Bytes) -> Bytes {
-        result.clone()
-    }
-}
-
 /// Takes the outcome to the mailbox as soon as there is one.
 struct Errand<R: Asks> {
     number: u64,
@@ -96,7 +80,7 @@ impl<R: Asks> Wake for Errand<R> {
     }
 }
 
-impl Asks for Plain {
+impl Asks for Raw {
     fn told(outcome: Result<Bytes, Failure>) -> Outcome {
         told(outcome)
     }
@@ -148,11 +132,11 @@ impl<D: SharedDisk> Place<D> {
 
 impl<D: SharedDisk> Seat for Place<D> {
     fn write(&self, number: u64, command: Command) {
-        self.ask(number, |node| node.propose(&Plain(command)));
+        self.ask(number, |node| node.propose(&Raw(command)));
     }
 
     fn read(&self, number: u64, command: Command, level: ReadLevel) {
-        self.ask(number, |node| node.read_as(level, &Plain(command)));
+        self.ask(number, |node| node.read_as(level, &Raw(command)));
     }
 
     fn order(&self, number: u64, order: Order) {
