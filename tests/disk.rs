@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use traft::disk::{Disk, DiskError, Fault, RealDisk, SECTOR, SimDisk};
+use traft::disk::{Disk, DiskError, Fault, Faulty, Mood, RealDisk, SECTOR, SimDisk, Trouble};
 
 #[derive(Clone, Debug)]
 enum Call {
@@ -191,4 +191,31 @@ fn a_directory_has_one_owner() {
     assert!(sim.lock().is_ok() && real.lock().is_ok());
     assert!(matches!(real.create("../x"), Err(DiskError::Failed { what: "name", .. })));
     std::fs::remove_dir_all(root).unwrap();
+}
+
+/// What was hung goes on when it is well again, and not before.
+#[test]
+fn a_faulty_disk_fares_as_it_is_told() {
+    let trouble = Trouble::default();
+    let disk = Faulty::new(SimDisk::new(), trouble.clone());
+    disk.create("a").expect("it is well");
+    trouble.set(Mood::Full);
+    let full = Err(DiskError::Full { name: "a".into() });
+    assert_eq!((disk.write("a", 0, b"1"), disk.preallocate("a", 9)), (full.clone(), full));
+    assert!(matches!(disk.create("b"), Err(DiskError::Full { .. })));
+    assert_eq!((disk.len("a"), disk.sync("a")), (Ok(0), Ok(())), "nothing was written");
+    trouble.set(Mood::Failing);
+    assert!(matches!(disk.sync("a"), Err(DiskError::Failed { what: "sync", .. })));
+    assert_eq!(disk.sync("a"), Ok(()), "it fails once");
+    trouble.set(Mood::Late(std::time::Duration::from_millis(1)));
+    assert_eq!(disk.sync("a"), Ok(()));
+    trouble.set(Mood::Hung);
+    std::thread::scope(|scope| {
+        let write = scope.spawn(|| disk.write("a", 0, b"1"));
+        assert_eq!(disk.len("a"), Ok(0), "looking is always possible");
+        assert!(!write.is_finished());
+        trouble.set(Mood::Well);
+        assert_eq!(write.join().expect("no panic"), Ok(()));
+    });
+    assert_eq!(disk.len("a"), Ok(1));
 }

@@ -4,7 +4,8 @@
 //!      wal  (and whatever else is kept)
 //!       |
 //!      Disk ----- RealDisk   the file system of this machine
-//!           \---- SimDisk    memory, with crashes and faults, the same twice
+//!           |---- SimDisk    memory, with crashes and faults, the same twice
+//!           \---- Faulty     another one that hangs, fails or is full when it is told to
 //! ```
 //!
 //! What a disk promises, and all that anybody here relies on (docs/format-wal.md has it at length):
@@ -15,10 +16,12 @@
 //! 5. after a sync that failed nothing is known about what was written since the last one that
 //!    did not, whatever a later sync says.
 
+mod faulty;
 #[cfg(unix)]
 mod real;
 mod sim;
 
+pub use faulty::{Faulty, Mood, Trouble};
 #[cfg(unix)]
 pub use real::RealDisk;
 pub use sim::{Fault, Op, SimDisk, SimLock, State};

@@ -10,6 +10,7 @@ use super::options::Options;
 use super::own::{Seat, Server};
 use super::replica::{Freshness, Outcome, Reason, Replica, Standing};
 use crate::apply::redis::Op;
+use crate::disk::Mood;
 use crate::resp::Value;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -240,6 +241,13 @@ impl Server for Desk {
 
     fn cut(&self, id: u64, cut: bool) -> bool {
         self.options.cut(id, cut)
+    }
+
+    fn trouble(&self, mood: Mood) -> bool {
+        self.options.trouble.as_ref().is_some_and(|trouble| {
+            trouble.set(mood);
+            true
+        })
     }
 
     fn seats(&self) -> Vec<Seat> {

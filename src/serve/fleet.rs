@@ -188,6 +188,11 @@ impl Fleet {
         self.places.values().map(|place| place.clients).collect()
     }
 
+    /// Those that are started from now on run this program: another version, say.
+    pub fn use_program(&mut self, program: &Path) {
+        self.plan.program = program.into();
+    }
+
     /// Starts one that does not run, with these flags besides, and waits until it serves. What it
     /// says on standard error comes out of what is given back.
     ///
@@ -239,6 +244,11 @@ impl Fleet {
         kill_process(pid, signal).map_err(failed)
     }
 
+    /// The process of one that runs, for those who ask the system about it.
+    pub fn pid(&self, id: ReplicaId) -> Option<u32> {
+        self.running.get(&id).map(Child::id)
+    }
+
     fn io(&self, error: io::Error) -> FleetError {
         FleetError::Io { path: self.plan.program.clone(), error }
     }
@@ -271,6 +281,15 @@ impl Fleet {
     fn wait(&mut self, id: ReplicaId) -> Result<Option<ExitStatus>, FleetError> {
         let Some(mut child) = self.running.remove(&id) else { return Ok(None) };
         child.wait().map(Some).map_err(|error| self.io(error))
+    }
+
+    /// Waits until one ends by itself, however it does.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetError::Io`].
+    pub fn outlive(&mut self, id: ReplicaId) -> Result<(), FleetError> {
+        self.wait(id).map(drop)
     }
 
     /// Those that have ended by themselves since it was last asked.

@@ -2,6 +2,7 @@
 
 use super::local::Faults;
 use crate::base::ReplicaId;
+use crate::disk::Trouble;
 use crate::resp::Limits;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub struct Options {
     pub redirect: bool,
     /// What `FAULT` reaches; without it the command is refused. Default none.
     pub faults: Option<Faults>,
+    /// What `FAULT disk` reaches; without it the command is refused. Default none.
+    pub trouble: Option<Trouble>,
     /// For how long a command that nobody takes is tried again before the client is told. Default
     /// 5 s: an election takes less.
     pub patience: Duration,
@@ -43,6 +46,7 @@ impl Options {
             limits: Limits::default(),
             redirect: false,
             faults: None,
+            trouble: None,
             patience: Duration::from_secs(5),
         }
     }

@@ -4,8 +4,10 @@ use super::command::{KNOWN, Kind, Known, Surroundings};
 use super::connection::Connection;
 use super::parse::{is, number};
 use crate::apply::redis::{Op, matches};
+use crate::disk::Mood;
 use crate::resp::{Protocol, Value};
 use bytes::Bytes;
+use std::time::Duration;
 
 /// What a connection asks of the server that it is one of.
 pub trait Server {
@@ -39,6 +41,9 @@ pub trait Server {
 
     /// Cuts a replica off from the others, or joins it to them again; says whether it may.
     fn cut(&self, id: u64, cut: bool) -> bool;
+
+    /// Has the disk of this replica fare like this; says whether it may.
+    fn trouble(&self, mood: Mood) -> bool;
 
     /// The replicas with the addresses that clients reach them at, the leader first, for `CLUSTER`.
     fn seats(&self) -> Vec<Seat>;
@@ -102,6 +107,7 @@ pub(super) fn answer(
         ("command", rest) => command(rest),
         ("info", rest) => info(rest, server),
         ("cluster", rest) => cluster(rest, server),
+        ("fault", [what, mood]) if is(what, "disk") => disk_fault(mood, server),
         ("fault", [what, id]) => fault(what, id, server),
         ("time", _) => {
             let now = server.around().now();
@@ -268,6 +274,22 @@ fn fault(what: &[u8], id: &[u8], server: &dyn Server) -> Value {
     let id = number(id).ok().and_then(|id| u64::try_from(id).ok());
     match id {
         Some(id) if (cut || is(what, "join")) && server.cut(id, cut) => Value::OK,
+        _ => Value::error("ERR no such fault, or none are allowed"),
+    }
+}
+
+/// The same for what becomes of a disk: a word, or the milliseconds that a sync takes longer.
+fn disk_fault(mood: &[u8], server: &dyn Server) -> Value {
+    let late = || number(mood).ok().and_then(|ms| u64::try_from(ms).ok());
+    let mood = match () {
+        () if is(mood, "well") => Some(Mood::Well),
+        () if is(mood, "full") => Some(Mood::Full),
+        () if is(mood, "hung") => Some(Mood::Hung),
+        () if is(mood, "failing") => Some(Mood::Failing),
+        () => late().map(|ms| Mood::Late(Duration::from_millis(ms))),
+    };
+    match mood {
+        Some(mood) if server.trouble(mood) => Value::OK,
         _ => Value::error("ERR no such fault, or none are allowed"),
     }
 }

@@ -19,6 +19,11 @@ other goes through relays; faults then concern one replica, and there are three 
   one-way nobody hears a replica, which hears all others
   slow    what is said to and by a replica comes up to 60 ms late
   restart a process ends in good order, and another one takes its files
+and four of its disk, which a shim in its process carries out:
+  disk-hung   nothing is written for a while; if the replica leads, another one has to take over
+  disk-full   there is no room for a while
+  disk-slow   each sync takes up to 100 ms longer for a while
+  disk-fails  a sync fails: the process ends, and another one takes its files
 Cuts then hold back what is said and let it go later, or end the connections. DIR/N.log has what
 replica N says.
 
@@ -142,5 +147,9 @@ fn text(verdict: &Verdict) -> String {
     );
     let _ = writeln!(text, "states      {}", if equal { "equal" } else { "DIFFERENT" });
     let _ = writeln!(text, "recovery    at most {} ms", recovery.as_millis());
+    if let Some(longest) = verdict.gave_way {
+        let ms = longest.as_millis();
+        let _ = writeln!(text, "hung disks  a leader with one gave way after at most {ms} ms");
+    }
     text
 }

@@ -4,12 +4,12 @@ use super::Ended;
 use super::settings::{Life, ServeArgs, Settings, Transport, cluster_number};
 use super::{steps, wiped_after};
 use crate::base::ReplicaId;
-use crate::disk::RealDisk;
+use crate::disk::{Faulty, RealDisk, Trouble};
 #[cfg(feature = "quic")]
 use crate::net::Quic;
 use crate::net::{Credentials, Grpc, NetError, NetOptions};
 use crate::runtime::{self, Inbox, Network, NodeOptions, Post, Start};
-use crate::serve::{Cluster, Door, Metrics, Options, Seating, Standing, certs};
+use crate::serve::{Cluster, Door, Metrics, Options, Seating, Standing, UpError, certs};
 use rustix::process::getppid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -99,7 +99,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
     let mut seating = seating(&settings, door)?;
     let recorder = args.trace.as_ref().map(|dir| steps::recorder(dir, id.0));
     seating.node.recorder = recorder.transpose()?;
-    let cluster = Cluster::start(vec![seating], &network, false);
+    let cluster = start(seating, &network, args.faulty_disk);
     let cluster = cluster.map_err(|error| error.to_string())?;
     let metrics = settings.metrics.map(|address| Metrics::start(address, cluster.boards()));
     let metrics = metrics.transpose().map_err(|error| format!("metrics: {error}"))?;
@@ -137,6 +137,22 @@ fn reload(args: &ServeArgs, network: &Line, cluster: &Cluster) {
         Ok(()) => say("certificates and password are read again"),
         Err(why) => say(&format!("certificates and password stay as they were: {why}")),
     }
+}
+
+/// With a disk that fares as it is told, if it is to be one.
+fn start(
+    mut seating: Seating<RealDisk>,
+    network: &Line,
+    is_faulty: bool,
+) -> Result<Cluster, UpError> {
+    if !is_faulty {
+        return Cluster::start(vec![seating], network, false);
+    }
+    let trouble = Trouble::default();
+    seating.server.trouble = Some(trouble.clone());
+    let Seating { disk, door, node, server } = seating;
+    let disk = Faulty::new(disk, trouble);
+    Cluster::start(vec![Seating { disk, door, node, server }], network, false)
 }
 
 /// What replicas talk over.

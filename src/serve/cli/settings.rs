@@ -32,6 +32,9 @@ pub struct ServeArgs {
     /// End when whoever started this has ended
     #[arg(long, hide = true)]
     pub(super) with_parent: bool,
+    /// For `traft nemesis`: clients may make the disk fail, with FAULT
+    #[arg(long, hide = true)]
+    pub(super) faulty_disk: bool,
     /// Which replica this is
     #[arg(long, value_name = "N", env = "TRAFT_ID")]
     id: Option<u64>,
@@ -234,6 +237,7 @@ impl ServeArgs {
             config: None,
             check_config: here.check_config,
             with_parent: here.with_parent,
+            faulty_disk: here.faulty_disk,
             id: here.id.or(written.id),
             cluster: here.cluster.or(written.cluster),
             dir: here.dir.or(written.dir),

@@ -93,7 +93,11 @@ impl One {
         let at = self.now();
         let end = match reply {
             Ok(Value::Error(why)) if why.starts_with(b"UNKNOWN") => None,
-            Ok(Value::Error(why)) if why.starts_with(b"TRYAGAIN") => Some((at, Answer::Refused)),
+            Ok(Value::Error(why))
+                if why.starts_with(b"TRYAGAIN") || why.starts_with(b"MISCONF") =>
+            {
+                Some((at, Answer::Refused))
+            }
             Ok(value) => match answer(&action, &value) {
                 Some(answer) => Some((at, answer)),
                 None => {

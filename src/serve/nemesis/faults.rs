@@ -29,11 +29,19 @@ pub enum Fault {
     Slow,
     /// A process ends in good order, and another one takes its files.
     Restart,
+    /// A disk does nothing for a while.
+    DiskHung,
+    /// A disk has no room for a while.
+    DiskFull,
+    /// Each sync of a disk takes longer for a while.
+    DiskSlow,
+    /// A sync fails: the process ends, and another one takes its files.
+    DiskFails,
 }
 
 impl Fault {
     /// All that there are. The first four are those of replicas that share a process.
-    pub const ALL: [Fault; 7] = [
+    pub const ALL: [Fault; 11] = [
         Fault::Kill,
         Fault::Pause,
         Fault::Cut,
@@ -41,6 +49,10 @@ impl Fault {
         Fault::OneWay,
         Fault::Slow,
         Fault::Restart,
+        Fault::DiskHung,
+        Fault::DiskFull,
+        Fault::DiskSlow,
+        Fault::DiskFails,
     ];
 
     /// Its name.
@@ -53,6 +65,10 @@ impl Fault {
             Fault::OneWay => "one-way",
             Fault::Slow => "slow",
             Fault::Restart => "restart",
+            Fault::DiskHung => "disk-hung",
+            Fault::DiskFull => "disk-full",
+            Fault::DiskSlow => "disk-slow",
+            Fault::DiskFails => "disk-fails",
         }
     }
 }
@@ -73,6 +89,11 @@ pub(super) trait Target {
         draw: &mut Draw,
         watch: &mut dyn FnMut(&str),
     ) -> Result<(), NemesisError>;
+
+    /// How long it took at most until another one led in the place of a leader whose disk hung.
+    fn gave_way(&self) -> Option<Duration> {
+        None
+    }
 
     /// Ends it in good order.
     fn end(self: Box<Self>) -> Result<(), NemesisError>;
@@ -147,7 +168,8 @@ impl Target for Together {
                 thread::sleep(long);
                 self.signal(Signal::CONT)?;
             }
-            Fault::Cut | Fault::Split | Fault::OneWay | Fault::Slow => {
+            // The others are not among those that are possible here.
+            _ => {
                 let other = (fault == Fault::Split).then_some(1 + victim % REPLICAS);
                 let victims: Vec<u64> = [victim].into_iter().chain(other).collect();
                 watch(&format!("cut {victims:?} off for {} ms", long.as_millis()));

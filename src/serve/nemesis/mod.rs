@@ -84,6 +84,9 @@ pub struct Verdict {
     pub faults: BTreeMap<&'static str, u64>,
     /// The longest time from the end of a fault to the first write that was done.
     pub recovery: Duration,
+    /// The longest time from the moment when the disk of a leader hung to another leader, if that
+    /// happened.
+    pub gave_way: Option<Duration>,
     /// The digest of the state at each replica, in the end.
     pub digests: Vec<String>,
     /// Replies that no client should get.
@@ -152,6 +155,7 @@ pub fn run(
     stop.store(true, Ordering::Release);
     let (events, unexpected) = clients.join();
     troubled?;
+    verdict.gave_way = target.gave_way();
     verdict.digests = target.probe().digests(PATIENCE)?;
     target.end()?;
     record(&events);

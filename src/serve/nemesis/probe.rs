@@ -1,6 +1,8 @@
 //! Asking replicas until they answer.
 
 use super::NemesisError;
+#[cfg(feature = "net")]
+use crate::base::ReplicaId;
 use crate::resp::Value;
 use crate::serve::client::Client;
 use std::net::SocketAddr;
@@ -61,6 +63,24 @@ impl Probe {
         let fits = |reply: &Value| (*reply == Value::OK).then_some(());
         let Some(first) = self.0.first() else { return Ok(()) };
         Probe::until(first, patience, Instant::now(), words, fits)
+    }
+
+    /// Who says that it leads, once somebody does.
+    #[cfg(feature = "net")]
+    pub(super) fn leader(&self, patience: Duration) -> Result<ReplicaId, NemesisError> {
+        let began = Instant::now();
+        while began.elapsed() < patience {
+            for (address, id) in self.0.iter().zip(1..) {
+                let asked = Client::connect(address, Some(REPLY));
+                let said = asked.and_then(|mut client| client.ask(&["TRAFT", "STATUS"]));
+                let Ok(Value::Bulk(text)) = said else { continue };
+                if text.split(|byte| *byte == b'\n').any(|line| line == b"role:leader\r") {
+                    return Ok(ReplicaId(id));
+                }
+            }
+            thread::sleep(AGAIN);
+        }
+        Err(NemesisError::Silent(patience))
     }
 
     /// The digest of the state at each replica.

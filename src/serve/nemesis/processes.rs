@@ -11,7 +11,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ChildStderr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many replicas.
 const REPLICAS: u64 = 3;
@@ -21,6 +21,7 @@ pub(super) struct Processes {
     links: Links,
     dir: PathBuf,
     probe: Probe,
+    gave_way: Option<Duration>,
 }
 
 impl Processes {
@@ -33,7 +34,7 @@ impl Processes {
             replicas: REPLICAS,
             members: None,
             port: 0,
-            flags: vec!["--snapshot-records=2000".into()],
+            flags: vec!["--snapshot-records=2000".into(), "--faulty-disk".into()],
         };
         let fleet = Fleet::through(setup, |from, to, address| {
             if from == to {
@@ -48,7 +49,8 @@ impl Processes {
             return Err(error.into());
         }
         let probe = Probe::new(fleet.addresses());
-        let mut processes = Processes { fleet, links, dir: plan.dir.clone(), probe };
+        let mut processes =
+            Processes { fleet, links, dir: plan.dir.clone(), probe, gave_way: None };
         for id in (1..=REPLICAS).map(ReplicaId) {
             let new = !plan.dir.join(id.0.to_string()).exists();
             processes.open(id, if new { &["--new"] } else { &[] })?;
@@ -70,6 +72,67 @@ impl Processes {
         self.links.set(mood, between);
         thread::sleep(long);
         self.links.set(Mood::Well, |_, _| true);
+    }
+
+    /// Has the disk of a replica fare like this.
+    fn disk(&self, id: ReplicaId, mood: &str) -> Result<(), NemesisError> {
+        let at = self.fleet.places()[&id].clients;
+        Probe::new(vec![at]).command(&["FAULT", "disk", mood], super::PATIENCE)
+    }
+
+    /// For a while the disk of a replica does nothing; and if that one leads, for as long as it
+    /// takes until it does no longer.
+    fn hang(
+        &mut self,
+        id: ReplicaId,
+        long: Duration,
+        watch: &mut dyn FnMut(&str),
+    ) -> Result<(), NemesisError> {
+        let led = self.probe.leader(super::PATIENCE)? == id;
+        self.disk(id, "hung")?;
+        let began = Instant::now();
+        if led {
+            while self.probe.leader(super::PATIENCE)? == id {
+                if began.elapsed() > super::PATIENCE {
+                    return Err(NemesisError::Says(format!("{id} leads with a disk that hangs")));
+                }
+            }
+            let took = began.elapsed();
+            self.gave_way = self.gave_way.max(Some(took));
+            watch(&format!("{id} leads no longer after {} ms", took.as_millis()));
+        }
+        thread::sleep(long.saturating_sub(began.elapsed()));
+        self.disk(id, "well")
+    }
+
+    fn trouble_disk(
+        &mut self,
+        fault: Fault,
+        id: ReplicaId,
+        long: Duration,
+        draw: &mut Draw,
+        watch: &mut dyn FnMut(&str),
+    ) -> Result<(), NemesisError> {
+        let ms = long.as_millis();
+        let mood = match fault {
+            Fault::DiskHung => {
+                watch(&format!("the disk of {id} hangs, {ms} ms"));
+                return self.hang(id, long, watch);
+            }
+            Fault::DiskFails => {
+                watch(&format!("a sync of {id} fails, {ms} ms without it"));
+                self.disk(id, "failing")?;
+                self.fleet.outlive(id)?;
+                thread::sleep(long);
+                return self.open(id, &[]);
+            }
+            Fault::DiskFull => "full".to_string(),
+            _ => (1 + draw.below(100)).to_string(),
+        };
+        watch(&format!("the disk of {id} is {mood}, {ms} ms"));
+        self.disk(id, &mood)?;
+        thread::sleep(long);
+        self.disk(id, "well")
     }
 
     fn check_alive(&mut self) -> Result<(), NemesisError> {
@@ -132,6 +195,9 @@ impl Target for Processes {
                 watch(&format!("{mood:?}: everything, {ms} ms"));
                 self.moody(mood, long, |_, _| true);
             }
+            Fault::DiskHung | Fault::DiskFull | Fault::DiskSlow | Fault::DiskFails => {
+                self.trouble_disk(fault, id, long, draw, watch)?;
+            }
             Fault::Slow => {
                 let late = Duration::from_millis(1 + draw.below(60));
                 watch(&format!("{late:?} late: all between {id} and the others, {ms} ms"));
@@ -139,6 +205,10 @@ impl Target for Processes {
             }
         }
         self.check_alive()
+    }
+
+    fn gave_way(&self) -> Option<Duration> {
+        self.gave_way
     }
 
     fn end(mut self: Box<Self>) -> Result<(), NemesisError> {
