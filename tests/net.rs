@@ -1,6 +1,8 @@
 //! Replicas over gRPC and QUIC: they work, they come back, and nobody else is heard.
 #![cfg(feature = "quic")]
 
+#[path = "net/clients.rs"]
+mod clients;
 #[path = "net/members.rs"]
 mod members;
 
@@ -48,6 +50,32 @@ fn three_replicas_work_over_quic_and_return_after_a_stop() {
 #[test]
 fn three_replicas_work_in_the_clear_on_this_machine() {
     works(Via::Clear);
+}
+
+/// Nobody was told where replica 3 is: it calls the others, and they call it back.
+fn learns(via: Via) {
+    let mut members = Members::tuned(via, 3, |net, _| {
+        if net.id != ReplicaId(3) {
+            net.peers.remove(&ReplicaId(3));
+        }
+    });
+    members.put(0, b"x", b"1");
+    assert_eq!(members.get(2, b"x"), Some("1".into()));
+    // Without one of the two that know each other it takes the third.
+    members.stop(1);
+    members.put(0, b"x", b"2");
+    assert_eq!(members.get(2, b"x"), Some("2".into()));
+    members.restart(1);
+    // Learned again by whoever has forgotten it.
+    members.stop(0);
+    members.put(1, b"x", b"3");
+    assert_eq!(members.get(2, b"x"), Some("3".into()));
+}
+
+#[test]
+fn a_replica_that_nobody_named_is_called_back() {
+    learns(Via::Grpc);
+    learns(Via::Quic);
 }
 
 /// What it missed is in no log any more.

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 /// Each schema with its package, and the code that comes of it.
-const SCHEMAS: [[&str; 3]; 3] = [
+const SCHEMAS: [[&str; 3]; 5] = [
+    ["client.proto", "traft.client.v1", "src/net/clients/generated.rs"],
+    ["health.proto", "grpc.health.v1", "src/net/clients/health.rs"],
     ["peer.proto", "traft.peer.v1", "src/net/generated.rs"],
     ["wire.proto", "traft.wire.v1", "src/wire/generated.rs"],
     ["transfer.proto", "traft.transfer.v1", "src/snapshot/generated.rs"],

@@ -1,5 +1,6 @@
 //! Who an end of a connection is.
 
+use super::ear::Who;
 use crate::base::ReplicaId;
 use rustls::client::Resumption;
 use rustls::crypto::ring::default_provider;
@@ -121,6 +122,10 @@ pub fn name_of(id: ReplicaId) -> String {
     format!("replica-{}.traft", id.0)
 }
 
+/// The name that the certificate of a client has to be for: clients are told apart by nothing else,
+/// and whoever wants to know more of them asks for a token ([`Admit`](super::Admit)).
+pub const CLIENT_NAME: &str = "client.traft";
+
 /// The same as TLS asks for it.
 pub(super) fn server_name(id: ReplicaId) -> Option<ServerName<'static>> {
     ServerName::try_from(name_of(id)).ok()
@@ -138,4 +143,14 @@ pub(super) fn replica_of(certificate: &CertificateDer<'_>) -> Option<ReplicaId> 
     let name = server_name(id)?;
     let valid = second.is_none() && end.verify_is_valid_for_subject_name(&name).is_ok();
     valid.then_some(id)
+}
+
+/// Who shows this certificate. One that names a client and anything else names nobody.
+pub(super) fn who(certificate: Option<&CertificateDer<'_>>) -> Who {
+    if let Some(id) = certificate.and_then(replica_of) {
+        return Who::Replica(id);
+    }
+    let end = certificate.and_then(|shown| EndEntityCert::try_from(shown).ok());
+    let names = end.as_ref().map(|end| end.valid_dns_names().collect::<Vec<_>>());
+    if names.is_some_and(|names| names == [CLIENT_NAME]) { Who::Client } else { Who::NoReplica }
 }

@@ -25,7 +25,9 @@ pub(super) const LARGEST: usize =
 pub(super) enum Who {
     /// By its certificate.
     Replica(ReplicaId),
-    /// It has a certificate, and it is not that of a replica.
+    /// It has a certificate of a client.
+    Client,
+    /// It has a certificate, and it is neither that of a replica nor that of a client.
     NoReplica,
     /// There are no certificates on this machine's own connections.
     Anybody,
@@ -85,7 +87,7 @@ impl Speaker {
         match who {
             Who::Replica(id) => Ok(Speaker(Some(id))),
             Who::Anybody => Ok(Speaker(None)),
-            Who::NoReplica => Err(Refused::NoReplica),
+            Who::Client | Who::NoReplica => Err(Refused::NoReplica),
         }
     }
 }

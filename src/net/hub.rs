@@ -1,10 +1,12 @@
 //! What all connections of one network share.
 
+use super::clients::Behind;
 use super::counts::{Counts, add};
 use super::credentials::{Credentials, Keys};
 use super::crowd::{Crowd, Gone, Seat};
 use super::ear::{Ear, Kind, Who};
 use super::lanes::{KINDS, Lane, Lanes, Queue};
+use super::newcomers::Newcomers;
 use super::{Door, NetError, NetOptions};
 use crate::base::ReplicaId;
 use std::net::IpAddr;
@@ -26,6 +28,8 @@ pub(super) struct Hub {
     unknown: Arc<Crowd<IpAddr>>,
     replicas: Arc<Crowd<ReplicaId>>,
     others: Arc<Crowd<()>>,
+    pub(super) newcomers: Newcomers,
+    pub(super) behind: Behind,
 }
 
 /// The place of a connection that has shown who it is. Dropped, it is free.
@@ -50,6 +54,8 @@ impl Hub {
             unknown: Crowd::new(guests.unknown_each_max, guests.unknown_max),
             replicas: Crowd::new(guests.replica_max, replicas_max),
             others: Crowd::new(guests.others_max, guests.others_max),
+            newcomers: Newcomers::default(),
+            behind: Behind::default(),
         }))
     }
 
@@ -102,6 +108,12 @@ impl Hub {
         self.others.clear();
     }
 
+    /// Where a replica is reached, if that is known.
+    pub(super) fn address(&self, id: ReplicaId) -> Option<String> {
+        let named = self.options.peers.get(&id).cloned();
+        named.or_else(|| self.newcomers.address(id))
+    }
+
     /// Lets in somebody who has not shown anything.
     pub(super) fn greet(&self, address: IpAddr) -> (Seat<IpAddr>, Gone) {
         let (seat, gone, displaced) = self.unknown.enter(address);
@@ -116,7 +128,7 @@ impl Hub {
                 let (seat, gone, displaced) = self.replicas.enter(id);
                 (Place::Replica { _seat: seat }, gone, displaced)
             }
-            Who::NoReplica | Who::Anybody => {
+            Who::Client | Who::NoReplica | Who::Anybody => {
                 let (seat, gone, displaced) = self.others.enter(());
                 (Place::Other { _seat: seat }, gone, displaced)
             }
@@ -130,22 +142,26 @@ impl Hub {
         (self.unknown.len(), self.replicas.len() + self.others.len())
     }
 
-    /// Lanes to all others: that of messages with `lines` connections, that of parcels with one,
-    /// which `start` begins to dial.
+    /// Lanes to all others, and to those who call: that of messages with `lines` connections, that
+    /// of parcels with one, which `start` begins to dial.
     pub(super) fn lanes(
-        &self,
+        self: &Arc<Hub>,
         lines: usize,
-        mut start: impl FnMut(ReplicaId, &str, Kind, Queue),
+        start: impl Fn(&Arc<Hub>, ReplicaId, &str, Kind, Queue) + Send + 'static,
     ) -> Lanes {
-        let others = self.options.peers.iter().filter(|(id, _)| **id != self.options.id);
-        let lanes = others.map(|(id, address)| {
-            let mut lane = |kind| {
-                let bytes_max = self.options.queue_bytes;
+        let make = move |hub: &Arc<Hub>, id: ReplicaId, address: &str| {
+            let lane = |kind| {
+                let bytes_max = hub.options.queue_bytes;
                 let lines = if kind == Kind::Messages { lines } else { 1 };
-                Lane::new(lines, bytes_max, &self.counts, |queue| start(*id, address, kind, queue))
+                Lane::new(lines, bytes_max, &hub.counts, |queue| {
+                    start(hub, id, address, kind, queue);
+                })
             };
-            (*id, KINDS.map(&mut lane))
-        });
-        Lanes { lanes: lanes.collect(), counts: self.counts.clone() }
+            KINDS.map(lane)
+        };
+        let others = self.options.peers.iter().filter(|(id, _)| **id != self.options.id);
+        let lanes = others.map(|(id, address)| (*id, make(self, *id, address))).collect();
+        let learned = self.newcomers.open(Box::new(make));
+        Lanes { lanes, learned, counts: self.counts.clone() }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::counts::{Counts, add};
 use super::ear::Kind;
+use super::newcomers::Both;
 use crate::base::ReplicaId;
 use crate::runtime::{Post, Transport};
 use crate::snapshot::Transfer;
@@ -12,6 +13,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
@@ -23,7 +25,9 @@ const SMALL_PARCEL: usize = 4 << 10;
 
 /// All lanes of a replica: for each other one a lane for messages and one for parcels.
 pub(super) struct Lanes {
-    pub(super) lanes: BTreeMap<ReplicaId, [Lane; 2]>,
+    pub(super) lanes: BTreeMap<ReplicaId, Both>,
+    /// Those to replicas that have called and that nobody named before.
+    pub(super) learned: Receiver<(ReplicaId, Both)>,
     pub(super) counts: Arc<Counts>,
 }
 
@@ -58,10 +62,18 @@ pub(super) struct Queue {
 impl Transport<Post> for Lanes {
     fn send(&mut self, to: ReplicaId, post: Post) {
         let at = usize::from(matches!(post, Post::Parcel(_)));
+        if !self.lanes.contains_key(&to) {
+            self.flush();
+        }
         let taken = self.lanes.get_mut(&to).is_some_and(|lanes| lanes[at].take(post));
         if !taken {
             add(&self.counts.dropped, 1);
         }
+    }
+
+    /// Nothing is held back here; those who have called meanwhile are answered from now on.
+    fn flush(&mut self) {
+        self.lanes.extend(self.learned.try_iter());
     }
 }
 

@@ -25,6 +25,7 @@
 //! ping for some seconds is closed. Those who call are bounded as [`Guests`] says, before and after
 //! they have shown who they are. Connections are dialled again with growing pauses.
 
+mod clients;
 mod counts;
 mod credentials;
 mod crowd;
@@ -35,12 +36,14 @@ mod generated;
 mod grpc;
 mod hub;
 mod lanes;
+mod newcomers;
 mod options;
 #[cfg(feature = "quic")]
 mod quic;
 
+pub use clients::Admit;
 pub use counts::Totals;
-pub use credentials::{Credentials, CredentialsError, name_of};
+pub use credentials::{CLIENT_NAME, Credentials, CredentialsError, name_of};
 pub use grpc::Grpc;
 pub use options::{Calls, Guests, NetError, NetOptions};
 #[cfg(feature = "quic")]
@@ -48,6 +51,12 @@ pub use quic::Quic;
 
 /// The protocols themselves, for whoever speaks them without a replica.
 pub mod proto {
+    pub use super::clients::generated::client_client::ClientClient;
+    pub use super::clients::generated::outcome::What;
+    pub use super::clients::generated::{Command, Keys, NotDone, Outcome, Range, Unknown};
+    pub use super::clients::health::health_check_response::ServingStatus;
+    pub use super::clients::health::health_client::HealthClient;
+    pub use super::clients::health::{HealthCheckRequest, HealthCheckResponse};
     pub use super::generated::peer_client::PeerClient;
     pub use super::generated::{Closed, Frame};
     pub use super::grpc::{ConnectError, connect};

@@ -222,6 +222,14 @@ impl Members {
         node
     }
 
+    /// The network of a node that was given away.
+    pub(crate) fn grpc(&self, at: usize) -> &Grpc {
+        match self.all[at].taken.as_ref().expect("it was given away") {
+            Net::Grpc(network) => network,
+            Net::Quic(_) => panic!("another kind"),
+        }
+    }
+
     /// Stops one, and frees its address.
     pub(crate) fn stop(&mut self, at: usize) {
         let (node, network) = self.all[at].running.take().expect("it runs");

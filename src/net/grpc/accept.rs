@@ -2,7 +2,7 @@
 
 use super::stream::{Guest, Stream};
 use crate::net::counts::add;
-use crate::net::credentials::replica_of;
+use crate::net::credentials::who;
 use crate::net::crowd::{Gone, Seat};
 use crate::net::ear::Who;
 use crate::net::hub::{Current, Hub};
@@ -72,6 +72,6 @@ async fn shake(stream: TcpStream, keys: &Current) -> io::Result<(Box<dyn Stream>
     };
     let stream = TlsAcceptor::from(keys.server.clone()).accept(stream).await?;
     let certificates = stream.get_ref().1.peer_certificates();
-    let id = certificates.and_then(|all| replica_of(all.first()?));
-    Ok((Box::new(stream), id.map_or(Who::NoReplica, Who::Replica)))
+    let who = who(certificates.and_then(|all| all.first()));
+    Ok((Box::new(stream), who))
 }

@@ -33,6 +33,9 @@ use tonic::{Code, Request, Status};
 /// where bytes are counted.
 const AHEAD: usize = 16;
 
+/// Where in the head of a call the caller says how it is reached itself.
+pub(super) const ADDRESS: &str = "traft-address";
+
 /// Unary calls of one connection that are not answered yet.
 pub(super) const UNARY_MAX: usize = 64;
 
@@ -136,11 +139,16 @@ impl Call {
     /// All in one call.
     async fn stream(&mut self, mut client: PeerClient<Channel>, queue: &mut Queue) -> bool {
         let (frames, stream) = mpsc::channel(AHEAD);
-        let (stream, kind) = (ReceiverStream::new(stream), self.kind);
+        let (mut request, kind) = (Request::new(ReceiverStream::new(stream)), self.kind);
+        // Where this one is called back.
+        let here = self.hub.options.peers.get(&self.hub.options.id);
+        if let Some(here) = here.and_then(|here| here.parse().ok()) {
+            request.metadata_mut().insert(ADDRESS, here);
+        }
         let call = async move {
             match kind {
-                Kind::Messages => client.messages(stream).await,
-                Kind::Parcels => client.parcels(stream).await,
+                Kind::Messages => client.messages(request).await,
+                Kind::Parcels => client.parcels(request).await,
             }
         };
         tokio::pin!(call);

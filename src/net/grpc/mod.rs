@@ -13,12 +13,14 @@ use super::lanes::line;
 use super::options::check_local;
 use super::{NetError, NetOptions, Totals, lock};
 use crate::base::ReplicaId;
-use crate::runtime::{Inbox, Network, Post, Transport};
+use crate::runtime::{Front, Inbox, Network, Post, Transport};
 use call::Call;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::runtime::Runtime;
+use tonic::Status;
+use tonic::metadata::MetadataMap;
 
 /// What TLS is told that is spoken on top of it.
 const PROTOCOL: &[u8] = b"h2";
@@ -67,6 +69,25 @@ impl Grpc {
         self.hub.guests()
     }
 
+    /// Lets programs with the certificate of a client ([`CLIENT_NAME`](super::CLIENT_NAME)) have
+    /// commands done and read here, at the address where replicas call, as
+    /// [client.proto](https://github.com/traft/traft/blob/main/proto/client.proto) says; without
+    /// certificates, anybody on this machine. The network does not keep the node: when it has
+    /// gone, whoever calls is told that nobody is there.
+    pub fn serve_clients<F: Front + 'static>(&self, node: &Arc<F>) {
+        self.serve_clients_if(node, |_| Ok(()));
+    }
+
+    /// The same, for those whom `admit` lets in, by what they put into the heads of their calls.
+    pub fn serve_clients_if<F: Front + 'static>(
+        &self,
+        node: &Arc<F>,
+        admit: impl Fn(&MetadataMap) -> Result<(), Status> + Send + Sync + 'static,
+    ) {
+        let node: Weak<F> = Arc::downgrade(node);
+        self.hub.behind.set(node, Arc::new(admit));
+    }
+
     /// From now on shows and believes these. All connections end and are made anew with them, which
     /// takes milliseconds, and what is on the way is lost, as on any network: so whoever is
     /// believed no longer is heard no longer. To replace an authority, believe both for a while.
@@ -85,10 +106,11 @@ impl Network<Post> for Grpc {
     fn join(&self, _: ReplicaId, inbox: Inbox<Post>) -> Box<dyn Transport<Post>> {
         *lock(&self.hub.door) = Some(inbox);
         let _within = self.runtime.as_ref().map(Runtime::enter);
-        let lanes = self.hub.lanes(self.hub.options.connections, |id, address, kind, queue| {
-            let call = Call::new(&self.hub, id, address, kind);
-            tokio::spawn(line(call, queue, self.hub.options.pause));
-        });
+        let lanes =
+            self.hub.lanes(self.hub.options.connections, |hub, id, address, kind, queue| {
+                let call = Call::new(hub, id, address, kind);
+                tokio::spawn(line(call, queue, hub.options.pause));
+            });
         Box::new(lanes)
     }
 }
@@ -102,6 +124,7 @@ impl fmt::Debug for Grpc {
 impl Drop for Grpc {
     fn drop(&mut self) {
         *lock(&self.hub.door) = None;
+        self.hub.newcomers.close();
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

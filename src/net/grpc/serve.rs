@@ -1,7 +1,11 @@
 //! What others say.
 
 use super::accept::accept;
+use super::call::ADDRESS;
 use crate::net::NetError;
+use crate::net::clients::Clients;
+use crate::net::clients::generated::client_server::ClientServer;
+use crate::net::clients::health::health_server::HealthServer;
 use crate::net::counts::add;
 use crate::net::ear::{Ear, Kind, LARGEST, Refused, Speaker, Who};
 use crate::net::generated::peer_server::{Peer, PeerServer};
@@ -35,8 +39,11 @@ pub(super) fn start(listener: TcpListener, hub: &Arc<Hub>) -> Result<(), NetErro
         .max_concurrent_streams(CALLS_MAX)
         .http2_max_header_list_size(HEAD_BYTES_MAX)
         .add_service(
-            PeerServer::new(Service(hub.ear())).max_decoding_message_size(LARGEST + AROUND),
-        );
+            PeerServer::new(Service(hub.ear(), hub.clone()))
+                .max_decoding_message_size(LARGEST + AROUND),
+        )
+        .add_service(ClientServer::new(Clients(hub.clone())).max_decoding_message_size(LARGEST))
+        .add_service(HealthServer::new(Clients(hub.clone())));
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let (guests, incoming) = mpsc::channel(WAITING_MAX);
     tokio::spawn(accept(listener, hub.clone(), guests));
@@ -44,7 +51,7 @@ pub(super) fn start(listener: TcpListener, hub: &Arc<Hub>) -> Result<(), NetErro
     Ok(())
 }
 
-struct Service(Ear);
+struct Service(Ear, Arc<Hub>);
 
 /// Whoever calls.
 fn speaker<T>(request: &Request<T>) -> Result<Speaker, Status> {
@@ -69,6 +76,11 @@ impl Service {
         request: Request<Streaming<Frame>>,
         kind: Kind,
     ) -> Result<Response<Closed>, Status> {
+        let (metadata, who) = (request.metadata(), request.extensions().get::<Who>());
+        let address = metadata.get(ADDRESS).and_then(|address| address.to_str().ok());
+        if let (Some(Who::Replica(id)), Some(address)) = (who, address) {
+            self.1.newcomers.learn(&self.1, *id, address);
+        }
         let ended = self.hear(request, kind).await;
         self.counted(ended)
     }

@@ -2,7 +2,7 @@
 
 use super::config::{self, DISPLACED, RELOAD};
 use crate::net::counts::add;
-use crate::net::credentials::replica_of;
+use crate::net::credentials::who;
 use crate::net::crowd::{Gone, Seat};
 use crate::net::ear::{Ear, LARGEST, Refused, Speaker, Who};
 use crate::net::hub::Hub;
@@ -40,13 +40,16 @@ async fn greet(incoming: Incoming, seat: Seat<IpAddr>, gone: Gone, hub: Arc<Hub>
         }
     };
     let Some(connection) = shaken else { return add(&hub.counts.unknown, 1) };
-    let id = config::certificate(&connection).and_then(|shown| replica_of(&shown));
-    let who = id.map_or(Who::NoReplica, Who::Replica);
+    let who = who(config::certificate(&connection).as_ref());
     let (_place, gone) = hub.seat(who);
     drop(seat);
     // Whom the new credentials do not believe might have been let in by the old ones.
     if !hub.are_current(&keys) {
         return connection.close(RELOAD, b"the credentials have changed");
+    }
+    if let Who::Replica(id) = who {
+        // It calls from the socket at which it listens.
+        hub.newcomers.learn(&hub, id, &connection.remote_address().to_string());
     }
     let heard = tokio::select! {
         _ = gone => {

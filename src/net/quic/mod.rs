@@ -18,7 +18,7 @@ use quinn::{Connection, Endpoint, TokioRuntime};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -94,18 +94,20 @@ impl Network<Post> for Quic {
     fn join(&self, _: ReplicaId, inbox: Inbox<Post>) -> Box<dyn Transport<Post>> {
         *lock(&self.hub.door) = Some(inbox);
         let _within = self.runtime.as_ref().map(Runtime::enter);
-        let pause = self.hub.options.pause;
-        let mut links = BTreeMap::new();
+        let links = Mutex::new(BTreeMap::new());
+        let endpoint = self.endpoint.clone();
         // The line of the messages makes the connection, and that of the parcels uses it, too.
-        let lanes = self.hub.lanes(1, |id, address, kind, queue| {
+        let lanes = self.hub.lanes(1, move |hub, id, address, kind, queue| {
+            let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
             let link = links.entry(id).or_insert_with(|| watch::Sender::new(None));
+            let pause = hub.options.pause;
             match kind {
                 Kind::Messages => {
-                    let way = Messages::new(&self.hub, &self.endpoint, id, address, link.clone());
+                    let way = Messages::new(hub, &endpoint, id, address, link.clone());
                     tokio::spawn(line(way, queue, pause));
                 }
                 Kind::Parcels => {
-                    let way = Parcels::new(&self.hub, link.subscribe());
+                    let way = Parcels::new(hub, link.subscribe());
                     tokio::spawn(line(way, queue, pause));
                 }
             }
@@ -126,6 +128,7 @@ impl fmt::Debug for Quic {
 impl Drop for Quic {
     fn drop(&mut self) {
         *lock(&self.hub.door) = None;
+        self.hub.newcomers.close();
         self.endpoint.close(config::DONE, b"");
         if let Some(runtime) = self.runtime.take() {
             let endpoint = self.endpoint.clone();
