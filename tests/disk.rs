@@ -199,11 +199,14 @@ fn a_faulty_disk_fares_as_it_is_told() {
     let trouble = Trouble::default();
     let disk = Faulty::new(SimDisk::new(), trouble.clone());
     disk.create("a").expect("it is well");
+    disk.create("old").expect("it is well");
+    disk.write("old", 0, b"12").expect("it is well");
     trouble.set(Mood::Full);
     let full = Err(DiskError::Full { name: "a".into() });
     assert_eq!((disk.write("a", 0, b"1"), disk.preallocate("a", 9)), (full.clone(), full));
     assert!(matches!(disk.create("b"), Err(DiskError::Full { .. })));
     assert_eq!((disk.len("a"), disk.sync("a")), (Ok(0), Ok(())), "nothing was written");
+    assert_eq!((disk.write("old", 1, b"3"), disk.len("old")), (Ok(()), Ok(2)), "it has that room");
     trouble.set(Mood::Failing);
     assert!(matches!(disk.sync("a"), Err(DiskError::Failed { what: "sync", .. })));
     assert_eq!(disk.sync("a"), Ok(()), "it fails once");

@@ -48,7 +48,6 @@ pub(crate) fn run(house: &mut House, time: Duration) -> Result<(), Failed> {
     });
     let (report, counted) = (report?, counted?);
     let behind = house.told(away, &["TRAFT", "STATUS"], "done")?;
-    let began = Instant::now();
     let caught_up = catches_up(house, leader, away)?;
     house.agree()?;
     println!(
@@ -59,7 +58,7 @@ pub(crate) fn run(house: &mut House, time: Duration) -> Result<(), Failed> {
         report.writes.count
     );
     println!("it counts toward commits after {counted:.0?}, when it has done {behind}");
-    println!("it has everything after {caught_up:.0?}, of which {:.0?} alone", began.elapsed());
+    println!("it has everything {caught_up:.1?} after the other one is back");
     for (id, used) in most.lock().expect("no panic").iter() {
         let role = if *id == leader { "leads" } else { "follows" };
         println!("{id} {role}: at most {} MiB of {}", used.memory >> 20, CAP_BYTES >> 20);

@@ -1,6 +1,7 @@
 //! A disk that can be made to fail while it is in use: for harnesses of real processes.
 
 use super::{Disk, DiskError};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,8 @@ pub enum Mood {
     /// As it does by itself.
     #[default]
     Well,
-    /// There is no room: nothing is created, reserved or written. What was written is synced.
+    /// There is no room: nothing is created or reserved, and nothing is written where this process
+    /// has not written before. What was written can be written again, and is synced.
     Full,
     /// Whatever changes something waits until the mood is another.
     Hung,
@@ -36,6 +38,8 @@ struct Shared {
 pub struct Faulty<D> {
     disk: D,
     trouble: Trouble,
+    /// How far each file has been written.
+    ends: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 impl Trouble {
@@ -93,7 +97,11 @@ impl Trouble {
 impl<D> Faulty<D> {
     /// This disk, with a mood that `trouble` changes.
     pub fn new(disk: D, trouble: Trouble) -> Faulty<D> {
-        Faulty { disk, trouble }
+        Faulty { disk, trouble, ends: Arc::default() }
+    }
+
+    fn ends(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,8 +130,17 @@ impl<D: Disk> Disk for Faulty<D> {
     }
 
     fn write(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        self.trouble.with_room(name)?;
-        self.disk.write(name, offset, bytes)
+        let end = offset + bytes.len() as u64;
+        if self.ends().get(name).is_some_and(|written| end <= *written) {
+            self.trouble.pass();
+        } else {
+            self.trouble.with_room(name)?;
+        }
+        self.disk.write(name, offset, bytes)?;
+        let mut ends = self.ends();
+        let written = ends.entry(name.into()).or_default();
+        *written = end.max(*written);
+        Ok(())
     }
 
     fn preallocate(&self, name: &str, len: u64) -> Result<(), DiskError> {
@@ -143,11 +160,18 @@ impl<D: Disk> Disk for Faulty<D> {
 
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
         self.trouble.pass();
-        self.disk.rename(from, to)
+        self.disk.rename(from, to)?;
+        let mut ends = self.ends();
+        ends.remove(to);
+        if let Some(end) = ends.remove(from) {
+            ends.insert(to.into(), end);
+        }
+        Ok(())
     }
 
     fn remove(&self, name: &str) -> Result<(), DiskError> {
         self.trouble.pass();
+        self.ends().remove(name);
         self.disk.remove(name)
     }
 

@@ -161,7 +161,7 @@ impl Hub {
         };
         let others = self.options.peers.iter().filter(|(id, _)| **id != self.options.id);
         let lanes = others.map(|(id, address)| (*id, make(self, *id, address))).collect();
-        let learned = self.newcomers.open(Box::new(make));
+        let learned = self.newcomers.open(self, Box::new(make));
         Lanes { lanes, learned, counts: self.counts.clone() }
     }
 }

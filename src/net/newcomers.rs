@@ -30,11 +30,16 @@ struct Inside {
 }
 
 impl Newcomers {
-    /// Somebody has joined, who is given lanes to those who call.
-    pub(super) fn open(&self, maker: Maker) -> Receiver<(ReplicaId, Both)> {
+    /// Somebody has joined, who is given lanes to those who call, and to those who have called while
+    /// nobody was there: their calls last, and they do not say it again. To be called within the
+    /// runtime.
+    pub(super) fn open(&self, hub: &Arc<Hub>, maker: Maker) -> Receiver<(ReplicaId, Both)> {
         let (sender, receiver) = mpsc::channel();
         let mut inside = self.lock();
-        inside.known.clear();
+        for (id, address) in &inside.known {
+            // Whoever takes them is here.
+            let _ = sender.send((*id, maker(hub, *id, address)));
+        }
         inside.begin = Some((maker, sender));
         receiver
     }
@@ -53,10 +58,10 @@ impl Newcomers {
         if is_named || is_known || !has_room || !is_address(address) {
             return;
         }
-        let Some((maker, sender)) = &inside.begin else { return };
-        // Whoever had the lanes before has gone when nobody takes these.
-        if sender.send((id, maker(hub, id, address))).is_ok() {
-            inside.known.insert(id, address.to_string());
+        inside.known.insert(id, address.to_string());
+        if let Some((maker, sender)) = &inside.begin {
+            // Nobody takes them when the node has gone.
+            let _ = sender.send((id, maker(hub, id, address)));
         }
     }
 
