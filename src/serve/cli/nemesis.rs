@@ -19,7 +19,7 @@ other goes through relays; faults then concern one replica, and there are three 
   one-way nobody hears a replica, which hears all others
   slow    what is said to and by a replica comes up to 60 ms late
   restart a process ends in good order, and another one takes its files
-and four of its disk, which a shim in its process carries out:
+and four of its disk, if they are named, which a shim in its process carries out:
   disk-hung   nothing is written for a while; if the replica leads, another one has to take over
   disk-full   there is no room for a while
   disk-slow   each sync takes up to 100 ms longer for a while

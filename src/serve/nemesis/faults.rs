@@ -55,6 +55,9 @@ impl Fault {
         Fault::DiskFails,
     ];
 
+    /// So many of them are done if none is named: those of disks have to be.
+    pub(super) const USUAL: usize = 7;
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {

@@ -42,7 +42,7 @@ pub struct Plan {
     pub clients: usize,
     /// Decides the faults and the requests; real time decides the rest.
     pub seed: u64,
-    /// Which faults; all that are possible if nothing is said.
+    /// Which faults; all that are possible but those of disks if nothing is said.
     pub faults: Vec<Fault>,
     /// Whether each replica has a process of its own, and relays stand between them.
     #[cfg(feature = "net")]
@@ -132,7 +132,10 @@ pub fn run(
     if let Some(fault) = plan.faults.iter().find(|fault| !possible.contains(fault)) {
         return Err(NemesisError::Fault(fault.name()));
     }
-    let faults = if plan.faults.is_empty() { possible } else { &plan.faults };
+    let faults = match &plan.faults[..] {
+        [] => &possible[..possible.len().min(Fault::USUAL)],
+        named => named,
+    };
     target.probe().wait_for_writes(PATIENCE)?;
     let stop = Arc::new(AtomicBool::new(false));
     let clients = Clients::start(plan, &target.probe().addresses(), &stop);
