@@ -30,9 +30,9 @@ struct Inside {
 }
 
 impl Newcomers {
-    /// Somebody has joined, who is given lanes to those who call, and to those who have called while
-    /// nobody was there: their calls last, and they do not say it again. To be called within the
-    /// runtime.
+    /// Somebody has joined, who is given lanes to those who call, and to those who have called
+    /// while nobody was there: their calls last, and they do not say it again. To be called within
+    /// the runtime.
     pub(super) fn open(&self, hub: &Arc<Hub>, maker: Maker) -> Receiver<(ReplicaId, Both)> {
         let (sender, receiver) = mpsc::channel();
         let mut inside = self.lock();
