@@ -285,7 +285,8 @@ impl<T> IntoIterator for Receiver<T> {
 }
 
 /// Until all senders have gone.
-pub(crate) struct All<T>(Receiver<T>);
+#[allow(unreachable_pub, reason = "a part of what `Local` shows")]
+pub struct All<T>(Receiver<T>);
 
 impl<T> Iterator for All<T> {
     type Item = T;
