@@ -20,9 +20,9 @@ const QUICK: [Mutant; 10] = [
     Mutant::AdoptionErases,
     Mutant::AcceptBeforeDurable,
     Mutant::HolesNeverRepaired,
-    Mutant::ReadNotesNothing,
+    Mutant::ReadAfterPromise,
     Mutant::SnapshotOverHoles,
-    Mutant::CoveredIsNoHolding,
+    Mutant::JointNeverLeft,
     Mutant::UnknownIsRejected,
     Mutant::UnsyncedSnapshot,
 ];

@@ -83,21 +83,25 @@ impl<'a, 'l, L: Log<'l>> Search<'a, L> {
         mutant!(OnlyReadersBetween, placement, self.behind(footprint, placement, overriding))
     }
 
-    /// The victims and what they override. Mostly there is one, and of several the latest one,
-    /// which was found first, overrides most.
+    /// The victims and what they override.
     fn overrides(&self) -> Tail {
-        let Some((latest, others)) = self.victims.split_first() else { return Tail::new() };
-        let theirs = &self.log.record(*latest).overrides;
-        let here = mutant!(EmptyVictimForgotten, theirs, &held(self.log, theirs));
-        let mut overrides = here.copy_above(self.floor, *latest);
-        for victim in others {
-            let theirs = &self.log.record(*victim).overrides;
-            let here = mutant!(EmptyVictimForgotten, theirs, &held(self.log, theirs));
-            overrides.insert(*victim);
-            overrides.union_above(here, self.floor.0 / 64);
-        }
+        let mut overrides = Tail::new();
+        self.victims.iter().for_each(|victim| self.add_victim(*victim, &mut overrides));
         overrides.remove_below(self.floor);
         overrides
+    }
+
+    /// A victim with what it overrides. Mostly there is one, and of several the latest one, which
+    /// was found first, overrides most: so that is copied in one piece.
+    fn add_victim(&self, victim: Lsn, overrides: &mut Tail) {
+        let theirs = &self.log.record(victim).overrides;
+        let here = mutant!(EmptyVictimForgotten, theirs, &held(self.log, theirs));
+        if overrides.is_empty() {
+            *overrides = here.copy_above(self.floor, victim);
+        } else {
+            overrides.insert(victim);
+            overrides.union_above(here, self.floor.0 / 64);
+        }
     }
 
     /// What the stacks have on top under the victims, less what other dependencies name.
