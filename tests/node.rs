@@ -1,5 +1,8 @@
 //! Nodes with threads: the code of `docs/node.md`, and what a node owes whoever embeds it.
 
+#[path = "node/workers.rs"]
+mod workers;
+
 use bytes::Bytes;
 use std::error::Error;
 use std::path::Path;

@@ -2,8 +2,11 @@
 //! and delays, on disks that crash at any moment, with snapshots taken, sent and installed all the
 //! while. What was acknowledged stays, and in the end all states are equal.
 
+use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use traft::apply::kv::{Answer, Frozen, Kv, Op};
+use traft::apply::{Machine, Stateful};
 use traft::base::{Membership, ReplicaId};
 use traft::disk::SimDisk;
 use traft::replica::ReadLevel;
@@ -43,11 +46,53 @@ fn options(id: u64) -> NodeOptions {
     options
 }
 
+/// A map that gives out hands: batches of several workers are executed in any order here.
+#[derive(Clone, Default)]
+struct Common(Arc<Mutex<Kv>>);
+
+impl Machine for Common {
+    fn apply(&mut self, body: &Bytes) -> Bytes {
+        self.0.lock().expect("nobody panics").apply(body)
+    }
+
+    fn read(&self, body: &Bytes) -> Bytes {
+        self.0.lock().expect("nobody panics").read(body)
+    }
+
+    fn digest(&self) -> u64 {
+        self.0.lock().expect("nobody panics").digest()
+    }
+}
+
+impl Stateful for Common {
+    type Frozen = <Kv as Stateful>::Frozen;
+
+    fn freeze(&mut self) -> Option<Self::Frozen> {
+        self.0.lock().expect("nobody panics").freeze()
+    }
+
+    fn pairs(frozen: &Self::Frozen) -> impl Iterator<Item = (impl AsRef<[u8]>, impl AsRef<[u8]>)> {
+        Kv::pairs(frozen)
+    }
+
+    fn clear(&mut self) {
+        self.0.lock().expect("nobody panics").clear();
+    }
+
+    fn load(&mut self, key: &[u8], value: &[u8]) {
+        self.0.lock().expect("nobody panics").load(key, value);
+    }
+
+    fn hand(&self) -> Option<Box<dyn Machine + Send>> {
+        Some(Box::new(self.clone()))
+    }
+}
+
 struct Seat {
     disk: SimDisk,
-    node: Option<Host<SimDisk, Kv>>,
+    node: Option<Host<SimDisk, Common>>,
     /// What other threads are doing, and when it is done.
-    jobs: Vec<(u64, Job<SimDisk, Kv>)>,
+    jobs: Vec<(u64, Job<SimDisk, Common>)>,
     back_at: u64,
 }
 
@@ -68,6 +113,10 @@ struct World {
     lost: Option<usize>,
     /// How many starts were in doubt.
     doubted: u64,
+    /// So many workers each.
+    workers: usize,
+    /// How often a second one had something to do.
+    beside: u64,
 }
 
 impl World {
@@ -86,6 +135,8 @@ impl World {
             crashes: 0,
             lost: None,
             doubted: 0,
+            workers: 1 + seed as usize % 3,
+            beside: 0,
         }
     }
 
@@ -96,7 +147,7 @@ impl World {
 
     /// Carries out what the inputs of this moment led to.
     fn work(&mut self, at: usize) {
-        let World { seats, network, sent, now, chance, weather, answers, .. } = self;
+        let World { seats, network, sent, now, chance, weather, answers, beside, .. } = self;
         let Seat { node, jobs, .. } = &mut seats[at];
         let Some(node) = node else { return };
         let carried = node.work(&mut |effect| match effect {
@@ -120,6 +171,7 @@ impl World {
             Effect::Do(work) => {
                 let lane = Host::lane(&work);
                 assert!(jobs.iter().all(|(_, job)| Host::lane(job) != lane), "one at a time");
+                *beside += u64::from(matches!(lane, Lane::Apply(1..)));
                 jobs.push((*now + chance.below(if lane == Lane::Work { 30 } else { 3 }), work));
             }
         });
@@ -156,7 +208,9 @@ impl World {
         for at in 0..3 {
             let seat = &mut self.seats[at];
             if seat.node.is_none() && seat.back_at <= self.now {
-                let opened = Host::open(seat.disk.clone(), options(at as u64 + 1), Kv::new());
+                let mut options = options(at as u64 + 1);
+                options.apply_workers = self.workers;
+                let opened = Host::open(seat.disk.clone(), options, Common::default());
                 let (node, recovered) = opened.expect("it opens after every crash");
                 let lost = self.lost == Some(at);
                 assert!(recovered.doubt.is_none() || lost, "{recovered}");
@@ -297,7 +351,7 @@ fn settle(world: &mut World) -> Vec<u64> {
 #[test]
 fn what_is_acknowledged_stays_through_crashes_and_snapshots() {
     let (mut taken, mut installed, mut crashes, mut acknowledged) = (0, 0, 0, 0);
-    let mut doubted = 0;
+    let (mut doubted, mut beside) = (0, 0);
     for seed in 0..6 {
         let mut world = World::new(seed);
         let clients = write(&mut world, 12_000);
@@ -315,9 +369,10 @@ fn what_is_acknowledged_stays_through_crashes_and_snapshots() {
         acknowledged += clients.iter().map(|client| client.acknowledged).sum::<u64>();
         (taken, installed) = (taken + world.taken, installed + world.installed);
         (crashes, doubted) = (crashes + world.crashes, doubted + world.doubted);
+        beside += world.beside;
     }
     println!("{acknowledged} writes, {crashes} crashes, {taken} taken, {installed} installed");
-    assert!(doubted >= 3, "{doubted}");
+    assert!(doubted >= 3 && beside > 1_000, "{doubted} {beside}");
     assert!(acknowledged > 20_000 && crashes > 20 && taken > 500 && installed > 50);
 }
 

@@ -34,7 +34,8 @@ use std::sync::Arc;
 /// `apply` takes `&mut self` so that a machine driven by one thread needs no lock. A machine that
 /// is shared by several threads implements the trait for its *handle*, as `std` has `Write` for
 /// `&File`: the exclusive borrow is then that of the handle, each thread has one of its own, and
-/// calls through different handles may overlap if their commands do not interfere. `read` sees the
+/// calls through different handles may overlap if their commands do not interfere. A node drives
+/// such a machine with several workers if it gives out [hands](Stateful::hand). `read` sees the
 /// effect of every `apply` that returned before it was called. `digest` is called only while no
 /// `apply` is under way.
 pub trait Machine {
@@ -100,5 +101,14 @@ pub trait Stateful: Machine + Send + 'static {
     /// this is not the state held fast last, or that state has been forgotten.
     fn rest_on(&mut self, frozen: &Self::Frozen, snapshot: Arc<dyn Bottom>) {
         let _ = (frozen, snapshot);
+    }
+
+    /// Another handle to the same state, for one more thread: calls through different handles may
+    /// overlap then, if their commands do not interfere. `None`, which is the default: one thread
+    /// executes everything. Handles are made once, before the first command. They are not in use
+    /// while another method of this trait or [`digest`](Machine::digest) is, and see what that
+    /// leaves.
+    fn hand(&self) -> Option<Box<dyn Machine + Send>> {
+        None
     }
 }

@@ -5,6 +5,7 @@ use crate::base::{Command, ReplicaId};
 use crate::replica::ReadLevel;
 use crate::store::StoreError;
 use bytes::Bytes;
+use std::fmt;
 
 /// A replica of some protocol with its disk and its machine, driven by one thread. Whatever it says
 /// about time is in ticks of a millisecond.
@@ -52,15 +53,22 @@ pub trait Engine: Send + 'static {
 pub enum Lane {
     /// Writes the log and syncs it.
     Log,
-    /// Executes commands and reads.
-    Apply,
+    /// Executes commands and reads; there may be several, counted from 0.
+    Apply(usize),
     /// Writes snapshots: long, and in no hurry.
     Work,
 }
 
-impl Lane {
-    /// All of them.
-    pub const ALL: [Lane; 3] = [Lane::Log, Lane::Apply, Lane::Work];
+/// A name for its thread.
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lane::Log => f.write_str("log"),
+            Lane::Apply(0) => f.write_str("apply"),
+            Lane::Apply(worker) => write!(f, "apply{worker}"),
+            Lane::Work => f.write_str("work"),
+        }
+    }
 }
 
 /// What happens to a replica.

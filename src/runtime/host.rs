@@ -115,7 +115,7 @@ impl<D: Disk + Clone + Send + Sync + 'static, M: Stateful> Host<D, M> {
                 recovered.durable.clone(),
             ),
             home,
-            executor: Executor::new(machine, fault, resident),
+            executor: Executor::new(machine, options.apply_workers, fault, resident),
             stopwatch: Stopwatch::new(options.stages.clone()),
             options,
             reads: FxHashMap::default(),
@@ -254,7 +254,7 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
         }
         // Before anything more is executed: the state is what the replica knows of it.
         self.take_snapshot(emit)?;
-        if let Some(batch) = self.executor.depart() {
+        for batch in self.executor.depart() {
             emit(Effect::Do(Job::Execute(batch)));
         }
         for parcel in self.parcels.drain(..) {
@@ -291,7 +291,7 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
     fn lane(job: &Job<D, M>) -> Lane {
         match job {
             Job::Sync(_) => Lane::Log,
-            Job::Execute(_) => Lane::Apply,
+            Job::Execute(batch) => Lane::Apply(batch.worker()),
             Job::Snapshot(..) => Lane::Work,
         }
     }
@@ -364,7 +364,7 @@ impl<D: Disk + Clone + Send + Sync + 'static, M: Stateful> Host<D, M> {
                 for task in tasks {
                     let command = self.replica.command(task.lsn);
                     let body = command.map(|command| command.body.clone()).unwrap_or_default();
-                    self.executor.apply(task.lsn, task.proposal, body);
+                    self.executor.apply(task, body);
                 }
             }
             Output::Settled { proposal } if self.orders.came(proposal, Ok(())) => {}

@@ -4,6 +4,7 @@
 use super::engine::{Engine, Lane, NodeError};
 use super::sync::{Bug, JoinHandle, Sender, bounded, has, thread};
 use super::thread::Letter;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One lane's thread.
@@ -16,12 +17,12 @@ struct Worker<J> {
 pub(super) struct Lanes<E: Engine> {
     name: String,
     inbox: Sender<Letter<E>>,
-    workers: [Option<Worker<E::Job>>; Lane::ALL.len()],
+    workers: BTreeMap<Lane, Worker<E::Job>>,
 }
 
 impl<E: Engine> Lanes<E> {
     pub(super) fn new(name: String, inbox: Sender<Letter<E>>) -> Lanes<E> {
-        Lanes { name, inbox, workers: [const { None }; Lane::ALL.len()] }
+        Lanes { name, inbox, workers: BTreeMap::new() }
     }
 
     /// Has a job done; what comes of it comes to the inbox. Never waits: an engine gives a lane one
@@ -29,15 +30,15 @@ impl<E: Engine> Lanes<E> {
     pub(super) fn give(&mut self, job: E::Job) -> Result<(), NodeError> {
         let lane = E::lane(&job);
         let Lanes { name, inbox, workers } = self;
-        let worker = workers[lane as usize]
-            .get_or_insert_with(|| start(format!("{name}-{lane:?}").to_lowercase(), inbox.clone()));
+        let new = || start(format!("{name}-{lane}"), inbox.clone());
+        let worker = workers.entry(lane).or_insert_with(new);
         worker.jobs.try_send(job).map_err(|_| NodeError::Panicked)
     }
 
     /// Lets each end what it is doing, and waits for that. What comes of it is lost, so the inbox
     /// must be gone: else a lane could wait for room in it.
     pub(super) fn close(self) {
-        let workers = self.workers.into_iter().flatten();
+        let workers = self.workers.into_values();
         let threads: Vec<JoinHandle<()>> = workers.map(|worker| worker.thread).collect();
         for thread in threads {
             // One that panicked has said so on standard error.

@@ -13,6 +13,7 @@
 
 mod bottom;
 mod cluster;
+mod crew;
 mod engine;
 mod execute;
 #[cfg(all(test, feature = "explore"))]

@@ -31,6 +31,10 @@ pub struct NodeOptions {
     /// there ([`Stateful::ADOPTS`]): in memory is what changed since. A shorter one is read into
     /// memory, which is faster to ask. Default 256 MiB.
     pub resident_bytes_max: u64,
+    /// So many threads execute commands that do not interfere, if the machine has
+    /// [hands](Stateful::hand) for more than one. Default 1: it takes commands that cost more than
+    /// handing them over, several microseconds, for more to be of use.
+    pub apply_workers: usize,
     /// Where it leaves how long records take to reach each stage, if somebody wants to know.
     pub stages: Option<Stages>,
     /// Who is told of each step of the replica. Nobody unless said otherwise.
@@ -74,6 +78,7 @@ impl NodeOptions {
             resident_bytes_max: 256 << 20,
             stages: None,
             recorder: None,
+            apply_workers: 1,
         }
     }
 }
