@@ -73,6 +73,11 @@ impl Refinement {
         let Some(had) = promised.filter(|_| replica.durable.voted >= candidate) else {
             return Err(format!("it grants {candidate} and has not promised that"));
         };
+        if had.lineage.leader() == candidate {
+            // Promise and lineage became durable in one step, after the answer was composed: that
+            // one leads already, and nothing comes of the vote.
+            return Ok(());
+        }
         if had.lineage.leader() != committer {
             let true_one = had.lineage.leader();
             return Err(format!("it grants {candidate} as of {committer}, and took {true_one}"));
