@@ -116,7 +116,7 @@ fn what_is_no_snapshot_is_one_sentence() {
 
 const ONE: LeaderId = LeaderId::new(1, 1);
 
-const SMALL: WalOptions = WalOptions { segment_bytes: 4 << 10 };
+const SMALL: WalOptions = WalOptions { segment_bytes: 4 << 10, opened_at: 0 };
 
 fn record(lsn: u64, author: LeaderId, word: &str) -> Arc<Record> {
     let footprint = Footprint::write(KeySet::point(format!("{word}{lsn}")));

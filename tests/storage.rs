@@ -11,7 +11,7 @@ use traft::sim::repair;
 use traft::wal::{Identity, Recovered, Row, Store, Wal, WalError, WalOptions};
 
 /// Small segments, so that a short script fills several.
-const OPTIONS: WalOptions = WalOptions { segment_bytes: 8 << 10 };
+const OPTIONS: WalOptions = WalOptions { segment_bytes: 8 << 10, opened_at: 0 };
 
 #[test]
 fn the_log_keeps_every_clause() {
@@ -162,7 +162,7 @@ impl Bad {
         let opening = Arc::new(AtomicBool::new(true));
         let disk = Bent { disk, wrong, opening: opening.clone() };
         let identity = if wrong == Wrong::OpensAnybodys { IDENTITY } else { identity };
-        let large = WalOptions { segment_bytes: 512 << 10 };
+        let large = WalOptions { segment_bytes: 512 << 10, ..OPTIONS };
         let options = if wrong == Wrong::NeverShrinks { large } else { OPTIONS };
         let (mut wal, mut found) = begin(disk, identity, options)?;
         opening.store(false, Ordering::Relaxed);

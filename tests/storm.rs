@@ -75,7 +75,7 @@ fn the_first_steps_are_the_same() {
 fn every_step_is_one_of_the_specifications() {
     let mut taken = std::collections::BTreeMap::new();
     for seed in (0..40).chain(ONCE_FAILED) {
-        let outcome = run_mapped(seed);
+        let outcome = run_mapped(seed, None, false);
         assert_eq!(outcome.violation, None, "traft sim --seeds {seed}..{} --mapped", seed + 1);
         assert_eq!(outcome.trace, run(seed, None, false).trace, "mapping changes nothing: {seed}");
         for (what, count) in outcome.counts {

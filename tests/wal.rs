@@ -14,7 +14,7 @@ use traft::replica::Write;
 use traft::wal::{Identity, Row, Store, Wal, WalError, WalOptions};
 
 const IDENTITY: Identity = Identity { cluster: 0x7261_6674, replica: ReplicaId(1) };
-const OPTIONS: WalOptions = WalOptions { segment_bytes: 64 << 10 };
+const OPTIONS: WalOptions = WalOptions { segment_bytes: 64 << 10, opened_at: 0 };
 
 fn directory() -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -98,7 +98,9 @@ fn a_real_directory_gives_back_what_it_was_given() {
 #[test]
 fn the_format_is_that_of_the_golden_file() {
     let disk = SimDisk::new();
-    let mut wal = Wal::create(disk.clone(), IDENTITY, WalOptions { segment_bytes: 4_096 }).unwrap();
+    let mut wal =
+        Wal::create(disk.clone(), IDENTITY, WalOptions { segment_bytes: 4_096, ..OPTIONS })
+            .unwrap();
     wal.append(&first_step()).unwrap();
     wal.sync().unwrap();
     let records = vec![record(1, LeaderId::new(1, 1), 40)].into();

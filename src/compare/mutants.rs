@@ -161,7 +161,7 @@ fn seed_finds(mutant: Mutant, seed: u64) -> Option<Found> {
 /// The same seeds, with each step held against the specifications.
 fn mapping_finds(from: u64, seeds: u64) -> Option<Found> {
     (from..from + seeds).find_map(|seed| {
-        let violation = storm::run_mapped(seed).violation?;
+        let violation = storm::run_mapped(seed, None, false).violation?;
         Some(Found::new("mapping", seed, violation.what))
     })
 }

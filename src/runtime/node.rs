@@ -17,7 +17,7 @@ use crate::disk::Disk;
 use crate::replica::ReadLevel;
 use crate::wal::Recovered;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a node that is closed goes on answering what is in flight, unless said otherwise.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,6 +40,12 @@ pub struct Node<D: SharedDisk, M: Stateful> {
     thread: Option<JoinHandle<()>>,
     recovered: Recovered,
     stages: Option<Stages>,
+}
+
+/// Of this machine's clock: a start that finds a loss counts its incarnation from here (Doubt 1).
+/// Nothing else rests on it.
+fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Puts what changes on a node's board.
@@ -82,11 +88,13 @@ impl<D: SharedDisk, M: Stateful> Node<D, M> {
     /// As of [`open`](Self::open).
     pub fn with_limits(
         disk: D,
-        options: NodeOptions,
+        mut options: NodeOptions,
         machine: M,
         network: &impl Network<Post>,
         limits: Limits,
     ) -> Result<Node<D, M>, NodeError> {
+        let opened_at = &mut options.store.wal.opened_at;
+        *opened_at = seconds_since_1970().max(*opened_at);
         let (id, stages) = (options.replica.id, options.stages.clone());
         let (engine, recovered) = Host::open(disk, options, machine)?;
         let (door, inbox) = Door::new(limits);

@@ -46,15 +46,23 @@ impl Belief {
         self.survey.mark.map_or(0, |mark| mark.segment).max(self.survey.greatest)
     }
 
+    /// The number of the segment that the life which starts now begins. In doubt it becomes the
+    /// incarnation, so it is not below the moment: greater than that of each earlier loss,
+    /// wherever (Doubt 1).
+    pub(super) fn life(&self, opened_at: u64) -> u64 {
+        let next = self.newest() + 1;
+        if self.doubt.is_some() { next.max(opened_at) } else { next }
+    }
+
     /// That of the life which starts now. In doubt it is the number of the segment that it begins:
     /// no earlier life has had that.
-    pub(super) fn incarnation(&self) -> u64 {
-        if self.doubt.is_some() { self.newest() + 1 } else { self.replay.incarnation }
+    pub(super) fn incarnation(&self, opened_at: u64) -> u64 {
+        if self.doubt.is_some() { self.life(opened_at) } else { self.replay.incarnation }
     }
 
     /// What a replica starts from.
-    pub(super) fn into_recovered(self) -> Recovered {
-        let (incarnation, life) = (self.incarnation(), self.newest() + 1);
+    pub(super) fn into_recovered(self, opened_at: u64) -> Recovered {
+        let (incarnation, life) = (self.incarnation(opened_at), self.life(opened_at));
         let Belief { replay, held, doubt, .. } = self;
         let Hard { voted, lineage, membership, purged } = replay.hard;
         let records = held.into_iter().map(|(record, _)| record).collect();

@@ -185,7 +185,8 @@ fn look<D: Disk + Sync>(disk: &D, identity: Identity) -> Result<Inspection, WalE
     let places = belief.held.iter().map(|(_, at)| place(at)).collect();
     let steps = belief.replay.end.map_or(0, |end| end.sequence);
     let segments = segments.into_values().collect();
-    Ok(Inspection { identity, recovered: belief.into_recovered(), places, segments, mark, steps })
+    let recovered = belief.into_recovered(0);
+    Ok(Inspection { identity, recovered, places, segments, mark, steps })
 }
 
 fn summary(number: u64, segment: &Segment) -> SegmentSummary {

@@ -65,11 +65,17 @@ pub struct WalOptions {
     /// exceed it. Default 64 MiB; space is reserved in this unit, and given back in it. Very small
     /// segments cost a sync of the directory every few groups.
     pub segment_bytes: u64,
+    /// When the log is opened: seconds since 1970, or any count that every replica of the cluster
+    /// takes from clocks that agree. An incarnation that begins with a loss is at least this, so
+    /// that one which begins later, at whichever replica, is greater (algorithm.md, Doubt 1;
+    /// `design/Promises.tla`). Default 0: not known, and then a disk that loses just the promise
+    /// which the loss of *another* replica had raised goes unnoticed.
+    pub opened_at: u64,
 }
 
 impl Default for WalOptions {
     fn default() -> WalOptions {
-        WalOptions { segment_bytes: 64 << 20 }
+        WalOptions { segment_bytes: 64 << 20, opened_at: 0 }
     }
 }
 

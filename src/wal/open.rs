@@ -82,12 +82,12 @@ impl<D: Disk + Sync> Wal<D> {
         wal.segments.retain(|number, sectors| *sectors > 0 && *number >= replay.oldest);
         let unsure = held.iter().filter(|(_, place)| place.sector >= synced(place.segment));
         wal.carried = unsure.cloned().collect();
-        wal.at = (belief.newest() + 1, 0);
-        wal.incarnation = belief.incarnation();
+        wal.at = (belief.life(options.opened_at), 0);
+        wal.incarnation = belief.incarnation(options.opened_at);
         let previous = wal.segments.last_key_value().map(|(number, sectors)| (*number, *sectors));
         wal.doubt = bits(belief.doubt.as_ref());
         wal.begin(&belief.survey, previous)?;
-        Ok((wal, belief.into_recovered()))
+        Ok((wal, belief.into_recovered(options.opened_at)))
     }
 
     fn new(disk: D, lock: D::Lock, identity: Identity, options: WalOptions) -> Wal<D> {

@@ -1,9 +1,9 @@
 //! Disks that went bad: a snapshot that is gone or damaged is missed.
 
-use super::{done, first_step, open, pair, state, step, take};
-use traft::base::{Lsn, ReplicaId, TailBitmap};
+use super::{done, first_step, identity, load, open, options, pair, state, step, take};
+use traft::base::{LeaderId, Lsn, ReplicaId, TailBitmap};
 use traft::disk::{Disk, SimDisk};
-use traft::replica::{Doubt, Write};
+use traft::replica::{self, Doubt, Replica, Write};
 use traft::store::{Heard, Home};
 
 /// Records up to 100, everything below 60 dropped.
@@ -125,7 +125,7 @@ fn an_older_snapshot_stands_in() {
 fn another_clusters_snapshot_is_refused() {
     let disk = purged();
     let other = traft::wal::Identity { cluster: 8, replica: ReplicaId(1) };
-    let opened = Home::open(disk.clone(), other, super::options(), super::load);
+    let opened = Home::open(disk.clone(), other, options(), load);
     assert!(opened.is_err());
 }
 
@@ -148,4 +148,40 @@ fn without_room_the_older_one_stays() {
     assert!(names.iter().all(|name| !name.ends_with(".aside")), "{names:?}");
     disk.set_capacity(None);
     take(&mut home, 50);
+}
+
+/// Doubt 1, `Promises.tla`. Another replica lost its disk at second 1,000, and the terms rose with
+/// it; this one promised such a term and lost just that write. What it can read says nothing of
+/// it: only the time of the loss does.
+#[test]
+fn a_promise_that_anothers_loss_had_raised_is_lost_alone() {
+    let disk = SimDisk::new();
+    let mut home = open(&disk, 1).expect("a new store").home;
+    home.append(&first_step()).expect("room");
+    home.sync().expect("a sound disk");
+    let before = disk.state();
+    let raised = LeaderId::new((1_000 << 32) + 7, 2);
+    home.append(&Write { voted: Some(raised), ..step(2, []) }).expect("room");
+    home.sync().expect("a sound disk");
+    drop(home);
+    let mut lost = disk.state();
+    for name in before.names().filter(|name| name.ends_with(".wal")) {
+        let old = before.contents(name).expect("it is there").to_vec();
+        lost.spoil(name, |contents| contents[..old.len()].copy_from_slice(&old));
+    }
+    let promise = |opened_at: u64| {
+        let mut options = options();
+        options.wal.opened_at = opened_at;
+        let disk = SimDisk::of(lost.clone());
+        let opened = Home::open(disk, identity(1), options.clone(), load).expect("it was there");
+        let durable = opened.recovered.durable;
+        assert_eq!(durable.doubt, Some(Doubt::Promise));
+        let replica = replica::Options::new(ReplicaId(1), options.initial);
+        (durable.incarnation, Replica::new(replica, durable).voted())
+    };
+    let (incarnation, voted) = promise(1_001);
+    assert!(incarnation == 1_001 && voted > raised, "{incarnation} {voted}");
+    // And the write was all that told of it: by the count of its own lives alone it would fall.
+    let (incarnation, voted) = promise(0);
+    assert!(incarnation < 1_000 && voted < raised, "{incarnation} {voted}");
 }

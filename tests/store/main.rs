@@ -29,7 +29,7 @@ fn identity(replica: u64) -> Identity {
 /// Segments so small that a script fills several, and snapshots that take several requests.
 fn options() -> Options {
     let mut options = Options::new(Membership::majority((1..=3).map(ReplicaId)));
-    options.wal = WalOptions { segment_bytes: 8 << 10 };
+    options.wal = WalOptions { segment_bytes: 8 << 10, ..WalOptions::default() };
     options.transfer.window_bytes = 4_096;
     options
 }

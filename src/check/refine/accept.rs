@@ -151,9 +151,11 @@ impl Refinement {
         let was = replica.durable.clone();
         replica.composed = found.clone();
         if durable.doubt.is_some() {
+            // What was on its way may be there, too: written before the loss.
+            let (committer, held) = (found.lineage.leader(), found.held.clone());
             self.lose(&mut replica, found);
             self.replicas.insert(id, replica);
-            return Ok(());
+            return self.acknowledge(id, committer, &held);
         }
         self.replicas.insert(id, replica);
         self.survives(id, was, &found, pending)?;

@@ -81,7 +81,7 @@ impl<S: Store, F: Fn(SimDisk, Identity) -> Result<(S, Recovered), S::Error>> Ope
 
 /// Checks the log of this crate, in segments so small that a script fills several.
 pub fn check_log(seed: u64, images: usize) -> Report {
-    let options = WalOptions { segment_bytes: 8 << 10 };
+    let options = WalOptions { segment_bytes: 8 << 10, ..WalOptions::default() };
     let open = |disk: SimDisk, identity| match Wal::open(disk.clone(), identity, options) {
         Err(WalError::Empty) => {
             Wal::create(disk, identity, options).map(|wal| (wal, Recovered::default()))

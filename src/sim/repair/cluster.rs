@@ -54,7 +54,7 @@ fn load(snapshot: &Snapshot<SimDisk>) -> Result<Kv, SnapshotError> {
 
 fn options() -> Options {
     let mut options = Options::new(members());
-    options.wal = WalOptions { segment_bytes: 4 << 10 };
+    options.wal = WalOptions { segment_bytes: 4 << 10, ..WalOptions::default() };
     options
 }
 

@@ -103,9 +103,9 @@ pub fn run(seed: u64, steps_max: Option<u64>, traced: bool) -> Outcome {
 
 /// The same, with every step mapped to the specifications and held against them
 /// ([`check::refine`](crate::check::refine)).
-pub fn run_mapped(seed: u64) -> Outcome {
+pub fn run_mapped(seed: u64, steps_max: Option<u64>, traced: bool) -> Outcome {
     let plan = plan::Plan { mapped: true, ..plan::Plan::draw(seed) };
-    world::World::new(plan, false).run(u64::MAX)
+    world::World::new(plan, traced).run(steps_max.unwrap_or(u64::MAX))
 }
 
 /// The schedule that a seed draws, as text that [`replay`] runs.

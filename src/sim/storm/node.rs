@@ -9,7 +9,7 @@ use crate::apply::session::Sessions;
 use crate::base::{KeyRange, Lsn, ReplicaId, SharedRecord};
 use crate::disk::{SimDisk, State};
 use crate::message::Envelope;
-use crate::replica::{self, Doubt, Replica};
+use crate::replica::{self, Replica};
 use crate::sim::invariants::Shadow;
 use crate::snapshot::{Parcel, Snapshot, SnapshotError};
 use crate::store::{Draft, Home, Opened, Options, StoreError};
@@ -49,9 +49,6 @@ pub(super) struct Node {
     /// It was damaged once: what seemed harmless may be found later, and again.
     pub(super) suspect: bool,
     pub(super) failed_starts: u64,
-    /// Its directory was emptied: since then its incarnations begin there. The operator who
-    /// emptied it says so at each start until peers have given everything back.
-    pub(super) wiped: Option<u64>,
 }
 
 /// A process.
@@ -128,7 +125,6 @@ impl Node {
             damaged: false,
             suspect: false,
             failed_starts: 0,
-            wiped: None,
             asked: 0,
         }
     }
@@ -143,26 +139,22 @@ impl Node {
     ) -> Result<Begun, StoreError> {
         let identity = Identity { cluster: 1, replica: ReplicaId(at as u64 + 1) };
         let mut options = Options::new(plan.initial.clone());
-        options.wal = WalOptions { segment_bytes: 8 << 10 };
+        // Incarnations rise with the time of the loss, above the segments of a run that lost none.
+        let opened_at = 1_000 + now / 1_000;
+        options.wal = WalOptions { segment_bytes: 8 << 10, opened_at };
         let opened = match Home::open(self.disk.clone(), identity, options.clone(), load) {
+            // Emptied: whoever runs it says so, and when.
+            Err(StoreError::Log(WalError::Empty)) if self.damaged => {
+                Home::create_wiped(self.disk.clone(), identity, options.clone(), opened_at)?;
+                Home::open(self.disk.clone(), identity, options, load)?
+            }
             Err(StoreError::Log(WalError::Empty)) => {
                 let home = Home::create(self.disk.clone(), identity, options)?;
-                if self.suspect {
-                    // Emptied, or not to be told from that: whoever runs it says so, and when.
-                    self.wiped = Some(1_000 + now / 1_000);
-                }
                 Opened { home, recovered: Recovered::default(), state: None, damaged: Vec::new() }
             }
             opened => opened?,
         };
-        let Opened { home, mut recovered, state, .. } = opened;
-        if let Some(incarnation) = self.wiped {
-            recovered.durable.incarnation += incarnation;
-            recovered.durable.life += incarnation;
-            if self.damaged {
-                recovered.durable.doubt = Some(Doubt::Promise);
-            }
-        }
+        let Opened { home, recovered, state, .. } = opened;
         let options = replica_options(at, plan, dice);
         let replica = Replica::new(options, recovered.durable.clone());
         Ok(Begun { replica, home, recovered, machine: state.unwrap_or_default() })

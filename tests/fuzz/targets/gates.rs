@@ -27,7 +27,7 @@ pub(crate) fn wire(bytes: &[u8]) {
 pub(crate) fn wal(bytes: &[u8]) {
     let disk = disk_of("0000000000000001.wal", bytes);
     write(&disk, "mark", MARK);
-    let options = WalOptions { segment_bytes: 64 << 10 };
+    let options = WalOptions { segment_bytes: 64 << 10, ..WalOptions::default() };
     if let Ok((wal, first)) = Wal::open(disk.clone(), IDENTITY, options) {
         drop(wal);
         let again = Wal::open(disk, IDENTITY, options);
