@@ -23,7 +23,7 @@ mod unix {
     use std::io::Read;
     use std::os::unix::fs::FileExt;
     use std::path::{Path, PathBuf};
-    use std::sync::{Arc, Condvar, Mutex};
+    use std::sync::{Arc, Condvar, Mutex, mpsc};
     use std::time::{Duration, Instant};
     use traft::base::{
         Command, Footprint, KeySet, LeaderId, Lineage, Lsn, Payload, Record, ReplicaId,
@@ -76,9 +76,21 @@ mod unix {
         wal
     }
 
-    fn median(mut times: Vec<Duration>) -> f64 {
-        times.sort_unstable();
-        times[times.len() / 2].as_secs_f64()
+    fn median(times: Vec<Duration>) -> f64 {
+        middle(times.into_iter().map(|time| time.as_secs_f64()).collect())
+    }
+
+    fn middle(mut figures: Vec<f64>) -> f64 {
+        figures.sort_unstable_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    }
+
+    /// How many times as long `others` took as `ours`: the median over turns, so that a moment in
+    /// which the machine is slow falls on both sides of a ratio.
+    fn ratio(others: &[Duration], ours: &[Duration]) -> f64 {
+        let each =
+            others.iter().zip(ours).map(|(other, own)| other.as_secs_f64() / own.as_secs_f64());
+        middle(each.collect())
     }
 
     /// Groups of `group` steps of a record each, and the same bytes written plainly, in turns: one
@@ -130,6 +142,7 @@ mod unix {
             offset += bytes.len() as u64;
         }
         drop(wal);
+        let ratios = [ratio(&times[1], &times[0]), ratio(&times[2], &times[0])];
         let [ours, grown, within, appended] = times.map(median);
         println!(
             "append, {group:>5} KiB a sync: {:>8.0} records/s, {:>5.0} us, {:>4.0} of them before \
@@ -139,9 +152,9 @@ mod unix {
             ours * 1e6,
             appended * 1e6,
             grown * 1e6,
-            grown / ours,
+            ratios[0],
             within * 1e6,
-            within / ours
+            ratios[1]
         );
         fs::remove_dir_all(root).expect("the directory of the bench can be removed");
     }
@@ -149,16 +162,21 @@ mod unix {
     /// The log, and how many steps of the next group are in it.
     type Shared = (Mutex<(Wal<RealDisk>, usize)>, Condvar);
 
-    /// Composes groups of `group` steps, each as soon as the one before it has departed.
-    fn compose(shared: &Shared, steps: &[Write], group: usize) {
+    /// Composes groups of `group` steps, each as soon as the one before it has departed; gives how
+    /// long that took for each.
+    fn compose(shared: &Shared, steps: &[Write], group: usize) -> Vec<Duration> {
+        let mut times = Vec::new();
         for steps in steps.chunks(group) {
             let log = shared.0.lock().expect("nobody panics");
             let mut log = shared.1.wait_while(log, |log| log.1 > 0).expect("nobody panics");
+            let begin = Instant::now();
             steps.iter().try_for_each(|step| log.0.append(step)).expect("room in memory");
+            times.push(begin.elapsed());
             log.1 = steps.len();
             drop(log);
             shared.1.notify_one();
         }
+        times
     }
 
     /// Writes and syncs so many groups, one after the other; gives how long the disk had nothing to
@@ -184,10 +202,11 @@ mod unix {
         pauses
     }
 
-    /// The same with one thread that composes and one that syncs: while a group is on its way, the
-    /// next one is appended. Some groups in a row, then as many plain writes and syncs.
+    /// The same with one thread that composes and one that syncs, as a node has them: while a group
+    /// is on its way, the next one is appended. Some groups in a row, of which the first is composed
+    /// while the disk has nothing to do, then as many plain writes and syncs.
     fn append_ahead(root: &Path, group: usize, turns: usize) {
-        let in_a_row = (256 / group).clamp(8, 32);
+        let in_a_row = (4_096 / group).clamp(16, 64);
         let turns = turns.div_ceil(in_a_row).max(if turns > 1 { 15 } else { 1 });
         let shared: Shared = (Mutex::new((new_log(&root.join("wal")), 0)), Condvar::new());
         let mut options = OpenOptions::new();
@@ -195,45 +214,60 @@ mod unix {
         let grown = options.open(root.join("grown")).expect("a file");
         let bytes = vec![0x5a; (group * (RECORD_BYTES + 45)).div_ceil(SECTOR - 20) * SECTOR];
         let (mut ours, mut plain, mut pauses) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut lsn, mut offset) = (0, 0);
-        for turn in 0..=turns {
-            let steps: Vec<Write> = (lsn..lsn + (in_a_row * group) as u64)
-                .map(|n| Write {
-                    number: 2 + n,
-                    records: vec![record(n)].into(),
-                    ..Write::default()
-                })
-                .collect();
-            lsn += steps.len() as u64;
-            for nth in 0..2 {
-                let begin = Instant::now();
-                let times = if (turn + nth) % 2 == 0 {
-                    std::thread::scope(|scope| {
-                        scope.spawn(|| compose(&shared, &steps, group));
-                        pauses.extend(fly(&shared, in_a_row));
-                    });
-                    &mut ours
-                } else {
-                    for _ in 0..in_a_row {
-                        grown.write_all_at(&bytes, offset).expect("room");
-                        grown.sync_data().expect("a sound disk");
-                        offset += bytes.len() as u64;
-                    }
-                    &mut plain
-                };
-                if turn > 0 {
-                    times.push(begin.elapsed());
+        let (mut lsn, mut offset, mut composing) = (0, 0, Vec::new());
+        let (rows, composer) = mpsc::channel::<Vec<Write>>();
+        let (composed, done) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let shared = &shared;
+            scope.spawn(move || {
+                for steps in composer {
+                    let times = compose(shared, &steps, group);
+                    composed.send((steps, times)).expect("somebody waits");
                 }
+            });
+            for turn in 0..=turns {
+                let mut steps: Option<Vec<Write>> = Some(
+                    (0..in_a_row * group)
+                        .map(|_| {
+                            lsn += 1;
+                            let records = vec![record(lsn - 1)].into();
+                            Write { number: 1 + lsn, records, ..Write::default() }
+                        })
+                        .collect(),
+                );
+                for nth in 0..2 {
+                    let begin = Instant::now();
+                    let times = if (turn + nth) % 2 == 0 {
+                        rows.send(steps.take().expect("once a turn")).expect("a composer");
+                        pauses.extend(fly(shared, in_a_row));
+                        &mut ours
+                    } else {
+                        for _ in 0..in_a_row {
+                            grown.write_all_at(&bytes, offset).expect("room");
+                            grown.sync_data().expect("a sound disk");
+                            offset += bytes.len() as u64;
+                        }
+                        &mut plain
+                    };
+                    let time = begin.elapsed();
+                    if turn > 0 {
+                        times.push(time);
+                    }
+                }
+                composing.extend(done.recv().expect("a composer").1);
             }
-        }
+            drop(rows);
+        });
+        let faster = ratio(&plain, &ours);
         let (ours, plain, pause) = (median(ours), median(plain), median(pauses));
         println!(
             "append, {group:>5} KiB a sync, the next composed meanwhile: {:>8.0} records/s, {:.0} \
-             us between two; plain {:>8.0}, ratio {:.2}",
+             us between two, {:.0} to compose one; plain {:>8.0}, ratio {:.2}",
             (in_a_row * group) as f64 / ours,
             pause * 1e6,
+            median(composing) * 1e6,
             (in_a_row * group) as f64 / plain,
-            plain / ours
+            faster
         );
         drop(shared);
         fs::remove_dir_all(root).expect("the directory of the bench can be removed");

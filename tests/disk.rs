@@ -193,6 +193,26 @@ fn a_directory_has_one_owner() {
     std::fs::remove_dir_all(root).unwrap();
 }
 
+/// Zeros are written where zeros are read, in parts of any size.
+#[test]
+fn what_is_prepared_reads_as_before() {
+    let root = directory();
+    let disk = RealDisk::new(&root).expect("a directory");
+    disk.create("a").expect("a new file");
+    disk.preallocate("a", 200_000).expect("room");
+    disk.write("a", 0, b"before").expect("room");
+    disk.write("a", 150_000, b"behind").expect("room");
+    disk.prepare("a", 512, 150_000).expect("room");
+    disk.prepare("a", 700, 700).expect("nothing to do");
+    let mut found = vec![1; 200_001];
+    assert_eq!(disk.read("a", 0, &mut found), Ok(200_000));
+    let mut expected = vec![0; 200_000];
+    expected[..6].copy_from_slice(b"before");
+    expected[150_000..150_006].copy_from_slice(b"behind");
+    assert!(found[..200_000] == expected, "what is read is what was written");
+    std::fs::remove_dir_all(root).expect("the directory of the test can be removed");
+}
+
 /// What was hung goes on when it is well again, and not before.
 #[test]
 fn a_faulty_disk_fares_as_it_is_told() {
@@ -207,6 +227,8 @@ fn a_faulty_disk_fares_as_it_is_told() {
     assert!(matches!(disk.create("b"), Err(DiskError::Full { .. })));
     assert_eq!((disk.len("a"), disk.sync("a")), (Ok(0), Ok(())), "nothing was written");
     assert_eq!((disk.write("old", 1, b"3"), disk.len("old")), (Ok(()), Ok(2)), "it has that room");
+    trouble.set(Mood::Copying);
+    assert!(matches!(disk.write("old", 1, b"3"), Err(DiskError::Full { .. })), "not any more");
     trouble.set(Mood::Failing);
     assert!(matches!(disk.sync("a"), Err(DiskError::Failed { what: "sync", .. })));
     assert_eq!(disk.sync("a"), Ok(()), "it fails once");

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use traft::base::{
     Command, Footprint, KeySet, LeaderId, Lineage, Lsn, Membership, Payload, Record, ReplicaId,
 };
-use traft::disk::{Disk, RealDisk, SECTOR, SimDisk};
+use traft::disk::{Disk, Faulty, Mood, RealDisk, SECTOR, SimDisk, Trouble};
 use traft::replica::Write;
 use traft::wal::{Identity, Row, Store, Wal, WalError, WalOptions};
 
@@ -228,6 +228,50 @@ fn a_group_is_composed_while_the_one_before_is_synced() {
     drop(wal);
     let (_, found) = Wal::open(disk, IDENTITY, OPTIONS).unwrap();
     assert_eq!((found.doubt, found.durable.records.len()), (None, 2 + 3 * 81));
+}
+
+/// A mark keeps nobody waiting who has something to write, and needs no room: on a file system that
+/// copies what changes a full disk has none for it either. Then it waits as everything else does.
+/// What is durable stays so, and nothing has failed.
+#[test]
+fn the_mark_waits_for_a_busy_disk_and_for_room() {
+    let (disk, trouble) = (SimDisk::new(), Trouble::default());
+    let faulty = Faulty::new(disk.clone(), trouble.clone());
+    let mut wal = Wal::create(faulty, IDENTITY, OPTIONS).unwrap();
+    wal.append(&first_step()).unwrap();
+    wal.sync().unwrap();
+    let mark = || disk.state().contents("mark").map(<[u8]>::to_vec);
+    let step = |number, lsn| Write {
+        number,
+        records: vec![record(lsn, LeaderId::new(1, 1), 100)].into(),
+        ..Write::default()
+    };
+    let known = mark();
+    wal.append(&step(2, 10)).unwrap();
+    let landed = wal.depart().unwrap().expect("a group").fly();
+    wal.append(&step(3, 11)).unwrap();
+    assert_eq!(wal.land(landed), Ok(2));
+    let flight = wal.depart().unwrap().expect("what was appended meanwhile");
+    assert_eq!(mark(), known, "the disk has something to do first");
+    wal.append(&step(4, 12)).unwrap();
+    assert_ne!(mark(), known, "while it is busy, it is told");
+    assert_eq!((wal.land(flight.fly()), wal.sync()), (Ok(3), Ok(4)));
+
+    let known = mark();
+    wal.append(&step(5, 13)).unwrap();
+    let landed = wal.depart().unwrap().expect("a group").fly();
+    trouble.set(Mood::Copying);
+    assert_eq!(wal.land(landed), Ok(5), "the group is durable whatever the mark says");
+    assert_eq!((wal.idle(), mark()), (Ok(()), known.clone()));
+    wal.append(&step(6, 14)).unwrap();
+    assert_eq!(wal.sync(), Err(WalError::Full));
+    assert_eq!(wal.load(Lsn(13)).unwrap(), Some(record(13, LeaderId::new(1, 1), 100)));
+    trouble.set(Mood::Well);
+    assert_eq!(wal.sync(), Ok(6));
+    assert_ne!(mark(), known);
+    drop(wal);
+    let (_, found) = Wal::open(disk, IDENTITY, OPTIONS).unwrap();
+    assert_eq!((found.doubt, found.durable.records.len()), (None, 2 + 5));
 }
 
 #[test]

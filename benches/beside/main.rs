@@ -89,7 +89,11 @@ struct Run {
 
 fn main() -> ExitCode {
     match args().and_then(|args| measure(&args)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(failed) if failed.is_empty() => ExitCode::SUCCESS,
+        Ok(failed) => {
+            failed.iter().for_each(|why| eprintln!("beside: {why}"));
+            ExitCode::FAILURE
+        }
         Err(why) => {
             eprintln!("beside: {why}");
             ExitCode::FAILURE
@@ -97,42 +101,53 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(args: &Args) -> Result<(), String> {
+/// Says what could not be measured: the rest of the table is there all the same.
+fn measure(args: &Args) -> Result<Vec<String>, String> {
     let kinds: Vec<Kind> = args.kinds.iter().copied().filter(|kind| kind.is_there()).collect();
     for kind in args.kinds.iter().filter(|kind| !kinds.contains(kind)) {
         println!("{} is not installed and is left out", kind.name());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let mut runs = Vec::new();
+    let (mut runs, mut failed) = (Vec::new(), Vec::new());
     for round in 0..args.rounds {
         for at in 0..kinds.len() {
             // Each goes first as often as the others.
             let kind = kinds[(at + round) % kinds.len()];
             let dir = args.dir.join(kind.name());
             let servers = Servers::start(kind, &dir)?;
-            runtime.block_on(one(args, round, &servers, &mut runs))?;
+            for why in runtime.block_on(one(args, round, &servers, &mut runs)) {
+                failed.push(format!("round {round}, {}: {why}", kind.name()));
+            }
             drop(servers);
             std::fs::remove_dir_all(&dir).map_err(|error| error.to_string())?;
         }
     }
     print(args, &kinds, &runs);
-    Ok(())
+    Ok(failed)
 }
 
-async fn one(
-    args: &Args,
-    round: usize,
-    servers: &Servers,
-    runs: &mut Vec<Run>,
-) -> Result<(), String> {
-    let target = servers.leader().await?;
-    clients::fill(&target).await?;
+/// Gives what failed.
+async fn one(args: &Args, round: usize, servers: &Servers, runs: &mut Vec<Run>) -> Vec<String> {
+    let mut failed = Vec::new();
+    let target = match servers.leader().await {
+        Ok(target) => target,
+        Err(why) => return vec![why],
+    };
+    if let Err(why) = clients::fill(&target).await {
+        return vec![format!("writing every key once: {why}")];
+    }
     for what in [What::Write, What::Read] {
         for clients in &args.clients {
             let load =
                 Load { what, clients: *clients, time: Duration::from_secs_f64(args.seconds) };
-            let times = clients::run(&target, load).await?;
+            let times = match clients::run(&target, load).await {
+                Ok(times) => times,
+                Err(why) => {
+                    failed.push(format!("{} by {clients}: {why}", what.name()));
+                    continue;
+                }
+            };
             let quantile = |q| Duration::from_micros(times.value_at_quantile(q));
             let run = Run {
                 round,
@@ -157,7 +172,7 @@ async fn one(
             runs.push(run);
         }
     }
-    Ok(())
+    failed
 }
 
 fn median(mut all: Vec<f64>) -> f64 {

@@ -4,6 +4,7 @@
 //! logs, traces and text scenarios share: `n2` a replica, `3#2` a leader, `17` a position,
 //! `{..5 7 9}` a set of positions, `<3#2 @17 w:x>` a record. [`notation`] is that of memberships.
 
+mod checksum;
 mod footprint;
 mod id;
 mod lineage;
@@ -16,6 +17,7 @@ mod tail;
 mod tail_bitmap;
 mod words;
 
+pub use checksum::crc32c;
 pub use footprint::{Footprint, Key, KeyRange, KeySet};
 pub use id::{LeaderId, Lsn, ReplicaId, Term};
 pub use lineage::{Lineage, Run};

@@ -14,6 +14,9 @@ pub enum Mood {
     /// There is no room: nothing is created or reserved, and nothing is written where this process
     /// has not written before. What was written can be written again, and is synced.
     Full,
+    /// There is no room, and what is written again needs some: a file system that copies what
+    /// changes. What was written is synced.
+    Copying,
     /// Whatever changes something waits until the mood is another.
     Hung,
     /// Every sync takes so much longer.
@@ -63,7 +66,7 @@ impl Trouble {
     /// What takes room needs some.
     fn with_room(&self, name: &str) -> Result<(), DiskError> {
         match self.pass() {
-            Mood::Full => Err(DiskError::Full { name: name.into() }),
+            Mood::Full | Mood::Copying => Err(DiskError::Full { name: name.into() }),
             _ => Ok(()),
         }
     }
@@ -71,7 +74,7 @@ impl Trouble {
     /// A sync: waits, takes longer, or fails.
     fn sync(&self, name: &str) -> Result<(), DiskError> {
         match self.pass() {
-            Mood::Well | Mood::Full | Mood::Hung => Ok(()),
+            Mood::Well | Mood::Full | Mood::Copying | Mood::Hung => Ok(()),
             Mood::Late(late) => {
                 let end = Instant::now() + late;
                 let mut mood = self.mood();
@@ -131,9 +134,8 @@ impl<D: Disk> Disk for Faulty<D> {
 
     fn write(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         let end = offset + bytes.len() as u64;
-        if self.ends().get(name).is_some_and(|written| end <= *written) {
-            self.trouble.pass();
-        } else {
+        let again = self.ends().get(name).is_some_and(|written| end <= *written);
+        if !again || self.trouble.pass() == Mood::Copying {
             self.trouble.with_room(name)?;
         }
         self.disk.write(name, offset, bytes)?;
@@ -146,6 +148,11 @@ impl<D: Disk> Disk for Faulty<D> {
     fn preallocate(&self, name: &str, len: u64) -> Result<(), DiskError> {
         self.trouble.with_room(name)?;
         self.disk.preallocate(name, len)
+    }
+
+    fn prepare(&self, name: &str, from: u64, to: u64) -> Result<(), DiskError> {
+        self.trouble.with_room(name)?;
+        self.disk.prepare(name, from, to)
     }
 
     fn truncate(&self, name: &str, len: u64) -> Result<(), DiskError> {

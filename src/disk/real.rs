@@ -14,6 +14,9 @@ const LOCK: &str = "lock";
 /// So often the lock is tried while others only ask for it.
 const ASKERS_MAX: usize = 1_000;
 
+/// What is written at once where there is nothing.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 /// One directory of a real file system. Clones share their open files.
 ///
 /// New files can be read and written by their owner only.
@@ -174,6 +177,19 @@ impl Disk for RealDisk {
         let file = self.file(name)?;
         if self.len(name)? < len {
             reserve(&file, len).map_err(|error| failed("preallocate", name, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the zeros that can be read there already. A file system notes with each first write
+    /// to a reserved block that the block is in use, and a sync then waits for that note as well:
+    /// here it does so once.
+    fn prepare(&self, name: &str, from: u64, to: u64) -> Result<(), DiskError> {
+        self.writable("prepare", name)?;
+        let file = self.file(name)?;
+        for at in (from..to).step_by(ZEROS.len()) {
+            let part = &ZEROS[..ZEROS.len().min((to - at) as usize)];
+            file.write_all_at(part, at).map_err(|error| failed("prepare", name, &error))?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::format::{
     value_len,
 };
 use super::{KEY_BYTES_MAX, SnapshotError, VALUE_BYTES_MAX};
-use crate::base::{Key, mutant};
+use crate::base::{Key, crc32c, mutant};
 use crate::disk::{Disk, DiskError};
 use bytes::Bytes;
 use prost::Message;
@@ -172,7 +172,7 @@ impl<D: Disk> Builder<D> {
         put_value(&mut self.block, value);
         self.block_keys += 1;
         self.keys += 1;
-        let hash = crc32c::crc32c(&key);
+        let hash = crc32c(&key);
         self.last = Some(key);
         let segment_bytes = self.draft.key_bytes + self.draft.value_bytes;
         if segment_bytes >= SEGMENT_BYTES_END {
@@ -197,7 +197,7 @@ impl<D: Disk> Builder<D> {
         self.draft.blocks.push(BlockForm {
             bytes: self.block.len() as u32,
             keys: self.block_keys,
-            crc: crc32c::crc32c(&self.block),
+            crc: crc32c(&self.block),
             hash: Bytes::copy_from_slice(&hash),
         });
         self.pending.append(&mut self.block);
@@ -218,7 +218,7 @@ impl<D: Disk> Builder<D> {
             index_bytes: index.len() as u32,
             before: self.keys - draft.count,
             keys: draft.count,
-            index_crc: crc32c::crc32c(&index),
+            index_crc: crc32c(&index),
             index_hash: hash(&[&index]),
         });
         self.pending.extend_from_slice(&index);
@@ -253,7 +253,7 @@ impl<D: Disk> Builder<D> {
             directory_bytes: directory.len() as u64,
             keys: self.keys,
             root: hash(&[&self.front, &directory]),
-            directory_crc: crc32c::crc32c(&directory),
+            directory_crc: crc32c(&directory),
         };
         self.pending.extend_from_slice(&directory);
         self.pending.extend_from_slice(&footer.encode());

@@ -1,7 +1,7 @@
 //! The bytes of the parts; docs/format-snapshot.md has them as tables.
 
 use super::{SnapshotError, VALUE_BYTES_MAX};
-use crate::base::{Key, Lineage, Lsn, Membership, ReplicaId, TailBitmap};
+use crate::base::{Key, Lineage, Lsn, Membership, ReplicaId, TailBitmap, crc32c};
 use crate::wire;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
@@ -126,8 +126,8 @@ impl Header {
         front.put_slice(&MAGIC);
         front.put_u32_le(VERSION);
         front.put_u32_le(header.len() as u32);
-        front.put_u32_le(crc32c::crc32c(&header));
-        front.put_u32_le(crc32c::crc32c(&front));
+        front.put_u32_le(crc32c(&header));
+        front.put_u32_le(crc32c(&front));
         front.put_slice(&header);
         Ok(front.freeze())
     }
@@ -164,7 +164,7 @@ impl Prologue {
         }
         // The prologue of every version is as long and ends like this: a bit that changed in the
         // version is damage, which peers can repair, and not a file of another version.
-        if u32_at(bytes, 20) != crc32c::crc32c(&bytes[..20]) {
+        if u32_at(bytes, 20) != crc32c(&bytes[..20]) {
             return Err(NoPrologue::Checksum);
         }
         let found = u32_at(bytes, 8);
@@ -203,7 +203,7 @@ impl Footer {
         bytes.put_u64_le(self.keys);
         bytes.put_slice(&self.root);
         bytes.put_u32_le(self.directory_crc);
-        bytes.put_u32_le(crc32c::crc32c(&bytes));
+        bytes.put_u32_le(crc32c(&bytes));
         bytes.put_slice(&MAGIC);
         let mut footer = [0; FOOTER];
         footer.copy_from_slice(&bytes);
@@ -212,7 +212,7 @@ impl Footer {
 
     /// The footer in `bytes`, if the checksum fits.
     pub(super) fn decode(bytes: &[u8; FOOTER]) -> Option<Footer> {
-        let fits = u32_at(bytes, 52) == crc32c::crc32c(&bytes[..52]) && bytes[56..] == MAGIC;
+        let fits = u32_at(bytes, 52) == crc32c(&bytes[..52]) && bytes[56..] == MAGIC;
         let mut root = Hash::default();
         root.copy_from_slice(&bytes[32..48]);
         fits.then(|| Footer {

@@ -6,7 +6,7 @@ use super::format::{
 };
 use super::parts::{Block, Index, Place, is_block};
 use super::{Cause, Damage, Part, Range, SnapshotError, after, prefix_range};
-use crate::base::{Key, KeyRange};
+use crate::base::{Key, KeyRange, crc32c};
 use crate::disk::{Disk, DiskError};
 use bytes::Bytes;
 use std::ops;
@@ -117,7 +117,7 @@ impl Ends {
         }
         let front = read_part(disk, name, Part::Header, 0..data_at, &all)?;
         let at = PROLOGUE as u64..data_at;
-        if crc32c::crc32c(&front[PROLOGUE..]) != prologue.header_crc {
+        if crc32c(&front[PROLOGUE..]) != prologue.header_crc {
             return bad(Part::Header, at, Cause::Checksum);
         }
         let Ok(header) = Header::decode(front.slice(PROLOGUE..)) else {
@@ -125,7 +125,7 @@ impl Ends {
         };
         let at = footer.directory_at..last.start;
         let directory = read_part(disk, name, Part::Directory, at.clone(), &all)?;
-        if crc32c::crc32c(&directory) != footer.directory_crc {
+        if crc32c(&directory) != footer.directory_crc {
             return bad(Part::Directory, at, Cause::Checksum);
         }
         if hash(&[&front, &directory]) != footer.root {
@@ -308,7 +308,7 @@ impl<D: Disk> Snapshot<D> {
         let place = segment.index_at()..segment.end();
         let keys = || self.segment_keys(at);
         let bytes = read_part(&self.disk, &self.name, Part::Index, place, &keys)?;
-        if crc32c::crc32c(&bytes) != segment.index_crc {
+        if crc32c(&bytes) != segment.index_crc {
             return Err(self.bad_index(at, Cause::Checksum));
         }
         Index::decode(bytes, segment).map_err(|_| self.bad_index(at, Cause::Malformed))
@@ -341,7 +341,7 @@ impl<D: Disk> Snapshot<D> {
         let keys = || self.block_keys(at, index, place);
         let bad = |cause| damaged(Part::Block, &span, keys(), cause);
         let bytes = read_part(&self.disk, &self.name, Part::Block, span.clone(), &keys)?;
-        if crc32c::crc32c(&bytes) != place.crc || with_hash && !is_block(&bytes, place) {
+        if crc32c(&bytes) != place.crc || with_hash && !is_block(&bytes, place) {
             return Err(bad(Cause::Checksum));
         }
         Block::decode(bytes, place).map_err(|_| bad(Cause::Malformed))

@@ -5,7 +5,7 @@ use super::format::{FOOTER, Footer, Hash, hash};
 use super::read::Ends;
 use super::transfer::{Chunk, Offer, Want};
 use super::{Refusal, Snapshot, SnapshotError, check_install, snapshot_name};
-use crate::base::TailBitmap;
+use crate::base::{TailBitmap, crc32c};
 use crate::disk::{Disk, DiskError};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -262,7 +262,7 @@ impl<D: Disk> Receiver<D> {
     ///
     /// [`ReceiveError::Disk`] and [`ReceiveError::Sender`].
     pub fn take(&mut self, chunk: &Chunk) -> Result<bool, ReceiveError> {
-        if chunk.root != self.footer.root || crc32c::crc32c(&chunk.bytes) != chunk.crc {
+        if chunk.root != self.footer.root || crc32c(&chunk.bytes) != chunk.crc {
             return Ok(false);
         }
         let Some(end) = chunk.offset.checked_add(chunk.bytes.len() as u64) else {

@@ -16,7 +16,7 @@
 use super::format::{FOOTER, Hash};
 use super::read::read_part;
 use super::{Part, Snapshot, SnapshotError};
-use crate::base::{KeyRange, TailBitmap};
+use crate::base::{KeyRange, TailBitmap, crc32c};
 use crate::disk::Disk;
 use bytes::Bytes;
 use std::ops::Range;
@@ -117,7 +117,7 @@ pub fn serve<D: Disk>(
             let end = span.end.min(at + room.min(CHUNK_BYTES_MAX as u64));
             let (disk, name) = (&snapshot.disk, &snapshot.name);
             let bytes = read_part(disk, name, Part::Block, at..end, &|| KeyRange::ALL)?;
-            chunks.push(Chunk { root, offset: at, crc: crc32c::crc32c(&bytes), bytes });
+            chunks.push(Chunk { root, offset: at, crc: crc32c(&bytes), bytes });
             room -= end - at;
             at = end;
         }

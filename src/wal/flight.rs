@@ -13,6 +13,7 @@ use super::sector::Stream;
 use super::{Group, Wal, WalError, segment_name};
 use crate::base::mutant;
 use crate::disk::{Disk, DiskError, SECTOR};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A group that is to be written and synced: [`fly`](Self::fly) it, on any thread, and give what
@@ -25,8 +26,17 @@ pub struct Flight<D: Disk> {
     /// Released when the group is where it goes, even if the log is dropped before.
     _lock: Arc<D::Lock>,
     segment_bytes: u64,
+    /// Bytes after the group that are to be prepared.
+    ahead: Range<u64>,
     group: Group,
 }
+
+/// Groups of so many sectors and fewer have what comes after them prepared: larger ones would take
+/// longer to write it twice than they save.
+const SMALL: u32 = 160;
+
+/// So many sectors are prepared at once.
+const AHEAD: u32 = 2_048;
 
 /// What became of a [`Flight`].
 #[derive(Debug)]
@@ -55,12 +65,28 @@ impl<D: Disk> Wal<D> {
         group.sealed = true;
         Arc::make_mut(&mut group.stream).finish();
         self.flying = Some((group.segment, group.start, group.stream.clone()));
+        let ahead = self.ahead(&group);
         Ok(Some(Flight {
             disk: self.disk.clone(),
             _lock: self.lock.clone(),
             segment_bytes: self.options.segment_bytes,
+            ahead,
             group,
         }))
+    }
+
+    /// What a group that departs should prepare for those after it.
+    fn ahead(&mut self, group: &Group) -> Range<u64> {
+        let sectors = group.stream.sectors();
+        let end = group.start + sectors;
+        if sectors > SMALL || (group.segment, end) <= self.prepared {
+            return 0..0;
+        }
+        let all = u32::try_from(self.options.segment_bytes / SECTOR as u64).unwrap_or(u32::MAX);
+        let to = end.saturating_add(AHEAD).min(all).max(end);
+        self.prepared = (group.segment, to);
+        let bytes = |sectors| u64::from(sectors) * SECTOR as u64;
+        bytes(end)..bytes(to)
     }
 
     /// Takes note of what became of a flight; gives the greatest number of a step that is durable.
@@ -79,7 +105,13 @@ impl<D: Disk> Wal<D> {
         }
         self.flying = None;
         match result {
-            Ok(()) => self.after(group)?,
+            Ok(()) => {
+                self.after(group)?;
+                // With more to send off the disk must not wait: the mark is for when it is busy.
+                if self.queue.is_empty() {
+                    self.note()?;
+                }
+            }
             Err(DiskError::Full { .. }) => {
                 self.queue.push_front(group);
                 return Err(WalError::Full);
@@ -130,6 +162,13 @@ impl<D: Disk> Flight<D> {
             }
         }
         self.disk.write(&name, u64::from(*start) * SECTOR as u64, sealed)?;
+        // After the group, which must not lack the room that this takes.
+        if !self.ahead.is_empty() {
+            match self.disk.prepare(&name, self.ahead.start, self.ahead.end) {
+                Ok(()) | Err(DiskError::Full { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
         mutant!(UnsyncedLog, self.disk.sync(&name), Ok(())).map_err(certain)?;
         if opens.is_some() {
             mutant!(NewSegmentUnsynced, self.disk.sync_dir(), Ok(())).map_err(certain)?;

@@ -176,6 +176,10 @@ pub struct Wal<D: Disk> {
     /// How often the mark was written.
     marks: u64,
     mark_is_synced: bool,
+    /// More is synced than the mark says: up to this step.
+    mark_due: Option<u64>,
+    /// Up to which sector of which segment the disk was asked to prepare for small groups.
+    prepared: (u64, u32),
 }
 
 /// What a replica knows apart from its records.

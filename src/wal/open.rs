@@ -114,6 +114,8 @@ impl<D: Disk + Sync> Wal<D> {
             broken: false,
             marks: 0,
             mark_is_synced: true,
+            mark_due: None,
+            prepared: (0, 0),
         }
     }
 

@@ -12,6 +12,7 @@
 //! ```
 
 use super::Identity;
+use crate::base::crc32c;
 use crate::disk::SECTOR;
 
 /// The bytes of a sector that say which one it is.
@@ -32,7 +33,7 @@ pub(super) fn tag(identity: Identity, segment: u64) -> u32 {
     bytes[..8].copy_from_slice(&identity.cluster.to_le_bytes());
     bytes[8..16].copy_from_slice(&identity.replica.0.to_le_bytes());
     bytes[16..].copy_from_slice(&segment.to_le_bytes());
-    crc32c::crc32c(&bytes)
+    crc32c(&bytes)
 }
 
 /// A stream of frames, laid out in sectors as it goes: what is appended is copied once, and a
@@ -156,7 +157,7 @@ impl Stream {
 /// in ways that no checksum sees. Less than a checksum is left alone.
 pub fn reseal(sector: &mut [u8]) {
     if let Some((sum, rest)) = sector.split_first_chunk_mut::<4>() {
-        *sum = crc32c::crc32c(rest).to_le_bytes();
+        *sum = crc32c(rest).to_le_bytes();
     }
 }
 
@@ -184,7 +185,7 @@ pub(super) enum Class {
 pub(super) fn classify(sector: &[u8; SECTOR], tag: u32, index: u32) -> Class {
     let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| sector[at + i]));
     let half = |at: usize| u16::from_le_bytes([sector[at], sector[at + 1]]);
-    if crc32c::crc32c(&sector[4..]) != word(0) {
+    if crc32c(&sector[4..]) != word(0) {
         let unwritten = sector.iter().all(|byte| *byte == 0);
         return if unwritten { Class::Unwritten } else { Class::Damaged };
     }

@@ -16,6 +16,9 @@ impl<D: Disk> Wal<D> {
     /// Takes a step: what it says is known here at once, and durable after a sync.
     pub(super) fn take(&mut self, write: &Write) -> Result<(), WalError> {
         self.usable()?;
+        if self.flying.is_some() {
+            self.note()?;
+        }
         // Opens the group first: a segment that it begins starts with the state before the step.
         self.group();
         if let Some(voted) = write.voted {
@@ -148,6 +151,7 @@ impl<D: Disk> Wal<D> {
         while let Some(flight) = self.depart()? {
             self.land(flight.fly())?;
         }
+        self.note()?;
         Ok(self.durable)
     }
 
@@ -167,7 +171,7 @@ impl<D: Disk> Wal<D> {
             // What was reserved and not used. It does no harm if this fails.
             let _ = self.disk.truncate(&segment_name(number), u64::from(sectors) * SECTOR as u64);
         }
-        self.write_mark(group.sequence)?;
+        self.mark_due = Some(group.sequence);
         if group.opens.is_some() {
             // Once for each segment: so its name is not all that tells of it.
             self.sync_mark()?;
@@ -188,15 +192,23 @@ impl<D: Disk> Wal<D> {
         Ok(())
     }
 
-    /// Says how far the log is synced, in one of two places in turn. It is not synced itself: if it
-    /// is there after a crash, it proves that what was synced is lost; if not, nothing.
-    fn write_mark(&mut self, sequence: u64) -> Result<(), WalError> {
+    /// Says how far the log is synced, if it is further than was said: in one of two places in
+    /// turn. It is not synced itself: if it is there after a crash, it proves that what was synced
+    /// is lost; if not, nothing. So without room for it, on a disk that copies what it writes again,
+    /// it waits for the next time.
+    pub(super) fn note(&mut self) -> Result<(), WalError> {
+        let Some(sequence) = self.mark_due else { return Ok(()) };
         let slot = (self.marks % 2) as u32;
-        self.marks += 1;
-        self.mark_is_synced = false;
         let sealed = self.sealed_mark(slot, sequence);
-        let written = self.disk.write(MARK, u64::from(slot) * SECTOR as u64, &sealed);
-        written.map_err(|error| self.broke(error))
+        match self.disk.write(MARK, u64::from(slot) * SECTOR as u64, &sealed) {
+            Ok(()) => {
+                self.marks += 1;
+                (self.mark_due, self.mark_is_synced) = (None, false);
+                Ok(())
+            }
+            Err(DiskError::Full { .. }) => Ok(()),
+            Err(error) => Err(self.broke(error)),
+        }
     }
 
     fn sealed_mark(&self, slot: u32, sequence: u64) -> Vec<u8> {
@@ -210,14 +222,17 @@ impl<D: Disk> Wal<D> {
 
     /// Makes both marks good.
     pub(super) fn renew_marks(&mut self) -> Result<(), WalError> {
-        self.write_mark(self.sequence)?;
-        self.write_mark(self.sequence)?;
+        for _ in 0..2 {
+            self.mark_due = Some(self.sequence);
+            self.note()?;
+        }
         self.sync_mark()
     }
 
     /// Makes the mark durable, if it is not.
     pub(super) fn sync_mark(&mut self) -> Result<(), WalError> {
         self.usable()?;
+        self.note()?;
         if !self.mark_is_synced {
             self.disk.sync(MARK).map_err(|error| self.broke(error))?;
             self.mark_is_synced = true;

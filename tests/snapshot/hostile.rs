@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use prost::Message;
 use sha2::{Digest, Sha256};
-use traft::base::KeyRange;
+use traft::base::{KeyRange, crc32c};
 use traft::disk::{Disk, SimDisk};
 use traft::snapshot::{Cause, Damage, Part, Snapshot, SnapshotError};
 
@@ -133,7 +133,7 @@ fn a_later_version_and_another_file_are_told_apart() {
     let mut bytes = bytes_of(&small());
     bytes[8] = 2;
     assert!(matches!(ask(&bytes, &small()), Err(SnapshotError::Damaged(_))), "a bit that changed");
-    let sum = crc32c::crc32c(&bytes[..20]).to_le_bytes();
+    let sum = crc32c(&bytes[..20]).to_le_bytes();
     bytes[20..24].copy_from_slice(&sum);
     assert_eq!(ask(&bytes, &small()), Err(SnapshotError::Version { found: 2 }));
     bytes[0] = b'x';
@@ -185,7 +185,7 @@ fn seal(bytes: &mut Vec<u8>) {
             let start = at.saturating_add(segment.blocks_bytes as usize);
             let stop = start.saturating_add(segment.index_bytes as usize);
             if let Some(index) = bytes[..directory_at].get(start..stop) {
-                segment.index_crc = crc32c::crc32c(index);
+                segment.index_crc = crc32c(index);
                 segment.index_hash = sha([index, b""]).into();
             }
             at = stop;
@@ -194,16 +194,16 @@ fn seal(bytes: &mut Vec<u8>) {
         bytes.splice(directory_at..end, coded);
     }
     let end = bytes.len() - 64;
-    let header = crc32c::crc32c(&bytes[24..data_at]).to_le_bytes();
+    let header = crc32c(&bytes[24..data_at]).to_le_bytes();
     bytes[16..20].copy_from_slice(&header);
-    let prologue = crc32c::crc32c(&bytes[..20]).to_le_bytes();
+    let prologue = crc32c(&bytes[..20]).to_le_bytes();
     bytes[20..24].copy_from_slice(&prologue);
     bytes[end + 16..end + 24].copy_from_slice(&((end - directory_at) as u64).to_le_bytes());
     let root = sha([&bytes[..data_at], &bytes[directory_at..end]]);
     bytes[end + 32..end + 48].copy_from_slice(&root);
-    let directory = crc32c::crc32c(&bytes[directory_at..end]).to_le_bytes();
+    let directory = crc32c(&bytes[directory_at..end]).to_le_bytes();
     bytes[end + 48..end + 52].copy_from_slice(&directory);
-    let footer = crc32c::crc32c(&bytes[end..end + 52]).to_le_bytes();
+    let footer = crc32c(&bytes[end..end + 52]).to_le_bytes();
     bytes[end + 52..end + 56].copy_from_slice(&footer);
 }
 
@@ -268,9 +268,9 @@ fn verify_looks_at_the_hash_as_well() {
     let (data_at, directory_at) = (number(&bytes, end), number(&bytes, end + 8));
     let directory = Directory::decode(&bytes[directory_at..end]).unwrap();
     let block_end = data_at + directory.segments[0].blocks_bytes as usize;
-    let old = crc32c::crc32c(&bytes[data_at..block_end]).to_le_bytes();
+    let old = crc32c(&bytes[data_at..block_end]).to_le_bytes();
     bytes[block_end - 1] ^= 1;
-    let new = crc32c::crc32c(&bytes[data_at..block_end]).to_le_bytes();
+    let new = crc32c(&bytes[data_at..block_end]).to_le_bytes();
     let place = bytes[block_end..].windows(4).position(|window| window == old).unwrap();
     bytes[block_end + place..][..4].copy_from_slice(&new);
     seal(&mut bytes);

@@ -3,7 +3,7 @@
 use super::{build, contents, header, large_state, open};
 use proptest::prelude::*;
 use std::sync::Arc;
-use traft::base::{Lsn, TailBitmap};
+use traft::base::{Lsn, TailBitmap, crc32c};
 use traft::disk::{Disk, DiskError, SimDisk};
 use traft::snapshot::{
     Chunk, Header, Offer, ReceiveError, Receiver, Refusal, SendError, Snapshot, TransferOptions,
@@ -182,7 +182,7 @@ fn a_sender_that_lies_is_given_up() {
             for chunk in chunks.iter_mut().filter(|chunk| chunk.offset >= lie_from) {
                 let mut bytes = chunk.bytes.to_vec();
                 bytes[0] ^= 1;
-                (chunk.crc, chunk.bytes) = (crc32c::crc32c(&bytes), bytes.into());
+                (chunk.crc, chunk.bytes) = (crc32c(&bytes), bytes.into());
             }
             chunks
         });

@@ -76,6 +76,10 @@ impl Disk for Meter {
         self.inner.preallocate(name, len)
     }
 
+    fn prepare(&self, name: &str, from: u64, to: u64) -> Result<(), DiskError> {
+        self.inner.prepare(name, from, to)
+    }
+
     fn truncate(&self, name: &str, len: u64) -> Result<(), DiskError> {
         self.inner.truncate(name, len)
     }
