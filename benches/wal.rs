@@ -203,8 +203,8 @@ mod unix {
     }
 
     /// The same with one thread that composes and one that syncs, as a node has them: while a group
-    /// is on its way, the next one is appended. Some groups in a row, of which the first is composed
-    /// while the disk has nothing to do, then as many plain writes and syncs.
+    /// is on its way, the next one is appended. Some groups in a row, of which the first is
+    /// composed while the disk has nothing to do, then as many plain writes and syncs.
     fn append_ahead(root: &Path, group: usize, turns: usize) {
         let in_a_row = (4_096 / group).clamp(16, 64);
         let turns = turns.div_ceil(in_a_row).max(if turns > 1 { 15 } else { 1 });

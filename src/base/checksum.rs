@@ -21,7 +21,7 @@ mod tests {
     fn it_is_what_dividing_bit_by_bit_gives() {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
         let bytes: Vec<u8> = (0..5_000_u32).map(|n| ((n * n) >> 3) as u8).collect();
-        // Each length has another way through the processor's wide registers, and so has each place.
+        // Each length has a way of its own through the processor, and so has each place.
         for len in (0..1_200).chain([4_096, 4_990]) {
             for start in [0, 1, 4, 7] {
                 let part = &bytes[start..start + len];

@@ -64,9 +64,9 @@ pub trait Disk {
     /// `len` do not find the disk full. The new part reads as zeros.
     fn preallocate(&self, name: &str, len: u64) -> Result<(), DiskError>;
 
-    /// The bytes `from..to` of a file are reserved, read as zeros and will be written before long in
-    /// small parts, each of them synced: a disk may use the time to make that cheaper. What can be
-    /// read stays as it is, so nobody can tell whether it did; [`DiskError::Full`] does no harm.
+    /// The bytes `from..to` of a file are reserved, read as zeros and will be written before long
+    /// in small parts, each of them synced: a disk may use the time to make that cheaper. What can
+    /// be read stays as it is, so nobody can tell whether it did; [`DiskError::Full`] does no harm.
     fn prepare(&self, _name: &str, _from: u64, _to: u64) -> Result<(), DiskError> {
         Ok(())
     }

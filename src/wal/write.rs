@@ -194,8 +194,8 @@ impl<D: Disk> Wal<D> {
 
     /// Says how far the log is synced, if it is further than was said: in one of two places in
     /// turn. It is not synced itself: if it is there after a crash, it proves that what was synced
-    /// is lost; if not, nothing. So without room for it, on a disk that copies what it writes again,
-    /// it waits for the next time.
+    /// is lost; if not, nothing. So without room for it, on a disk that copies what it writes
+    /// again, it waits for the next time.
     pub(super) fn note(&mut self) -> Result<(), WalError> {
         let Some(sequence) = self.mark_due else { return Ok(()) };
         let slot = (self.marks % 2) as u32;
