@@ -13,7 +13,7 @@ mod tests {
     /// One bit after the other.
     fn twin(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(u32::MAX, |sum, byte| {
-            (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (sum & 1) * 0x82f6_3b78)
+            (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ ((sum & 1) * 0x82f6_3b78))
         })
     }
 
