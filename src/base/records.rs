@@ -114,15 +114,17 @@ impl Batch {
         Batch { records, briefs, summary: Summary::default() }
     }
 
-    /// Adds a record at the end.
+    /// Adds a record at the end. Inlined, because a call by value copies the record.
+    #[inline(always)]
     pub(crate) fn push(&mut self, record: Record) -> Brief {
-        let brief = Brief::new(&record);
+        let next = self.records.last().map(|last| (last.lsn.next(), last.author));
+        self.records.push(record);
+        let Some(record) = self.records.last() else { unreachable!("just pushed") };
+        let brief = Brief::new(record);
         let summary = &mut self.summary;
-        summary.run = match self.records.last() {
+        summary.run = match next {
             None => true,
-            Some(last) => {
-                summary.run && last.lsn.next() == record.lsn && last.author == record.author
-            }
+            Some(next) => summary.run && next == (record.lsn, record.author),
         };
         summary.bytes += brief.size as usize;
         summary.floor = summary.floor.max(record.floor);
@@ -134,8 +136,18 @@ impl Batch {
             summary.membership |= matches!(record.payload, Payload::Membership(_));
         }
         self.briefs.push(brief);
-        self.records.push(record);
         brief
+    }
+
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, records: usize) {
+        self.records.reserve(records);
+        self.briefs.reserve(records);
+    }
+
+    /// Whether it has no record.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
     }
 
     /// What is told of all of it.

@@ -149,11 +149,14 @@ impl Tail {
             return;
         }
         let (first, last) = (from.0 / BITS, (to.0 - 1) / BITS);
+        if first == last {
+            return self.insert_word(first, mask(first, from.0, to.0));
+        }
         self.cover(first, last + 1);
         let start = self.base / BITS;
         let words = &mut self.raw_mut()[(first - start) as usize..=(last - start) as usize];
-        words[0] |= mask(first, from.0, to.0);
-        if let [_, inner @ .., end] = words {
+        if let [start, inner @ .., end] = words {
+            *start |= mask(first, from.0, to.0);
             inner.fill(!0);
             *end |= mask(last, from.0, to.0);
         }

@@ -176,6 +176,18 @@ impl TailBitmap {
         (first..end).map(diff).filter(|(_, word)| *word != 0)
     }
 
+    /// Adds everything that is in `other`; `news` gets the words that are new, each with its number,
+    /// least first.
+    pub fn take_in(&mut self, other: &TailBitmap, news: &mut Vec<(u64, u64)>) {
+        for index in self.offset / BITS..other.limit().div_ceil(BITS) {
+            let word = other.word(index) & !self.word(index);
+            if word != 0 {
+                news.push((index, word));
+                self.insert_word(index, word);
+            }
+        }
+    }
+
     /// The positions below `end` that are not in the set, least first.
     pub fn holes(&self, end: Lsn) -> impl Iterator<Item = Lsn> + '_ {
         let first = self.offset / BITS;

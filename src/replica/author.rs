@@ -2,7 +2,7 @@
 
 use super::forwards::{Forwards, Known};
 use super::lead::Leadership;
-use super::{Input, Output, Rejection, Replica, Role};
+use super::{Input, Output, Placement, Rejection, Replica, Role};
 use crate::base::{Command, LeaderId, Lsn, Payload, Record, ReplicaId, TailBitmap, mutant};
 use crate::message::{Forward, ForwardOutcome, ForwardReply, Message, Ticket};
 use std::collections::{BTreeMap, VecDeque};
@@ -45,18 +45,6 @@ impl Proposals {
         self.own.push_back(Some(own));
     }
 
-    /// Whether whoever waits for the record at `lsn` waits for what it returns; `None` if only the
-    /// record says so.
-    pub(crate) fn wants_result(&self, lsn: Lsn) -> Option<bool> {
-        let own = lsn.0.checked_sub(self.base).and_then(|at| self.own.get(at as usize));
-        match own {
-            Some(Some(own)) => Some(own.returns),
-            // Nobody waits.
-            _ if self.placed.is_empty() => Some(true),
-            _ => None,
-        }
-    }
-
     /// Whether nobody waits for any position.
     pub(crate) fn is_empty(&self) -> bool {
         self.own.is_empty() && self.placed.is_empty()
@@ -68,19 +56,45 @@ impl Proposals {
         lsn: Lsn,
         author: impl FnOnce() -> Option<LeaderId>,
     ) -> Option<u64> {
-        let own = lsn.0.checked_sub(self.base).and_then(|at| self.own.get_mut(at as usize));
-        if let Some(Own { proposal, .. }) = own.and_then(Option::take) {
-            while let Some(None) = self.own.front() {
-                self.own.pop_front();
-                self.base += 1;
-            }
-            return Some(proposal);
+        if let Some(own) = self.own_at(lsn) {
+            return Some(self.take_own(lsn, own));
         }
         if self.placed.is_empty() {
             return None;
         }
         let (placed_by, proposal) = self.placed.remove(&lsn)?;
         (Some(placed_by) == author()).then_some(proposal)
+    }
+
+    /// The same once the record is settled: not if whoever waits for it waits for what it returns.
+    /// Of one placed elsewhere only the record tells whether it `returns` something.
+    pub(crate) fn take_settled(
+        &mut self,
+        lsn: Lsn,
+        returns: impl FnOnce() -> bool,
+        author: impl FnOnce() -> Option<LeaderId>,
+    ) -> Option<u64> {
+        match self.own_at(lsn) {
+            Some(own) if own.returns => None,
+            Some(own) => Some(self.take_own(lsn, own)),
+            None if self.placed.is_empty() || returns() => None,
+            None => self.take(lsn, author),
+        }
+    }
+
+    /// Who waits for a record placed here.
+    fn own_at(&self, lsn: Lsn) -> Option<Own> {
+        let at = lsn.0.checked_sub(self.base)?;
+        *self.own.get(at as usize)?
+    }
+
+    fn take_own(&mut self, lsn: Lsn, own: Own) -> u64 {
+        self.own[(lsn.0 - self.base) as usize] = None;
+        while let Some(None) = self.own.front() {
+            self.own.pop_front();
+            self.base += 1;
+        }
+        own.proposal
     }
 
     /// The leadership of `author` ends: takes those whose record is not settled. The others will
@@ -176,27 +190,25 @@ impl Replica {
         let Role::Leader(lead) = &self.role else { unreachable!("only a leader places") };
         let floor = self.floor(lead);
         let Role::Leader(lead) = &mut self.role else { unreachable!("only a leader places") };
-        let lsn = lead.next;
+        let (lsn, author) = (lead.next, lead.id);
         lead.next = lsn.next();
         lead.stirred = true;
-        let mut record = Record::bare(lsn, lead.id, payload);
-        if let Payload::Command(command) = &record.payload {
-            lead.floor = floor;
-            record.floor = floor;
-            let log = |lsn| self.log.get(lsn);
-            let overriding = self.options.overriding;
-            let placement = lead.index.place(&command.footprint, floor, overriding, log);
-            record.depends = placement.depends;
-            record.overrides = placement.overrides;
-        }
-        debug_assert!(record.is_well_formed(), "I-2 ill-formed {record}");
-        if record.command().is_some() {
-            lead.index.insert(&record, |lsn| self.log.get(lsn));
-        }
-        let size = self.keep(record);
+        let (floor, Placement { depends, overrides }) = match &payload {
+            Payload::Command(command) => {
+                lead.floor = floor;
+                let log = |lsn| self.log.get(lsn);
+                let overriding = self.options.overriding;
+                (floor, lead.index.place(&command.footprint, floor, overriding, log))
+            }
+            Payload::Void | Payload::Membership(_) => (Lsn::ZERO, Placement::default()),
+        };
+        let brief = self.log.put(Record { lsn, author, floor, depends, overrides, payload });
+        self.note_put(lsn, brief);
         let write = self.writes.newest();
-        if let Role::Leader(lead) = &mut self.role {
-            lead.unsettled_bytes += size;
+        if let (Role::Leader(lead), Some(record)) = (&mut self.role, self.log.get(lsn)) {
+            debug_assert!(record.is_well_formed(), "I-2 ill-formed {record}");
+            lead.index.insert(record, |lsn| self.log.get(lsn));
+            lead.unsettled_bytes += brief.size as usize;
             match lead.own.back_mut() {
                 Some((number, _, to)) if *number == write && *to == lsn => *to = lsn.next(),
                 _ => lead.own.push_back((write, lsn, lsn.next())),

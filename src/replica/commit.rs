@@ -21,7 +21,7 @@ impl Leadership {
             if fresh == 0 {
                 continue;
             }
-            let held = fresh & self.held_by_quorum(index);
+            let held = self.held_by_quorum_of(index, fresh);
             self.held.insert_word(index, held);
             let plain = held & !special & !self.settled.word(index);
             if self.parked.is_empty() && plain != 0 {
@@ -51,17 +51,37 @@ impl Leadership {
         rest.for_each(|lsn| self.try_commit(lsn, log));
     }
 
+    /// Which of these positions `64 * index ..` a write quorum of every membership in force has.
+    /// For a single one it is enough to know who has it.
+    fn held_by_quorum_of(&self, index: u64, word: u64) -> u64 {
+        if !word.is_power_of_two() {
+            return word & self.held_by_quorum(index);
+        }
+        let lsn = Lsn(64 * index + u64::from(word.trailing_zeros()));
+        let holders = self.holders(lsn);
+        let placed = lsn < self.next && !self.empties.contains(lsn);
+        let held = placed && self.quorums.iter().all(|quorum| quorum.is_quorum(holders));
+        if held { word } else { 0 }
+    }
+
     /// Which of the positions `64 * index ..` of its log a write quorum of every membership in
     /// force has.
     fn held_by_quorum(&self, index: u64) -> u64 {
         // By bit: the peers stand in the order in which they are sent to.
-        let mut words: SmallVec<[u64; 8]> = smallvec![0; self.peers.len() + 1];
+        let (mut few, mut many) = ([0; 8], Vec::new());
+        let words = match few.get_mut(..=self.peers.len()) {
+            Some(few) => few,
+            None => {
+                many.resize(self.peers.len() + 1, 0);
+                &mut many[..]
+            }
+        };
         words[self.bit.trailing_zeros() as usize] = self.own_accepted.word(index);
         for peer in &self.peers {
             words[peer.bit.trailing_zeros() as usize] = peer.accepted.word(index);
         }
         let placed = mask(index, 0, self.next.0) & !self.empties.word(index);
-        self.quorums.iter().fold(placed, |held, quorum| held & quorum.held(&words))
+        self.quorums.iter().fold(placed, |held, quorum| held & quorum.held(words))
     }
 
     /// The bits of the replicas that have accepted the record at `lsn`.

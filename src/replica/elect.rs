@@ -193,7 +193,7 @@ impl Replica {
             if to != self.options.id && !c.grants.contains_key(&to) {
                 c.asked.insert(to);
                 let message = Message::Vote(vote.clone());
-                let send = super::envelope(self.options.id, to, message);
+                let send = self.boxes.pack(self.options.id, to, message);
                 self.writes.promise(send, &mut self.outputs);
             }
         }
@@ -243,7 +243,7 @@ impl Replica {
         }
         let records = self.lacking(&message);
         let reply = VoteReply { candidate, voted: candidate, grant: Some(self.grant(records)) };
-        let send = super::envelope(self.options.id, from, Message::VoteReply(reply));
+        let send = self.boxes.pack(self.options.id, from, Message::VoteReply(reply));
         let outputs = &mut self.outputs;
         mutant!(VoteBeforeDurable, self.writes.promise(send, outputs), outputs.push(send));
     }

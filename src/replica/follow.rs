@@ -136,26 +136,32 @@ impl Replica {
         self.keep(record.clone());
     }
 
-    /// Takes a record into the log and into the write being composed; says how many bytes it takes.
-    pub(super) fn keep(&mut self, record: Record) -> usize {
+    /// Takes a record into the log and into the write being composed.
+    pub(super) fn keep(&mut self, record: Record) {
         let (lsn, floor) = (record.lsn, record.floor);
-        if matches!(record.payload, Payload::Membership(_)) {
-            self.memberships.note(&record);
+        if lsn >= self.log.first() {
+            let brief = self.log.put(record);
+            return self.note_put(lsn, brief);
         }
-        let size = if lsn < self.log.first() {
-            // Done here without having been held: memory does not cover it, the disk does.
-            let size = record.size();
-            self.writes.edit().records.push(record);
-            size
-        } else {
-            self.log.put(record)
-        };
-        self.writes.expect(size);
+        // Done here without having been held: memory does not cover it, the disk does.
+        self.memberships.note(&record);
+        self.writes.expect(record.size());
+        self.writes.edit().records.push(record);
         self.note_kept(lsn, floor);
-        size
     }
 
-    /// A record has come into the log.
+    /// A record has come into the log, and is to be written.
+    pub(super) fn note_put(&mut self, lsn: Lsn, brief: Brief) {
+        self.writes.expect(brief.size as usize);
+        if !brief.command
+            && let Some(record) = self.log.get(lsn)
+        {
+            self.memberships.note(record);
+        }
+        self.note_kept(lsn, brief.floor);
+    }
+
+    /// A record is held here from now on.
     fn note_kept(&mut self, lsn: Lsn, floor: Lsn) {
         self.accepted.insert(lsn);
         self.settle_floor(floor);
@@ -175,6 +181,9 @@ impl Replica {
 
     /// Learns that positions are settled.
     pub(super) fn settle(&mut self, settled: &TailBitmap) {
+        if settled.tail().is_empty() && settled.offset() <= self.settled.offset() {
+            return;
+        }
         let mut news = std::mem::take(&mut self.scratch);
         news.extend(settled.difference_words(&self.settled));
         self.settle_words(&news);
@@ -232,11 +241,8 @@ impl Replica {
     /// What returns nothing is answered as soon as it is settled.
     fn answer_settled(&mut self, lsn: Lsn) {
         let returns = || self.log.brief(lsn).is_none_or(|brief| brief.returns);
-        if self.proposals.wants_result(lsn).unwrap_or_else(returns) {
-            return;
-        }
         let author = || self.log.get(lsn).map(|record| record.author);
-        if let Some(proposal) = self.proposals.take(lsn, author) {
+        if let Some(proposal) = self.proposals.take_settled(lsn, returns, author) {
             self.outputs.push(Output::Settled { proposal });
         }
     }
@@ -274,7 +280,7 @@ impl Replica {
             self.acknowledge_to_all(&reply);
         }
         let message = Message::ReplicateReply(reply);
-        let send = super::envelope(self.options.id, leader.node, message);
+        let send = self.boxes.pack(self.options.id, leader.node, message);
         let outputs = &mut self.outputs;
         mutant!(AcceptBeforeDurable, self.writes.promise(send, outputs), outputs.push(send));
     }

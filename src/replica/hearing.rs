@@ -6,7 +6,7 @@
 //! holds. What it needs from the leader is one word: what the leader has accepted itself, said only
 //! while no membership is pending in its log, and which membership that is.
 
-use super::{Replica, Role, envelope};
+use super::{Replica, Role};
 use crate::base::{LeaderId, Lsn, Payload, ReplicaId, Tail, TailBitmap, mutant, ones};
 use crate::message::{Message, ReplicateReply};
 use crate::quorum::{Compiled, Mask};
@@ -88,7 +88,7 @@ impl Replica {
     pub(super) fn acknowledge_to_all(&mut self, reply: &ReplicateReply) {
         let me = self.options.id;
         for to in self.listeners(reply.leader) {
-            let send = envelope(me, to, Message::ReplicateReply(reply.clone()));
+            let send = self.boxes.pack(me, to, Message::ReplicateReply(reply.clone()));
             self.writes.promise(send, &mut self.outputs);
         }
         self.hearing.own.push_back((self.writes.newest(), reply.accepted.clone()));

@@ -11,7 +11,7 @@ use crate::base::{Footprint, Key, KeyRange, KeySet, Lsn, Record, Tail};
 use border::Span;
 use place::Search;
 use points::Points;
-use positions::{Log, Positions, Slot, footprint, hash_of};
+use positions::{Log, PointAt, Positions, Slot, footprint, hash_of};
 use segments::Segments;
 use smallvec::SmallVec;
 
@@ -100,10 +100,10 @@ impl Index {
         let Some(command) = record.command() else { return };
         let footprint = &command.footprint;
         let log = |lsn| if lsn == record.lsn { Some(record) } else { log(lsn) };
-        if let Some(key) = only_point(footprint) {
-            let Placed { hash, at } = placed.unwrap_or_else(|| self.look_up(key, &log));
-            self.positions.push(record.lsn, Slot::Point(hash));
-            self.points.push(hash, at, key, record, !footprint.writes.is_empty());
+        let found = || only_point(footprint).map(|key| self.look_up(key, &log));
+        if let Some(placed) = placed.or_else(found) {
+            self.positions.push(record.lsn, Slot::Point(placed.hash));
+            self.points.push(placed, PointAt::only(footprint), record);
         } else {
             self.positions.push(record.lsn, Slot::Command);
             if is_barrier(footprint) {
@@ -186,6 +186,9 @@ impl Index {
             return;
         }
         self.placed = None;
+        if below >= self.positions.end() {
+            return self.forget_all(below);
+        }
         let mut ranges = 0;
         while let Some((lsn, slot)) = self.positions.pop_below(below) {
             if self.barrier.is_some_and(|barrier| barrier >= lsn) {
@@ -200,13 +203,16 @@ impl Index {
                 ranges += reads.ranges().len() + writes.ranges().len();
             }
         }
-        if self.positions.is_empty() {
-            self.segments.clear();
-            self.points.clear();
-        } else {
-            self.segments.trim(ranges, self.positions.start());
-            self.points.sweep(self.positions.start());
-        }
+        self.segments.trim(ranges, self.positions.start());
+        self.points.sweep(self.positions.start());
+    }
+
+    /// All that was in flight is done: no record has to be looked at by itself.
+    fn forget_all(&mut self, below: Lsn) {
+        self.positions.clear(below);
+        self.segments.clear();
+        self.points.clear();
+        self.barrier = None;
     }
 
     fn look_up<'l>(&self, key: &Key, log: &impl Log<'l>) -> Placed {
@@ -214,16 +220,16 @@ impl Index {
         Placed { hash, at: self.points.find(hash, key, log) }
     }
 
-    fn insert_point<'l>(&mut self, key: &Key, written: bool, record: &Record, log: &impl Log<'l>) {
-        let Placed { hash, at } = self.look_up(key, log);
-        self.points.push(hash, at, key, record, written);
+    fn insert_point<'l>(&mut self, key: &Key, record: &Record, log: &impl Log<'l>) {
+        let name = PointAt::of(record, key);
+        self.points.push(self.look_up(key, log), name, record);
     }
 
     fn insert_reads<'l>(&mut self, footprint: &Footprint, record: &Record, log: &impl Log<'l>) {
         let Footprint { reads, writes } = footprint;
         for key in reads.points() {
             if writes.points().binary_search(key).is_err() {
-                self.insert_point(key, false, record, log);
+                self.insert_point(key, record, log);
             }
         }
         for range in reads.ranges().iter().filter(|range| !writes.ranges().contains(range)) {
@@ -233,7 +239,7 @@ impl Index {
 
     fn insert_writes<'l>(&mut self, footprint: &Footprint, record: &Record, log: &impl Log<'l>) {
         for key in footprint.writes.points() {
-            self.insert_point(key, true, record, log);
+            self.insert_point(key, record, log);
         }
         let (blind, start) = (footprint.is_blind(), self.positions.start());
         for range in footprint.writes.ranges() {

@@ -407,7 +407,7 @@ impl Replica {
                 round,
                 repaired: peer.loss.as_ref().and_then(Loss::repaired),
             });
-            self.outputs.push(super::envelope(self.options.id, peer.id, message));
+            self.outputs.push(self.boxes.pack(self.options.id, peer.id, message));
         }
         lacking.into_iter().for_each(|(to, below)| self.give_state(to, below));
         more

@@ -101,7 +101,11 @@ impl Log {
             return 0;
         }
         match self.side_by_side(index, word) {
-            Some((_, briefs)) => briefs.iter().map(|brief| brief.size as usize).sum(),
+            Some((batch, at)) => {
+                let (skipped, end) = (word.trailing_zeros(), word.ilog2() + 1);
+                let briefs = batch.briefs()[at..].iter().zip(skipped..end);
+                briefs.map(|(brief, bit)| (word >> bit & 1) as usize * brief.size as usize).sum()
+            }
             None => ones(64 * index, word).map(|lsn| self.size(lsn)).sum(),
         }
     }
@@ -118,20 +122,19 @@ impl Log {
         }
     }
 
-    /// Mostly the records at these of the positions `64 * index ..` lie side by side in one batch.
-    fn side_by_side(&self, index: u64, word: u64) -> Option<(&Batch, &[Brief])> {
-        let skipped = word.trailing_zeros();
-        let count = word.checked_shr(skipped)?.trailing_ones();
+    /// Mostly the positions from the first to the last of these of `64 * index ..` are those of one
+    /// batch, and each has its record: the batch, and where in it the first one is.
+    fn side_by_side(&self, index: u64, word: u64) -> Option<(&Batch, usize)> {
         // A single one is looked up as fast by itself.
-        if count == 1 || count != word.count_ones() {
+        if word.is_power_of_two() {
             return None;
         }
-        let slot = self.slot(Lsn(64 * index + u64::from(skipped)))?;
+        let first = Lsn(64 * index + u64::from(word.trailing_zeros()));
+        let last = Lsn(64 * index + u64::from(word.checked_ilog2()?));
+        let slot = self.slot(first)?;
         let batch = self.batch(slot);
-        let briefs = batch.briefs().get(slot.at as usize..(slot.at + count) as usize)?;
-        let last = self.slot(Lsn(64 * index + u64::from(skipped + count - 1)))?;
-        let in_place = last == Slot { list: slot.list, at: slot.at + count - 1 };
-        (in_place && batch.summary().run && self.is_whole(slot)).then_some((batch, briefs))
+        let (_, end, _) = batch.run()?;
+        (last < end && self.is_whole(slot)).then_some((batch, slot.at as usize))
     }
 
     /// Whether all records of its batch are in their places.
@@ -189,21 +192,19 @@ impl Log {
         self.lists_gone.wrapping_add(self.lists.len() as u32)
     }
 
-    /// Puts a record in its place; what was there is gone. Below `first` it is ignored. Says how
-    /// many bytes it takes.
-    pub(crate) fn put(&mut self, record: Record) -> usize {
-        if record.lsn.0 < self.first {
-            return 0;
-        }
-        if self.open.records().len() == BATCH_MAX {
-            self.seal();
-        }
-        let slot = Slot { list: self.newest(), at: self.open.records().len() as u32 };
+    /// Puts a record in its place, which is not below `first`; what was there is gone. Inlined,
+    /// because a call by value copies the record.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, record: Record) -> Brief {
         let lsn = record.lsn;
+        let slot = Slot { list: self.newest(), at: self.open.records().len() as u32 };
         let brief = self.open.push(record);
         self.open_held += 1;
         self.place(lsn, slot, brief);
-        brief.size as usize
+        if self.open.records().len() == BATCH_MAX {
+            self.close_open();
+        }
+        brief
     }
 
     /// Puts records that came together, no two at one position and none below `first`.
@@ -216,8 +217,10 @@ impl Log {
                 1 => self.slots.push_back(Slot { list, at: 0 }),
                 _ => self.slots.extend((0..count as u32).map(|at| Slot { list, at })),
             }
-            self.special.union_with(&batch.summary().special);
-            self.overriding.union_with(&batch.summary().overriding);
+            if !batch.summary().special.is_empty() {
+                self.special.union_with(&batch.summary().special);
+                self.overriding.union_with(&batch.summary().overriding);
+            }
             self.bytes += batch.summary().bytes;
         } else {
             for (at, (record, brief)) in batch.records().iter().zip(batch.briefs()).enumerate() {
@@ -228,14 +231,19 @@ impl Log {
     }
 
     /// What was put one by one becomes a batch.
+    #[inline]
     pub(crate) fn seal(&mut self) {
-        let count = self.open.records().len();
-        if count > 0 {
-            // The next one is likely to be as long.
-            let batch = std::mem::replace(&mut self.open, Batch::with_capacity(count));
-            let held = std::mem::take(&mut self.open_held);
-            self.push(List { batch: Arc::new(batch), held });
+        if !self.open.is_empty() {
+            self.close_open();
         }
+    }
+
+    fn close_open(&mut self) {
+        let batch = Arc::new(std::mem::take(&mut self.open));
+        // The next one is likely to be as long.
+        self.open.reserve(batch.records().len());
+        let held = std::mem::take(&mut self.open_held);
+        self.push(List { batch, held });
     }
 
     fn push(&mut self, list: List) {
@@ -247,8 +255,16 @@ impl Log {
     /// What was put since the last call and is in its place: for the write.
     pub(crate) fn take_unwritten(&mut self) -> Records {
         self.seal();
-        let from = self.lists.len() - std::mem::take(&mut self.unwritten).min(self.lists.len());
+        let count = std::mem::take(&mut self.unwritten).min(self.lists.len());
         let mut records = Records::new();
+        // Mostly there is one.
+        if let (1, Some(list)) = (count, self.lists.back())
+            && list.is_whole()
+        {
+            records.push_batch(list.batch.clone());
+            return records;
+        }
+        let from = self.lists.len() - count;
         for (list, number) in self.lists.range(from..).zip(from as u32..) {
             if list.is_whole() {
                 records.push_batch(list.batch.clone());
@@ -264,6 +280,7 @@ impl Log {
     }
 
     /// Gives a position to a record of the list that is made last.
+    #[inline]
     fn place(&mut self, lsn: Lsn, slot: Slot, brief: Brief) {
         if !brief.is_plain() {
             self.special.insert(lsn);
@@ -275,8 +292,13 @@ impl Log {
         let at = (lsn.0 - self.first) as usize;
         if at == self.slots.len() {
             self.slots.push_back(slot);
-            return;
+        } else {
+            self.place_within(lsn, at, slot, brief);
         }
+    }
+
+    /// The same where there was a record before, or is none right below.
+    fn place_within(&mut self, lsn: Lsn, at: usize, slot: Slot, brief: Brief) {
         if at > self.slots.len() {
             self.slots.resize(at + 1, EMPTY);
         }

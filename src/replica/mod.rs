@@ -37,6 +37,7 @@
 //! | `ReadPoint` | read when done | | | |
 
 mod author;
+mod boxes;
 mod catch_up;
 mod change;
 mod commit;
@@ -110,6 +111,7 @@ pub struct Replica {
     role: Role,
     writes: writes::Writes,
     outputs: Vec<Output>,
+    boxes: boxes::Boxes,
     /// Whoever waits for records that have left memory.
     loans: BTreeMap<ReplicaId, LeaderId>,
     /// The greatest promise heard of.
@@ -174,6 +176,7 @@ impl Replica {
             role: Role::Follower { leader },
             writes: writes::Writes::default(),
             outputs: Vec::new(),
+            boxes: boxes::Boxes::default(),
             loans: BTreeMap::new(),
             seen: LeaderId::NOBODY,
             round: 0,
@@ -204,9 +207,10 @@ impl Replica {
             if batch.records().first().is_some_and(|first| first.lsn >= purged) {
                 replica.log.put_batch(batch);
             } else {
-                for record in batch.records() {
+                let held = batch.records().iter().filter(|record| record.lsn >= purged);
+                held.for_each(|record| {
                     replica.log.put(record.clone());
-                }
+                });
             }
         }
         replica.log.take_unwritten();
@@ -312,7 +316,7 @@ impl Replica {
         }
     }
 
-    fn on_receive(&mut self, envelope: Box<Envelope>) {
+    fn on_receive(&mut self, mut envelope: Box<Envelope>) {
         let (from, to) = (envelope.from, envelope.to);
         if to != self.options.id || from == to || self.is_of_another_life(&envelope) {
             return;
@@ -335,6 +339,8 @@ impl Replica {
             Message::ReadPoint(m) => self.on_read_point(m),
             Message::Anew(m) => self.on_anew(from, m),
         }
+        envelope.message = boxes::NOTHING;
+        self.boxes.keep(envelope);
     }
 
     fn on_persisted(&mut self, number: u64) {
@@ -406,7 +412,8 @@ impl Replica {
 
     /// Sends a message that promises nothing.
     fn send(&mut self, to: ReplicaId, message: Message) {
-        self.outputs.push(envelope(self.options.id, to, message));
+        let send = self.boxes.pack(self.options.id, to, message);
+        self.outputs.push(send);
     }
 
     fn check(&self) {
@@ -417,8 +424,4 @@ impl Replica {
             self.voted
         );
     }
-}
-
-fn envelope(from: ReplicaId, to: ReplicaId, message: Message) -> Output {
-    Output::Send(Box::new(Envelope::new(from, to, message)))
 }

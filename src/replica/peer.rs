@@ -152,20 +152,39 @@ impl Peer {
     /// Its answer: all that it has accepted. `news` gets the words that were not known before.
     pub(crate) fn accept(&mut self, accepted: &TailBitmap, log: &Log, news: &mut Vec<(u64, u64)>) {
         self.known = true;
-        news.extend(accepted.difference_words(&self.accepted));
-        for &(index, word) in &*news {
+        self.accepted.take_in(accepted, news);
+        if accepted.offset() >= self.next {
+            self.all_landed();
+        } else {
+            self.note_landed(news, log);
+        }
+        self.covered.remove_below(self.accepted.offset());
+        self.scan = self.scan.max(self.accepted.offset());
+    }
+
+    /// It has everything that was ever sent to it.
+    fn all_landed(&mut self) {
+        self.in_flight = Tail::new();
+        self.backlog = Tail::new();
+        self.sent.clear();
+        self.settle_accounts();
+    }
+
+    /// It has accepted these.
+    fn note_landed(&mut self, news: &[(u64, u64)], log: &Log) {
+        for &(index, word) in news {
             let landed = word & self.in_flight.word(index);
             let bytes = |word| log.size_of_word(index, word);
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(bytes(landed));
             let late = bytes(landed & self.backlog.word(index));
             self.backlog_bytes = self.backlog_bytes.saturating_sub(late);
-            self.accepted.insert_word(index, word);
         }
         self.in_flight.remove_below(self.accepted.offset());
         self.in_flight.difference_with(self.accepted.tail());
         self.settle_accounts();
-        self.covered.remove_below(self.accepted.offset());
-        self.scan = self.scan.max(self.accepted.offset());
+        while self.sent.front().is_some_and(|(_, _, to)| *to <= self.accepted.offset()) {
+            self.sent.pop_front();
+        }
     }
 
     /// Sizes are not known of what left memory while it was on the way: the accounts are set right

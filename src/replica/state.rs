@@ -39,6 +39,7 @@ impl Replica {
             role,
             writes,
             outputs: _,
+            boxes: _,
             loans,
             seen,
             round,

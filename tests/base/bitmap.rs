@@ -125,7 +125,12 @@ proptest! {
             (0..64).filter(move |p| w >> p & 1 == 1).map(move |p| 64 * i + p)
         };
         let words = a.difference_words(&b).map(bits);
-        prop_assert_eq!(words.flatten().collect::<Vec<u64>>(), rest);
+        prop_assert_eq!(words.flatten().collect::<Vec<u64>>(), rest.clone());
+        let (mut union, mut news) = (b.clone(), Vec::new());
+        union.take_in(&a, &mut news);
+        check(&union, &left.union(&right).copied().collect());
+        let news = news.into_iter().map(bits);
+        prop_assert_eq!(news.flatten().collect::<Vec<u64>>(), rest);
         prop_assert_eq!(a == b, left == right);
         let tail: Tail = lsns(right.iter().copied()).collect();
         prop_assert_eq!(a.contains_all(&tail), right.is_subset(&left));

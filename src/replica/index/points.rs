@@ -1,9 +1,10 @@
 //! The stacks of single keys.
 
+use super::Placed;
 use super::border::{Border, Span};
 use super::positions::{Log, PointAt, Positions, footprint, hash_of};
 use super::stack::Stack;
-use crate::base::{Footprint, Key, Lsn, Record};
+use crate::base::{Footprint, Lsn, Record};
 use hashbrown::hash_table::HashTable;
 use std::collections::BTreeMap;
 
@@ -59,33 +60,26 @@ impl Points {
         self.table.get_bucket(at).map_or(&Stack::Empty, |point| &point.stack)
     }
 
-    /// Puts `record`, the latest one, on the stack of `key`, whose point is `at`, if it is live.
-    pub(super) fn push(
-        &mut self,
-        hash: u64,
-        at: Option<usize>,
-        key: &Key,
-        record: &Record,
-        written: bool,
-    ) {
-        let name = PointAt::of(record, key);
+    /// Puts `record`, the latest one, on the stack of the key that it calls `key`.
+    pub(super) fn push(&mut self, placed: Placed, key: PointAt, record: &Record) {
+        let (Placed { hash, at }, written) = (placed, key.is_written());
         match at.and_then(|at| self.table.get_bucket_mut(at)) {
             Some(point) => {
                 match written {
                     true => point.stack.push_writer(record, record.is_blind()),
                     false => point.stack.push_reader(record.lsn),
                 }
-                point.key = name;
+                point.key = key;
             }
             None => {
                 let lsn = record.lsn;
                 let stack = if written { Stack::Writer(lsn) } else { Stack::Reader(lsn) };
-                let point = Point { hash, key: name, stack };
+                let point = Point { hash, key, stack };
                 self.table.insert_unique(hash, point, |point| point.hash);
             }
         }
         if let Some(ordered) = &mut self.ordered {
-            ordered.insert(Border::from(key), record.lsn);
+            ordered.insert(Border::from(key.key(record)), record.lsn);
         }
     }
 

@@ -69,8 +69,9 @@ impl Positions {
         assert!(lsn >= self.end(), "{lsn} is not above {}", self.end());
         if self.slots.is_empty() {
             self.start = lsn;
+        } else if lsn > self.end() {
+            self.slots.resize((lsn.0 - self.start.0) as usize, NOTHING);
         }
-        self.slots.resize((lsn.0 - self.start.0) as usize, NOTHING);
         self.slots.push_back(match slot {
             Slot::Nothing => NOTHING,
             Slot::Command => COMMAND,
@@ -78,15 +79,18 @@ impl Positions {
         });
     }
 
-    /// Takes the first position out if it is below `below`.
+    /// Takes all out, below `start`.
+    pub(super) fn clear(&mut self, start: Lsn) {
+        self.slots.clear();
+        self.start = start;
+    }
+
+    /// Takes the first position out if it is below `below`, which is below the end.
     pub(super) fn pop_below(&mut self, below: Lsn) -> Option<(Lsn, Slot)> {
         if self.start >= below {
             return None;
         }
-        let Some(slot) = self.slots.pop_front() else {
-            self.start = below;
-            return None;
-        };
+        let slot = self.slots.pop_front()?;
         let lsn = self.start;
         self.start = lsn.next();
         Some((lsn, read(slot)))
@@ -119,18 +123,21 @@ impl PointAt {
     /// What `record`, which has `key` among its points, calls it.
     pub(super) fn of(record: &Record, key: &[u8]) -> PointAt {
         let Footprint { reads, writes } = footprint(record);
-        let search = || match writes.points().binary_search_by(|point| point[..].cmp(key)) {
+        let (written, at) = match writes.points().binary_search_by(|point| point[..].cmp(key)) {
             Ok(at) => (true, at),
             Err(_) => (false, reads.points().partition_point(|point| point[..] < *key)),
         };
-        // Mostly it has no other.
-        let (written, at) = match (writes.points(), reads.points()) {
-            ([_], []) => (true, 0),
-            ([], [_]) => (false, 0),
-            ([point], _) if point == key => (true, 0),
-            _ => search(),
-        };
         PointAt { written, at: at as u32 }
+    }
+
+    /// The only point of a footprint, which may be written and read.
+    pub(super) fn only(footprint: &Footprint) -> PointAt {
+        PointAt { written: !footprint.writes.is_empty(), at: 0 }
+    }
+
+    /// Whether the record writes it.
+    pub(super) fn is_written(self) -> bool {
+        self.written
     }
 
     /// The key that `record` calls so.
