@@ -13,13 +13,19 @@
 (* it. It is never given twice: a session is used when it is opened, so it  *)
 (* ends only at a later sweep.                                              *)
 (*                                                                          *)
+(* Kept = TRUE: the client asks that its requests keep their order. They    *)
+(* are in order with each other, but what was lost and is proposed again    *)
+(* stands behind what was proposed later. So a request that is executed     *)
+(* before an earlier one has no effect, and its client is told that.        *)
+(*                                                                          *)
 (* Wrong: Opening = FALSE takes a session that was opened anew, perhaps by  *)
 (* a late copy of the client's own proposal, for the one that expired; Keep *)
 (* = FALSE forgets which requests are finished; Saved = FALSE leaves        *)
-(* sessions out of snapshots.                                               *)
+(* sessions out of snapshots; Ordered = FALSE executes requests whose order *)
+(* is to be kept as they come.                                              *)
 (***************************************************************************)
 EXTENDS Integers, FiniteSets
-CONSTANTS Requests, Idle, MaxPlaced, MaxSweeps, Opening, Keep, Saved
+CONSTANTS Requests, Idle, MaxPlaced, MaxSweeps, Opening, Keep, Saved, Kept, Ordered
 
 None    == 99
 Numbers == 0..(Requests - 1)
@@ -37,6 +43,11 @@ VARIABLES
   placed
 client == <<mine, last, next>>
 vars == <<sweeps, session, effects, sent, answers, mine, last, next, placed>>
+
+Expired == -1
+Done == 0
+Forgotten == 1
+Ahead == 2
 
 Cmd(kind, opening, n) == [kind |-> kind, opening |-> opening, n |-> n]
 Open == Cmd("open", None, 0)
@@ -65,7 +76,7 @@ SendDo ==
   /\ UNCHANGED <<Machine, mine, last>>
 SendHave(n) ==
   /\ mine # None /\ n <= next /\ Cmd("have", mine, n) \notin sent
-  /\ \A m \in 0..(n - 1) : \E a \in answers : a[1] = Cmd("do", mine, m)
+  /\ \A m \in 0..(n - 1) : \E a \in answers : a[1] = Cmd("do", mine, m) /\ a[2] # Ahead
   /\ sent' = sent \cup {Cmd("have", mine, n)}
   /\ UNCHANGED <<Machine, client>>
 GiveUp ==
@@ -74,9 +85,6 @@ GiveUp ==
   /\ mine' = None /\ last' = mine /\ next' = 0
   /\ UNCHANGED <<Machine, sent>>
 
-Expired == -1
-Done == 0
-Forgotten == 1
 Answer(c, what) == answers' = answers \cup {<<c, what>>}
 Is(c) == session # NoSession /\ (~Opening \/ session.opening = c.opening)
 
@@ -90,6 +98,10 @@ ExecuteDo(c) ==
   IF ~Is(c) THEN Answer(c, Expired) /\ UNCHANGED <<sweeps, session, effects>>
   ELSE IF c.n < session.below \/ c.n \in session.finished
   THEN /\ Answer(c, IF c.n < session.below THEN Forgotten ELSE Done)
+       /\ session' = [session EXCEPT !.used = sweeps]
+       /\ UNCHANGED <<sweeps, effects>>
+  ELSE IF Kept /\ Ordered /\ (\E m \in session.below..(c.n - 1) : m \notin session.finished)
+  THEN /\ Answer(c, Ahead)
        /\ session' = [session EXCEPT !.used = sweeps]
        /\ UNCHANGED <<sweeps, effects>>
   ELSE /\ Answer(c, Done)
@@ -135,4 +147,8 @@ Once == \A o \in 0..MaxSweeps : \A n \in Numbers : effects[o][n] <= 1
 \* Who is told that it is done, or was, can count on it.
 Told == \A a \in answers : a[1].kind = "do" /\ a[2] \in {Done, Forgotten}
                              => effects[a[1].opening][a[1].n] = 1
+\* Whose order is to be kept: none took effect before an earlier one.
+InOrder ==
+  Kept => \A o \in 0..MaxSweeps : \A n \in Numbers : \A m \in 0..(n - 1) :
+            effects[o][n] > 0 => effects[o][m] > 0
 =============================================================================

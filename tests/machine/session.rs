@@ -196,6 +196,53 @@ fn footprints_say_what_may_run_together() {
     );
 }
 
+/// Whoever keeps the order is not overtaken: what was lost and is proposed again stands behind what
+/// was proposed later, and that has no effect before.
+#[test]
+fn a_lost_request_is_not_overtaken_where_the_order_is_kept() {
+    let append = |suffix| Op::Append { key: b"l", suffix }.command();
+    let (mut machine, mut client) = opened(Order::Kept);
+    let (first, one) = client.request(append(b"1")).expect("room");
+    let (second, two) = client.request(append(b"2")).expect("room");
+    assert_eq!(client.ended(first, Fate::Unknown), Next::Again(one.clone()));
+    let early = machine.apply(&two.body);
+    assert_eq!(client.ended(second, Fate::Applied(early)), Next::Again(two.clone()));
+    for command in [&one, &two, &one] {
+        assert!(matches!(outcome(&mut machine, command), Outcome::Done(_)));
+    }
+    assert_eq!(machine.inner().get(b"l").map(|v| &v[..]), Some(&b"12"[..]));
+}
+
+/// The same for any loss, copy and order of a pipeline, and a snapshot in between: what takes effect
+/// is the beginning of what was asked for. Without the order kept, each counts once and no more.
+#[test]
+fn a_pipeline_keeps_its_order_whatever_is_lost() {
+    const ALL: usize = 8;
+    let mut overtaken = 0;
+    for seed in 0..400 {
+        let (mut dice, (mut machine, mut client)) = (Dice::new(seed), opened(Order::Kept));
+        let names: Vec<String> = (0..ALL).map(|n| n.to_string()).collect();
+        let append = |name: &String| Op::Append { key: b"l", suffix: name.as_bytes() }.command();
+        let ask = |name| client.request(append(name)).expect("room").1;
+        let commands: Vec<Command> = names.iter().map(ask).collect();
+        let mut done = [false; ALL];
+        for _ in 0..40 {
+            let at = dice.below(ALL as u64) as usize;
+            let outcome = outcome(&mut machine, &commands[at]);
+            done[at] |= matches!(outcome, Outcome::Done(_));
+            overtaken += u64::from(outcome == Outcome::Ahead);
+            if dice.below(8) == 0 {
+                machine = again(&machine);
+            }
+            let log = machine.inner().get(b"l").map(|v| v.to_vec()).unwrap_or_default();
+            let so_far = names.concat().into_bytes()[..log.len()].to_vec();
+            assert_eq!(log, so_far, "seed {seed}");
+            assert_eq!(log.len(), done.iter().filter(|done| **done).count(), "seed {seed}");
+        }
+    }
+    assert!(overtaken > 1_000, "{overtaken}");
+}
+
 #[test]
 fn an_unknown_end_is_proposed_again_only_in_a_session() {
     let (_, mut client) = opened(Order::Free);

@@ -9,7 +9,10 @@
 //! Each request has a key of its own in the footprint, read and written. So two copies of a request
 //! are in order with each other, and a request is never blind: nothing overrides it, and it is
 //! executed before its client is answered. Requests of one session that do not interfere otherwise
-//! run in any order, unless the client asks for [`Order::Kept`].
+//! run in any order, unless the client asks for [`Order::Kept`]. Then none has an effect before all
+//! earlier ones had theirs: one that was lost and is proposed again stands behind those that were
+//! proposed meanwhile, and they are answered [`Outcome::Ahead`] (`Sessions.tla`,
+//! `broken/SessionOvertaken`).
 //!
 //! A session has an *opening*: how many sweeps there were before it. Its requests name it, so that
 //! a late copy of the command that once opened a session, placed when that one has expired, opens
@@ -56,6 +59,9 @@ struct Session {
     /// The client has the results of all requests below. Only [`Request::Have`] raises it, which is
     /// in order with every request; so what is too far above it is the same everywhere.
     below: u64,
+    /// The first request whose turn has not come, of those whose order is kept. Only they and
+    /// [`Request::Have`] raise it, which are all in order with each other.
+    turn: u64,
     /// The results that the client may not have.
     results: BTreeMap<u64, Bytes>,
     /// The number of sweeps when it was last used.
@@ -68,8 +74,8 @@ impl<M: Machine> Machine for Sessions<M> {
             Err(Malformed) => Outcome::Malformed.encode(),
             Ok(Request::Plain(body)) => self.inner.apply(&body),
             Ok(Request::Open { session }) => self.open(session).encode(),
-            Ok(Request::Do { session, opening, request, body, .. }) => {
-                self.request((session, opening), request, &body).encode()
+            Ok(Request::Do { session, opening, request, body, order }) => {
+                self.request((session, opening), request, order, &body).encode()
             }
             Ok(Request::Have { session, opening, below }) => {
                 self.forget((session, opening), below).encode()
@@ -156,6 +162,7 @@ impl<M> Sessions<M> {
             return Outcome::Expired;
         };
         session.below = session.below.max(below.min(Lsn::MAX.0));
+        session.turn = session.turn.max(session.below);
         session.results = session.results.split_off(&session.below);
         session.finished.insert_below(Lsn(session.below));
         Outcome::Done(Bytes::new())
@@ -169,7 +176,13 @@ impl<M> Sessions<M> {
 }
 
 impl<M: Machine> Sessions<M> {
-    fn request(&mut self, session: (u64, u64), request: u64, body: &Bytes) -> Outcome {
+    fn request(
+        &mut self,
+        session: (u64, u64),
+        request: u64,
+        order: Order,
+        body: &Bytes,
+    ) -> Outcome {
         let Some(session) = used(&mut self.sessions, session, self.sweeps) else {
             return Outcome::Expired;
         };
@@ -180,8 +193,12 @@ impl<M: Machine> Sessions<M> {
                 None => Outcome::Forgotten,
             };
         }
-        if request >= session.below + KEPT_MAX {
+        let kept = order == Order::Kept;
+        if request >= session.below + KEPT_MAX || kept && request > session.turn {
             return Outcome::Ahead;
+        }
+        if kept {
+            session.turn = request + 1;
         }
         let result = self.inner.apply(body);
         mutant!(SessionForgets, session.finished.insert(number), false);
@@ -206,7 +223,7 @@ impl Session {
         let tail: Vec<u64> = self.finished.tail().iter().map(|lsn| lsn.0).collect();
         let results: Vec<(&u64, &Bytes)> = self.results.iter().collect();
         let writer = Writer::default().word(self.opening).word(self.used);
-        let writer = writer.word(self.below).word(self.finished.offset().0);
+        let writer = writer.word(self.below).word(self.turn).word(self.finished.offset().0);
         let writer = writer.list(&tail, |writer, number| writer.word(*number));
         let writer =
             writer.list(&results, |writer, (number, result)| writer.word(**number).bytes(result));
@@ -218,6 +235,7 @@ impl Session {
         let (opening, used, below) = (reader.word()?, reader.word()?, reader.word()?);
         let end = position(below)?.0 + KEPT_MAX;
         let number = |number: u64| if number <= end { Ok(Lsn(number)) } else { Err(Malformed) };
+        let turn = number(reader.word()?)?.0;
         let mut finished = TailBitmap::below(number(reader.word()?)?);
         for member in reader.list(Reader::word)? {
             finished.insert(number(member)?);
@@ -226,7 +244,7 @@ impl Session {
             |reader: &mut Reader| Ok((reader.word()?, Bytes::copy_from_slice(reader.bytes()?)));
         let results = reader.list(result)?.into_iter().collect();
         reader.end()?;
-        Ok(Session { opening, finished, below, results, used })
+        Ok(Session { opening, finished, below, turn, results, used })
     }
 }
 

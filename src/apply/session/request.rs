@@ -10,13 +10,15 @@ pub const RESERVED: &[u8] = b"\0traft session\0";
 /// The first key that is none of a session's.
 const AFTER: &[u8] = b"\0traft session\x01";
 
-/// Whether requests of one session are executed in the order in which they are proposed.
+/// Whether requests of one session are executed in the order in which the client numbered them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// In any order, unless they interfere: independent ones run at the same time.
     #[default]
     Free,
-    /// After every earlier one of this session. Pipelined, each waits for the one before.
+    /// After every earlier one of this session, by their numbers. Pipelined, each waits for the one
+    /// before; one that overtakes, because an earlier one was lost, has no effect and is proposed
+    /// again ([`Outcome::Ahead`]). All requests of the session are of this kind then.
     Kept,
 }
 
@@ -166,8 +168,8 @@ pub enum Outcome {
     /// opened it anew. This copy had no effect; an earlier one may have had, before the session
     /// expired.
     Expired,
-    /// It is too far above what the client has acknowledged, and had no effect: acknowledge, then
-    /// propose it again.
+    /// It had no effect: it is too far above what the client has acknowledged, or an earlier one goes
+    /// before it and has not come. Acknowledge, and propose it again.
     Ahead,
     /// The body is no request.
     Malformed,
