@@ -30,6 +30,21 @@ impl Turn {
     }
 }
 
+/// Waiting for little to be on the way (Membership 6): since when so many have nearly everything that
+/// the goal may be placed, and the least that was outstanding since.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lull {
+    /// In ticks.
+    since: u64,
+    /// How many positions all of them together lacked.
+    least: u64,
+    /// When that last became less, in ticks.
+    fell_at: u64,
+}
+
+/// For how many election timeouts a lull is waited for while what is on the way becomes less.
+const LULL_TIMEOUTS_MAX: u64 = 10;
+
 /// What new voters are measured by.
 pub(crate) struct Measure<'a> {
     pub(crate) goal: &'a Membership,
@@ -82,6 +97,27 @@ impl Leadership {
             && about.joining.iter().any(has)
             && about.joining.iter().all(ready)
             && voters.iter().all(without)
+    }
+
+    /// Whether this is the moment to place the goal although not all that is placed has arrived.
+    /// What is on its way goes before it on the leader's link and holds its decision up. So while
+    /// that becomes less, it is waited for; and then for a moment at which it is as little as it
+    /// gets between what clients want: mostly right before the next batch of it. Not for ever: where
+    /// what is on the way does not come down again, the goal is placed all the same.
+    pub(crate) fn is_lull(&mut self, about: &Measure) -> bool {
+        let sent_to = |peer: &&Peer| peer.member && !peer.waits && !about.is_silent(peer);
+        let lag = |peer: &Peer| self.next.0.saturating_sub(peer.reached().0);
+        let lag = self.peers.iter().filter(sent_to).map(lag).fold(0, u64::saturating_add);
+        let (now, timeout) = (about.now, about.options.election_ticks);
+        let begins = Lull { since: now, least: lag, fell_at: now };
+        let lull = self.changes.lull.get_or_insert(begins);
+        if lag < lull.least {
+            (lull.least, lull.fell_at) = (lag, now);
+        }
+        let steady = now.saturating_sub(lull.fell_at);
+        steady > timeout / 4 && lag <= lull.least
+            || steady >= timeout
+            || now >= lull.since + LULL_TIMEOUTS_MAX * timeout
     }
 
     /// Whether a voter that answers is kept waiting, because as much is on its way to it as may be:

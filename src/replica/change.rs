@@ -9,7 +9,7 @@
 //!
 //! What is half done stands in the log with the membership, so a later leader goes on with it.
 
-use super::catch_up::{Measure, Turn};
+use super::catch_up::{Lull, Measure, Turn};
 use super::member::Standing;
 use super::peer::Peer;
 use super::writes::Writes;
@@ -33,10 +33,11 @@ pub(crate) struct Changes {
     placed: Vec<(Lsn, u64)>,
     /// The newest membership that a write quorum of its own knows committed.
     pub(crate) complete: Option<Lsn>,
-    /// Since when new voters enough are at most [`behind_positions_max`] behind.
+    /// New voters enough are at most [`behind_positions_max`] behind: since when, and what is on the
+    /// way meanwhile.
     ///
     /// [`behind_positions_max`]: super::Options::behind_positions_max
-    close_since: Option<u64>,
+    pub(crate) lull: Option<Lull>,
     /// Which new voter catches up now.
     pub(crate) turn: Option<Turn>,
     /// When a voter was last seen kept waiting while new voters catch up, in ticks.
@@ -63,10 +64,10 @@ impl Changes {
 
     /// What is under way ([`Replica::write_state`]); not for whom.
     pub(crate) fn write_state(&self, writes: &Writes, out: &mut impl fmt::Write) -> fmt::Result {
-        let Changes { asked, catching_up, placed, complete, close_since, turn, .. } = self;
+        let Changes { asked, catching_up, placed, complete, lull, turn, .. } = self;
         let Changes { crowded_at, write, .. } = self;
         let (write, turn) = (writes.since_durable(*write), turn.map(|turn| turn.state()));
-        write!(out, "{asked:?} {catching_up:?} {placed:?} {complete:?} {close_since:?} {turn:?} ")?;
+        write!(out, "{asked:?} {catching_up:?} {placed:?} {complete:?} {lull:?} {turn:?} ")?;
         write!(out, "{crowded_at:?} {write} ")
     }
 
@@ -288,21 +289,19 @@ impl Replica {
         // Once voters were kept waiting, new voters do not wait for each other.
         let crowded = lead.keeps_a_voter_waiting(&about);
         let of_late = |at: u64| now <= at + self.options.election_ticks;
-        let waiting =
-            lead.changes.crowded_at.is_some_and(of_late) || lead.changes.close_since.is_some();
+        let waiting = lead.changes.crowded_at.is_some_and(of_late) || lead.changes.lull.is_some();
         let enough = lead.suffices(least, waiting, &about);
         lead.take_turns(least, enough, crowded, &about);
         if !enough {
-            lead.changes.close_since = None;
+            lead.changes.lull = None;
             return;
         }
-        // What they still lack holds the decision up, so it is waited for, but not for ever.
-        // Without it nothing is on its way before what decides.
-        let since = *lead.changes.close_since.get_or_insert(now);
-        if now < since + self.options.election_ticks && !lead.suffices(lead.next, waiting, &about) {
+        // What they still lack holds the decision up, and so does whatever is sent before what
+        // decides.
+        if !lead.is_lull(&about) && !lead.suffices(lead.next, waiting, &about) {
             return;
         }
-        lead.changes.close_since = None;
+        lead.changes.lull = None;
         let waiting = lead.changes.catching_up.extract_if(.., |(r, _)| *r == request);
         let proposals: Vec<u64> = waiting.map(|(_, proposal)| proposal).collect();
         let (membership, since) = (goal, self.now);

@@ -45,9 +45,9 @@ pub struct Options {
     pub log_bytes_max: usize,
     /// How many positions below what is settled a new voter may lack and still count as caught up:
     /// it makes up for that while the change commits. Default 1,024. At 0 a change may wait for
-    /// ever under load. As long as those that are enough do not have all that is placed, they are
-    /// given an election timeout to come closer: the less is on its way to them, the sooner the
-    /// change commits (algorithm.md, Membership 6).
+    /// ever under load. As long as those that are enough do not have all that is placed, the leader
+    /// waits for a moment at which little is on its way, ten election timeouts at most: the less
+    /// goes before the change, the sooner it commits (algorithm.md, Membership 6).
     pub behind_positions_max: u64,
     /// Whether leaders hold a lease, and for how long. Default none. Must be the same at every
     /// replica: a lease is what *others* promise.
