@@ -30,8 +30,8 @@ impl Turn {
     }
 }
 
-/// Waiting for little to be on the way (Membership 6): since when so many have nearly everything that
-/// the goal may be placed, and the least that was outstanding since.
+/// Waiting for little to be on the way (Membership 6): since when so many have nearly everything
+/// that the goal may be placed, and the least that was outstanding since.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lull {
     /// In ticks.
@@ -102,8 +102,8 @@ impl Leadership {
     /// Whether this is the moment to place the goal although not all that is placed has arrived.
     /// What is on its way goes before it on the leader's link and holds its decision up. So while
     /// that becomes less, it is waited for; and then for a moment at which it is as little as it
-    /// gets between what clients want: mostly right before the next batch of it. Not for ever: where
-    /// what is on the way does not come down again, the goal is placed all the same.
+    /// gets between what clients want: mostly right before the next batch of it. Not for ever:
+    /// where what is on the way does not come down again, the goal is placed all the same.
     pub(crate) fn is_lull(&mut self, about: &Measure) -> bool {
         let sent_to = |peer: &&Peer| peer.member && !peer.waits && !about.is_silent(peer);
         let lag = |peer: &Peer| self.next.0.saturating_sub(peer.reached().0);

@@ -33,8 +33,8 @@ pub(crate) struct Changes {
     placed: Vec<(Lsn, u64)>,
     /// The newest membership that a write quorum of its own knows committed.
     pub(crate) complete: Option<Lsn>,
-    /// New voters enough are at most [`behind_positions_max`] behind: since when, and what is on the
-    /// way meanwhile.
+    /// New voters enough are at most [`behind_positions_max`] behind: since when, and what is on
+    /// the way meanwhile.
     ///
     /// [`behind_positions_max`]: super::Options::behind_positions_max
     pub(crate) lull: Option<Lull>,

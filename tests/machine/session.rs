@@ -213,8 +213,8 @@ fn a_lost_request_is_not_overtaken_where_the_order_is_kept() {
     assert_eq!(machine.inner().get(b"l").map(|v| &v[..]), Some(&b"12"[..]));
 }
 
-/// The same for any loss, copy and order of a pipeline, and a snapshot in between: what takes effect
-/// is the beginning of what was asked for. Without the order kept, each counts once and no more.
+/// The same for any loss, copy and order of a pipeline, and a snapshot in between: what takes
+/// effect is the beginning of what was asked for.
 #[test]
 fn a_pipeline_keeps_its_order_whatever_is_lost() {
     const ALL: usize = 8;

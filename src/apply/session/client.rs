@@ -91,7 +91,7 @@ impl Client {
         let Some(command) = self.open.get(&request) else { return Next::Stray };
         let Fate::Applied(result) = fate else { return Next::Again(command.clone()) };
         match Outcome::decode(&result).unwrap_or(Outcome::Malformed) {
-            // It had no effect, and will once what was acknowledged has arrived, or what goes before.
+            // It had no effect, and will once what was acknowledged or goes before has arrived.
             Outcome::Ahead => Next::Again(command.clone()),
             outcome => {
                 self.open.remove(&request);

@@ -168,8 +168,8 @@ pub enum Outcome {
     /// opened it anew. This copy had no effect; an earlier one may have had, before the session
     /// expired.
     Expired,
-    /// It had no effect: it is too far above what the client has acknowledged, or an earlier one goes
-    /// before it and has not come. Acknowledge, and propose it again.
+    /// It had no effect: it is too far above what the client has acknowledged, or an earlier one
+    /// goes before it and has not come. Acknowledge, and propose it again.
     Ahead,
     /// The body is no request.
     Malformed,
