@@ -2,10 +2,11 @@
 //! records against plain sequential writes and syncs of the same bytes, and a start against reading
 //! the files once.
 //!
-//! `cargo bench --bench wal`, on the disk that has the target directory. `-- --mib N` sets how many
-//! MiB a start has to read (default 1,024), `--group N` leaves only groups of that many KiB,
-//! `--test` runs everything once and small. The ratios are what counts: machines differ. A start
-//! uses several processors, so the machine has to be quiet for its ratio to mean something.
+//! `cargo bench --no-default-features --bench wal`, on the disk that has the target directory.
+//! `-- --mib N` sets how many MiB a start has to read (default 1,024), `--group N` leaves only
+//! groups of that many KiB, `--test` runs everything once and small. The ratios are what counts:
+//! machines differ. A start uses several processors, so the machine has to be quiet for its ratio
+//! to mean something.
 
 #[cfg(unix)]
 fn main() {
