@@ -25,7 +25,7 @@ const ONLY_HERE: [Mutant; 19] = [
     Mutant::HeardUnderAnyLeader,
     Mutant::HeardBeforeDependencies,
     Mutant::HeardWithoutTheLeader,
-    // New voters have caught up before a change is placed, so seeds hardly meet the barrier.
+    // Seeds find these only since more changes are forced on new voters that have not caught up.
     Mutant::CoveredIsNoHolding,
     Mutant::MembershipWithoutBarrier,
     Mutant::OnlyNotedReads,

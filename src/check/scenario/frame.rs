@@ -2,11 +2,11 @@
 
 use super::stage::{Stage, set};
 use crate::base::*;
-use crate::replica::RoleName;
+use crate::replica::{Replica, RoleName};
 use std::collections::BTreeMap;
 
 /// All replicas after one command.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// The line of the command, the first being 1.
     pub line: usize,
@@ -19,7 +19,7 @@ pub struct Frame {
 }
 
 /// One replica.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// Which.
     pub id: ReplicaId,
@@ -52,7 +52,7 @@ pub struct View {
 }
 
 /// A record that is held.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// Who made it.
     pub author: LeaderId,
@@ -66,35 +66,64 @@ pub struct Slot {
     pub floor: Lsn,
 }
 
+/// What a [`View`] is made of.
+pub(crate) struct Seen<'a> {
+    pub(crate) id: ReplicaId,
+    pub(crate) up: bool,
+    pub(crate) replica: &'a Replica,
+    /// As far as they are durable.
+    pub(crate) promise: LeaderId,
+    pub(crate) committer: LeaderId,
+    /// What is on its way to the disk.
+    pub(crate) written: &'a TailBitmap,
+    pub(crate) running: Vec<Lsn>,
+    /// Positions below are left out.
+    pub(crate) first: Lsn,
+}
+
+impl View {
+    pub(crate) fn of(seen: Seen<'_>) -> View {
+        let Seen { id, up, replica, promise, committer, written, running, first } = seen;
+        let (role, leader) = replica.role();
+        let leading = replica.leading().filter(|_| up);
+        // What is on its way to the disk is not accepted yet, nor taken, nor promised.
+        let held = replica.accepted().difference_iter(written).skip_while(|lsn| *lsn < first);
+        let slots = held.filter_map(|lsn| Some((lsn, slot(replica.record(lsn)?)))).collect();
+        let placed = leading.iter().flat_map(|(next, ..)| (first.0..next.0).map(Lsn));
+        let log = placed.filter_map(|lsn| Some((lsn, slot(replica.record(lsn)?)))).collect();
+        View {
+            id,
+            up,
+            role,
+            leader,
+            promise,
+            committer,
+            purged: replica.purged().max(first),
+            slots,
+            log,
+            settled: leading.map_or_else(|| replica.settled().clone(), |l| l.2.clone()),
+            done: replica.done().clone(),
+            running,
+            next: leading.map(|(next, ..)| next),
+            memberships: leading.map_or_else(Vec::new, |_| replica.memberships()),
+        }
+    }
+}
+
 impl Frame {
     pub(super) fn of(stage: &Stage, line: usize, command: &str, said: &[String]) -> Frame {
         let view = |(id, node): (&ReplicaId, &super::node::Node)| {
-            let replica = &node.replica;
-            let (role, leader) = replica.role();
-            let leading = replica.leading().filter(|_| node.up);
-            // What is on its way to the disk is not accepted yet, nor taken, nor promised.
             let written = node.writes.iter().flat_map(|write| write.records.iter());
-            let written: TailBitmap = written.map(|record| record.lsn).collect();
-            let held = replica.accepted().difference_iter(&written);
-            let slots = held.filter_map(|lsn| Some((lsn, slot(replica.record(lsn)?)))).collect();
-            let placed = leading.iter().flat_map(|(next, ..)| (0..next.0).map(Lsn));
-            let log = placed.filter_map(|lsn| Some((lsn, slot(replica.record(lsn)?)))).collect();
-            View {
+            View::of(Seen {
                 id: *id,
                 up: node.up,
-                role,
-                leader,
+                replica: &node.replica,
                 promise: node.disk.durable.voted,
                 committer: node.disk.durable.lineage.leader(),
-                purged: replica.purged(),
-                slots,
-                log,
-                settled: leading.map_or_else(|| replica.settled().clone(), |l| l.2.clone()),
-                done: replica.done().clone(),
+                written: &written.map(|record| record.lsn).collect(),
                 running: node.applying.iter().map(|(record, _)| record.lsn).collect(),
-                next: leading.map(|(next, ..)| next),
-                memberships: leading.map_or_else(Vec::new, |_| replica.memberships()),
-            }
+                first: Lsn::ZERO,
+            })
         };
         Frame {
             line,

@@ -24,6 +24,7 @@ mod steps;
 mod suspect;
 mod verbs;
 
+pub(crate) use frame::Seen;
 pub use frame::{Frame, Slot, View};
 pub use script::{Outcome, run, watch};
 

@@ -1,21 +1,24 @@
-//! `traft explain`: a scenario drawn, step by step, with the reason for the state of each position.
+//! `traft explain`: a scenario, or a stretch of what the fault simulator does, drawn step by step,
+//! with the reason for the state of each position.
 //!
-//! The scenario is run by the production replica (`check::scenario`); what is drawn is what the
+//! The production replica runs it (`check::scenario`, `sim::storm`); what is drawn is what the
 //! replicas hold and know after each command, nothing else.
 
 mod events;
 mod page;
+mod run;
 mod text;
 
 use crate::base::TailBitmap;
 use crate::check::scenario::{self, Frame, Outcome, View};
 use clap::Args;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) const GUIDE: &str = "\
 Scenarios are the text files of tests/scenarios; one for each rule of the algorithm, with the rule
-in its first lines. The notation is that of design/losing-schedules.md.
+in its first lines. The notation is that of design/losing-schedules.md. Seeds and schedules are those
+of `traft sim`: of a long run only a stretch is drawn.
 
 Examples:
   traft explain --scenario tests/scenarios/quorum-commit-above-a-hole.txt
@@ -24,6 +27,10 @@ Examples:
       a page to step through: every position at every replica, and why it is as it is
   traft explain --scenario FILE --why 2
       after each step, the reason for the state of position 2
+  traft explain --seed 17 --from 4000 --report run.html
+      what `traft sim` does from its step 4000 on
+  traft explain --schedule tests/schedules/promise-lost-twice.txt
+      a schedule that `traft sim --shrink` wrote: the steps before it fails, or the first ones
 
 Exit codes:
   0  done
@@ -33,8 +40,22 @@ Exit codes:
 #[derive(Args, Debug)]
 pub(in super::super) struct ExplainArgs {
     /// The scenario
-    #[arg(long, value_name = "FILE")]
-    scenario: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["seed", "schedule"],
+          conflicts_with_all = ["seed", "schedule"])]
+    scenario: Option<PathBuf>,
+    /// This seed of the fault simulator
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// This schedule of the fault simulator
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    schedule: Option<PathBuf>,
+    /// From this step of the simulator on; if not said, up to the one that fails, or from the first
+    #[arg(long, value_name = "STEP", conflicts_with = "scenario")]
+    from: Option<u64>,
+    /// So many steps of the simulator; those that change no replica are not drawn
+    #[arg(long, value_name = "K", default_value_t = 200, conflicts_with = "scenario",
+          value_parser = clap::value_parser!(u64).range(1..=run::STEPS_MAX))]
+    steps: u64,
     /// Write a page of HTML that can be stepped through
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -49,6 +70,8 @@ struct Story {
     name: String,
     /// The comment at its top.
     about: Vec<String>,
+    /// How it stood before the first step, if it did not begin there.
+    opening: Option<Frame>,
     frames: Vec<Frame>,
     broken: Vec<String>,
 }
@@ -58,16 +81,27 @@ struct Story {
 /// # Errors
 /// One sentence on what is wrong with the command line or a file.
 pub(super) fn run(args: &ExplainArgs) -> Result<(String, Vec<String>), String> {
-    let path = &args.scenario;
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let story = Story::of(name, &text)
-        .map_err(|why| format!("{}: the replicas stopped: {why}", path.display()))?;
+    let story = match (&args.scenario, &args.schedule, args.seed) {
+        (Some(path), ..) => scenario_of(path)?,
+        (_, Some(path), _) => run::of_schedule(path, args.from, args.steps)?,
+        (.., seed) => run::of_seed(seed.unwrap_or_default(), args.from, args.steps)?,
+    };
     if let Some(to) = &args.report {
         std::fs::write(to, page::html(&story)).map_err(|e| format!("{}: {e}", to.display()))?;
     }
     let text = text::columns(&story, args.why.map(crate::base::Lsn));
     Ok((text, story.broken))
+}
+
+fn scenario_of(path: &Path) -> Result<Story, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Story::of(name_of(path), &text)
+        .map_err(|why| format!("{}: the replicas stopped: {why}", path.display()))
+}
+
+/// Of a file, without its ending.
+fn name_of(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 impl Story {
@@ -84,7 +118,7 @@ impl Story {
         if frames.is_empty() && broken.is_empty() {
             return Err("there is no command in it".into());
         }
-        Ok(Story { name, about, frames, broken })
+        Ok(Story { name, about, opening: None, frames, broken })
     }
 }
 

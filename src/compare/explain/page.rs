@@ -51,7 +51,7 @@ pub(super) fn html(story: &Story) -> String {
     }
     text += "</tr></thead>\n<tbody>\n";
     let authors = authors(&story.frames);
-    let mut before: Option<&Frame> = None;
+    let mut before: Option<&Frame> = story.opening.as_ref();
     for (at, frame) in story.frames.iter().enumerate() {
         let class = if differs.as_ref().is_some_and(|d| d.0 == at) { "differs" } else { "same" };
         let command = escaped(&frame.command);

@@ -19,7 +19,7 @@ pub(super) fn columns(story: &Story, why: Option<Lsn>) -> String {
     let heads: String = ids.iter().map(|id| format!("{:<WIDTH$}", id.to_string())).collect();
     let _ = writeln!(text, "\n      {}", heads.trim_end());
     let differs = differs_from_raft(&story.frames);
-    let mut before: Option<&Frame> = None;
+    let mut before: Option<&Frame> = story.opening.as_ref();
     for (at, frame) in story.frames.iter().enumerate() {
         let _ = writeln!(text, "{:>4}  {}", frame.line, frame.command);
         rows(&mut text, &ids, before, frame);

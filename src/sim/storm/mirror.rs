@@ -65,6 +65,11 @@ impl Mirror {
         Some(write)
     }
 
+    /// The positions of records that are on their way to the disk.
+    pub(super) fn written(&self) -> TailBitmap {
+        self.pending.iter().flat_map(|write| write.records.iter()).map(|r| r.lsn).collect()
+    }
+
     /// Nothing is on its way to the disk.
     pub(super) fn is_synced(&self) -> bool {
         self.pending.is_empty()

@@ -25,6 +25,7 @@ mod clients;
 mod dice;
 mod drive;
 mod faults;
+mod frames;
 mod mirror;
 mod node;
 mod plan;
@@ -37,6 +38,7 @@ pub use schedule::BadSchedule;
 pub use shrink::{Short, shrink};
 
 use crate::check::history::Event;
+use crate::check::scenario::Frame;
 use std::collections::BTreeMap;
 
 /// What came of a seed.
@@ -60,6 +62,8 @@ pub struct Outcome {
     pub linear_steps: u64,
     /// Which faults and branches were reached, and how often.
     pub counts: BTreeMap<&'static str, u64>,
+    /// What [`watch`] was asked for.
+    pub frames: Vec<Frame>,
     /// The first thing that did not hold; it ended the run.
     pub violation: Option<Violation>,
 }
@@ -106,6 +110,22 @@ pub fn run(seed: u64, steps_max: Option<u64>, traced: bool) -> Outcome {
 pub fn run_mapped(seed: u64, steps_max: Option<u64>, traced: bool) -> Outcome {
     let plan = plan::Plan { mapped: true, ..plan::Plan::draw(seed) };
     world::World::new(plan, traced).run(steps_max.unwrap_or(u64::MAX))
+}
+
+/// Runs a seed up to the step `to`, with a picture of all replicas after each step from `from` on
+/// that changed one ([`Outcome::frames`]).
+pub fn watch(seed: u64, from: u64, to: u64) -> Outcome {
+    let plan = plan::Plan { mapped: true, ..plan::Plan::draw(seed) };
+    world::World::new(plan, true).with_album(from, to).run(to)
+}
+
+/// The same of a schedule.
+///
+/// # Errors
+/// The first line that means nothing.
+pub fn watch_schedule(schedule: &str, from: u64, to: u64) -> Result<Outcome, BadSchedule> {
+    let plan: plan::Plan = schedule.parse()?;
+    Ok(world::World::new(plan, true).with_album(from, to).run(to))
 }
 
 /// The schedule that a seed draws, as text that [`replay`] runs.

@@ -248,7 +248,7 @@ fn act(kind: &str, plan: &Plan, dice: &mut Dice, now: Micros, acts: &mut Vec<(Mi
         }
         "transfer" => Act::Transfer { to: dice.chance(500).then_some(at) },
         _ if dice.chance(150) => Act::Cancel,
-        _ => Act::Change { membership: membership(dice, plan.replicas), force: dice.chance(300) },
+        _ => Act::Change { membership: membership(dice, plan.replicas), force: dice.chance(600) },
     };
     acts.push((now, act));
 }

@@ -4,6 +4,7 @@ use super::act::Micros;
 use super::checks::Checks;
 use super::clients::Clients;
 use super::dice::Dice;
+use super::frames::Album;
 use super::node::{Alive, Node, Post};
 use super::plan::{ELECTION, Plan};
 use super::queue::{Due, Queue};
@@ -47,6 +48,7 @@ pub(super) struct World {
     steps: u64,
     trace: u64,
     text: Option<String>,
+    pub(super) album: Option<Box<Album>>,
 }
 
 impl World {
@@ -77,6 +79,7 @@ impl World {
             steps: 0,
             trace: mix(luck),
             text: traced.then(|| plan.to_string()),
+            album: None,
             plan,
         }
     }
@@ -89,12 +92,16 @@ impl World {
             self.steps += 1;
             let (kind, whom) = due.code();
             self.note(kind << 32 | whom);
+            let seen = self.about_to_happen(&due);
             self.caught(|world| world.happens(due));
+            if let Some(what) = seen {
+                self.happened(what);
+            }
         }
         if self.checks.failed.is_none() && self.steps < steps_max {
             self.caught(|world| world.checks.finish(&world.nodes, &world.clients));
         }
-        let World { plan, steps, trace, checks, clients, mut counts, now, text, .. } = self;
+        let World { plan, steps, trace, checks, clients, mut counts, now, text, album, .. } = self;
         checks.count(&mut counts);
         let violation = checks.failed.map(|what| Violation { step: steps, at: now, what });
         Outcome {
@@ -107,6 +114,7 @@ impl World {
             history: clients.history,
             linear_steps: checks.linear_steps,
             counts,
+            frames: album.map_or_else(Vec::new, |album| album.frames),
             violation,
         }
     }
@@ -131,6 +139,19 @@ impl World {
             let (now, line) = (self.now, line());
             let _ = writeln!(text, "{:>9}.{:03} {line}", now / 1_000, now % 1_000);
         }
+    }
+
+    pub(super) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    pub(super) fn text_len(&self) -> usize {
+        self.text.as_ref().map_or(0, String::len)
+    }
+
+    /// What was said since the text was so long.
+    pub(super) fn text_since(&self, len: usize) -> &str {
+        self.text.as_ref().and_then(|text| text.get(len..)).unwrap_or_default()
     }
 
     pub(super) fn count(&mut self, what: &'static str) {
