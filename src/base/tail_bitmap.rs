@@ -176,8 +176,8 @@ impl TailBitmap {
         (first..end).map(diff).filter(|(_, word)| *word != 0)
     }
 
-    /// Adds everything that is in `other`; `news` gets the words that are new, each with its number,
-    /// least first.
+    /// Adds everything that is in `other`. Puts the words that are new into `news`, each with its
+    /// number, least first.
     pub fn take_in(&mut self, other: &TailBitmap, news: &mut Vec<(u64, u64)>) {
         for index in self.offset / BITS..other.limit().div_ceil(BITS) {
             let word = other.word(index) & !self.word(index);
