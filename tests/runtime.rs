@@ -9,7 +9,7 @@ use common::{Chance, Common};
 use std::collections::{BTreeMap, VecDeque};
 use traft::apply::kv::{Answer, Frozen, Kv, Op};
 use traft::base::{Membership, ReplicaId};
-use traft::disk::SimDisk;
+use traft::disk::{Faulty, Mood, SimDisk, Trouble};
 use traft::replica::ReadLevel;
 use traft::runtime::{
     Done, Effect, Engine, Event, Host, Job, Lane, NodeOptions, Post, Refusal, Start,
@@ -325,7 +325,7 @@ fn what_is_acknowledged_stays_through_crashes_and_snapshots() {
 /// A node that is a cluster of its own, and what it says.
 struct Alone {
     disk: SimDisk,
-    node: Host<SimDisk, Kv>,
+    node: Host<Faulty<SimDisk>, Kv>,
     next: u64,
 }
 
@@ -398,7 +398,9 @@ fn a_full_disk_is_no_end() {
         options.snapshot_records = u64::MAX;
         options
     };
-    let (node, _) = Host::open(disk.clone(), alone(1), Kv::new()).expect("a new one");
+    let trouble = Trouble::default();
+    let faulty = Faulty::new(disk.clone(), trouble.clone());
+    let (node, _) = Host::open(faulty, alone(1), Kv::new()).expect("a new one");
     let mut it = Alone { disk, node, next: 0 };
     it.node.handle(Event::Campaign).expect("it goes on");
     it.work();
@@ -429,12 +431,20 @@ fn a_full_disk_is_no_end() {
         ["done", &format!("{:02}", done + 2)]
     );
     assert_eq!((it.write("k", &value(50)), it.read("k")), ("done".into(), "50".into()));
+    // Nor is one that has no room for what it writes again, the mark of the log included.
+    trouble.set(Mood::Copying);
+    assert_eq!((it.write("k", &value(51)), it.write("l", "52")), ("nothing".into(), refused));
+    assert_eq!((it.wait(60), it.read("j")), (Vec::new(), "01".into()));
+    trouble.set(Mood::Well);
+    assert_eq!(it.wait(50).len(), 1);
+    assert_eq!((it.write("l", "53"), it.read("l")), ("done".into(), "53".into()));
     // All of it is there.
     let image = SimDisk::of(it.disk.state().crash(|_| false));
+    let image = Faulty::new(image, trouble);
     let (node, recovered) = Host::open(image, alone(1), Kv::new()).expect("it opens");
     assert_eq!(recovered.doubt, None);
     it.node = node;
     it.node.handle(Event::Campaign).expect("it goes on");
     it.wait(5);
-    assert_eq!(it.read("k"), "50");
+    assert_eq!(it.read("k"), "51");
 }
