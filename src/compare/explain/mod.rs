@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 
 pub(super) const GUIDE: &str = "\
 Scenarios are the text files of tests/scenarios; one for each rule of the algorithm, with the rule
-in its first lines. The notation is that of design/losing-schedules.md. Seeds and schedules are those
-of `traft sim`: of a long run only a stretch is drawn.
+in its first lines. The notation is that of design/losing-schedules.md. Seeds and schedules are
+those of `traft sim`: of a long run only a stretch is drawn.
 
 Examples:
   traft explain --scenario tests/scenarios/quorum-commit-above-a-hole.txt
