@@ -6,12 +6,12 @@ use traft::sim::{Act, Kind, LinkKind, Load, Network, Op, Outcome, Routing, Side,
 
 const READS: u64 = 200;
 
-/// 200 reads, one a millisecond, of a client beside replica `site`; the leader is replica 0, and
+/// Reads of a client beside replica `site`, so many each millisecond; the leader is replica 0, and
 /// 5 ms lie between any two.
-fn reads(level: ReadLevel, site: usize, reads: u64) -> Outcome {
+fn reads(level: ReadLevel, site: usize, reads: u64, at_once: u64) -> Outcome {
     let op = |i: u64| {
         let command = KvOp::Get { key: b"k" }.command();
-        (Time::ms(i), Op { command, kind: Kind::Read, cost: Time::ZERO, class: 0, site })
+        (Time::ms(i / at_once), Op { command, kind: Kind::Read, cost: Time::ZERO, class: 0, site })
     };
     let load = Load::Open { ops: (0..reads).map(op).collect() };
     let network = Network::uniform("reads", 3, Time::ms(5));
@@ -26,12 +26,27 @@ fn reads(level: ReadLevel, site: usize, reads: u64) -> Outcome {
 
 /// The median in milliseconds, and messages for each read.
 fn cost(level: ReadLevel, site: usize) -> (f64, f64) {
-    let (idle, busy) = (reads(level, site, 1), reads(level, site, READS));
+    let (idle, busy) = (reads(level, site, 1, 1), reads(level, site, READS, 1));
     let mut took: Vec<Time> = busy.ops.iter().map(|op| op.latency(busy.ended)).collect();
     took.sort_unstable();
+    (took[took.len() / 2].as_ms(), beyond(&idle, &busy) / READS as f64)
+}
+
+/// Messages beyond those of an idle cluster.
+fn beyond(idle: &Outcome, busy: &Outcome) -> f64 {
     let length = |outcome: &Outcome| outcome.ended.as_ms();
-    let idle = idle.messages as f64 * length(&busy) / length(&idle);
-    (took[took.len() / 2].as_ms(), (busy.messages as f64 - idle) / READS as f64)
+    busy.messages as f64 - idle.messages as f64 * length(busy) / length(idle)
+}
+
+/// However many reads come at once, they cost one round: two requests and two answers.
+#[test]
+fn reads_that_come_at_once_share_a_round() {
+    const AT_ONCE: u64 = 50;
+    let idle = reads(ReadLevel::Confirmed, 0, 1, 1);
+    let busy = reads(ReadLevel::Confirmed, 0, READS * AT_ONCE, AT_ONCE);
+    assert!(busy.ops.iter().all(|op| op.finished.is_some()));
+    let messages = beyond(&idle, &busy) / READS as f64;
+    assert!(messages <= 4.0, "{messages} messages for {AT_ONCE} reads");
 }
 
 #[test]
