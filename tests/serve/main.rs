@@ -2,6 +2,7 @@
 
 #![cfg(feature = "serve")]
 
+mod client;
 #[cfg(all(feature = "compare", feature = "net", unix))]
 mod config;
 #[cfg(all(feature = "compare", feature = "net", unix))]
