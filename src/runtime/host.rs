@@ -12,6 +12,7 @@ use super::order::Orders;
 use super::parts::{Done, Job, NodeOptions, Post, Start, Status, Unread};
 use super::stages::Stopwatch;
 use super::sync::Arc;
+use super::trail::Trail;
 use crate::apply::Stateful;
 use crate::base::{LeaderId, Lsn, ReplicaId, mutant_on};
 use crate::disk::Disk;
@@ -55,6 +56,7 @@ pub struct Host<D: Disk, M: Stateful> {
     drafting: bool,
     orders: Orders,
     stopwatch: Stopwatch,
+    trail: Trail,
 }
 
 /// So many ticks of a replica are one of its store.
@@ -109,6 +111,7 @@ impl<D: Disk + Clone + Send + Sync + 'static, M: Stateful> Host<D, M> {
             }
             _ => {}
         }
+        let trail = Trail { replica: options.replica.id, life: recovered.durable.life };
         let host = Host {
             replica: Replica::new(
                 replica::Options { cluster: options.cluster, ..options.replica.clone() },
@@ -133,6 +136,7 @@ impl<D: Disk + Clone + Send + Sync + 'static, M: Stateful> Host<D, M> {
             installed: 0,
             drafting: false,
             orders: Orders::default(),
+            trail,
         };
         host.record_start(&recovered.durable);
         Ok((host, recovered))
@@ -168,6 +172,7 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
     type Status = Status;
 
     fn handle(&mut self, event: Event<Post, Done<M::Frozen>>) -> Result<(), NodeError> {
+        self.trail.event(&event);
         match event {
             Event::Tick => {
                 self.ticks += 1;
@@ -212,6 +217,11 @@ impl<D: Disk<Lock: Send> + Clone + Send + Sync + 'static, M: Stateful> Engine fo
     }
 
     fn work(&mut self, emit: &mut dyn FnMut(Effect<Post, Job<D, M>>)) -> Result<(), NodeError> {
+        let trail = self.trail;
+        let emit = &mut |effect| {
+            trail.effect(&effect);
+            emit(effect);
+        };
         loop {
             loop {
                 let mut outputs = std::mem::take(&mut self.outputs);

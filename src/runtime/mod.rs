@@ -30,6 +30,7 @@ mod stages;
 mod survey;
 mod sync;
 mod thread;
+mod trail;
 mod transport;
 mod watch;
 

@@ -62,6 +62,7 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
         "TLS               no",
         "password          no",
         "snapshot-records  5",
+        "log               off",
     ] {
         assert!(plain.lines().any(|l| l == line), "{plain}\nsays nothing of {line:?}");
     }
@@ -102,6 +103,7 @@ fn what_is_wrong_is_said_in_one_sentence() {
             &["--config", &config, "--transport", "udp"],
             "transport must be grpc or quic, not \"udp\"",
         ),
+        (&["--config", &config, "--log", "loud"], "log must be off or debug, not \"loud\""),
         (&["--config", &unknown], "line 8: unknown field `snapshots`"),
         (&["--config", &broken], "broken.toml, line 2: "),
         (&["--config", "nowhere.toml"], "nowhere.toml: "),

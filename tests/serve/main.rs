@@ -22,4 +22,6 @@ mod resp;
 mod smoke;
 #[cfg(all(feature = "compare", unix))]
 mod tools;
+#[cfg(all(feature = "compare", feature = "net", unix))]
+mod trail;
 mod watched;

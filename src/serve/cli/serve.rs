@@ -18,6 +18,10 @@ use std::io::Write;
 use std::net::UdpSocket;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::{fmt, util::SubscriberInitExt};
 
 /// What follows the options of `traft serve --help`.
 pub(super) const GUIDE: &str = "\
@@ -83,6 +87,9 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
         let _ = write!(std::io::stdout().lock(), "{settings}");
         return Ok(Ended::Well);
     }
+    if settings.is_logged {
+        log()?;
+    }
     // Before anything starts, so that an early ctrl-c is not lost.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| error.to_string())?;
     let Settings { id, listen, peer_listen, .. } = settings;
@@ -117,6 +124,14 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
         None => Ended::Well,
         Some(why) => Ended::Failed(format!("{id} has stopped: {why}")),
     })
+}
+
+/// From now on standard error has what this library says of itself; what others do is theirs.
+fn log() -> Result<(), String> {
+    let own = Targets::new().with_target("traft", Level::DEBUG);
+    let lines = fmt::layer().with_ansi(false).with_writer(std::io::stderr);
+    let set = tracing_subscriber::registry().with(lines.with_filter(own)).try_init();
+    set.map_err(|error| format!("log: {error}"))
 }
 
 /// Reads certificates and the password again, and goes by them from now on. What cannot be used is

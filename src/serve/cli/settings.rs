@@ -92,6 +92,9 @@ pub struct ServeArgs {
     /// Leave a snapshot that is longer than this in its file, in MiB; read a shorter one [256]
     #[arg(long, value_name = "N", env = "TRAFT_RESIDENT_MIB")]
     resident_mib: Option<u64>,
+    /// Say where each request goes, on standard error: off, or debug [off]
+    #[arg(long, value_name = "LEVEL", env = "TRAFT_LOG")]
+    log: Option<String>,
 }
 
 /// The same in a file.
@@ -116,6 +119,7 @@ struct Written {
     password_file: Option<PathBuf>,
     snapshot_records: Option<u64>,
     resident_mib: Option<u64>,
+    log: Option<String>,
 }
 
 /// What replicas talk over.
@@ -154,6 +158,8 @@ pub(super) struct Settings {
     pub(super) password: Option<String>,
     pub(super) snapshot_records: u64,
     pub(super) resident_mib: u64,
+    /// Whether it is said where each request goes.
+    pub(super) is_logged: bool,
 }
 
 /// The number of a cluster of this name, which every message and every file has: 64 bits of its
@@ -180,6 +186,7 @@ impl fmt::Display for Settings {
         writeln!(f, "redirect          {}", yes(self.redirect))?;
         writeln!(f, "snapshot-records  {}", self.snapshot_records)?;
         writeln!(f, "resident-mib      {}", self.resident_mib)?;
+        writeln!(f, "log               {}", if self.is_logged { "debug" } else { "off" })?;
         match self.life {
             Life::New => writeln!(f, "first start       an empty directory is a new replica"),
             Life::Wiped => writeln!(f, "wiped             an empty directory is given back"),
@@ -256,6 +263,7 @@ impl ServeArgs {
             password_file: here.password_file.or(written.password_file),
             snapshot_records: here.snapshot_records.or(written.snapshot_records),
             resident_mib: here.resident_mib.or(written.resident_mib),
+            log: here.log.or(written.log),
         })
     }
 
@@ -321,6 +329,7 @@ impl ServeArgs {
             password,
             snapshot_records,
             resident_mib: self.resident_mib.unwrap_or(256),
+            is_logged: is_logged(self.log.as_deref())?,
         })
     }
 }
@@ -357,6 +366,14 @@ fn transport(name: Option<&str>) -> Result<Transport, String> {
         #[cfg(feature = "quic")]
         Some("quic") => Ok(Transport::Quic),
         Some(other) => Err(format!("transport must be grpc or quic, not {other:?}")),
+    }
+}
+
+fn is_logged(level: Option<&str>) -> Result<bool, String> {
+    match level {
+        None | Some("off") => Ok(false),
+        Some("debug") => Ok(true),
+        Some(other) => Err(format!("log must be off or debug, not {other:?}")),
     }
 }
 
