@@ -12,9 +12,9 @@ impl Leadership {
     /// quorum has now may commit, 64 positions at a time.
     pub(crate) fn accepted_at(&mut self, bit: Mask, fresh: &[(u64, u64)], log: &Log) {
         for &(index, fresh) in fresh {
-            let special = log.special(index);
-            if special & fresh != 0 {
-                let late = fresh & log.overriding(index) & self.settled.word(index);
+            let (special, overriding) = (log.special(index), log.overriding(index));
+            if overriding & fresh != 0 {
+                let late = fresh & overriding & self.settled.word(index);
                 ones(64 * index, late).for_each(|lsn| self.cover_at(bit, lsn, log));
             }
             let fresh = fresh & !self.held.word(index);
@@ -159,16 +159,13 @@ impl Leadership {
     /// it, however it came to be settled and whichever came first: what is empty here will never be
     /// accepted there, and a membership's barrier waits for one or the other (Membership 2).
     fn cover_at(&mut self, bits: Mask, lsn: Lsn, log: &Log) {
-        if !log.brief(lsn).is_some_and(|brief| brief.overrides) {
-            return;
-        }
-        let Some(record) = log.get(lsn) else { return };
+        let Some(overrides) = log.overrides(lsn) else { return };
         for peer in self.peers.iter_mut().filter(|peer| bits & peer.bit != 0) {
-            peer.cover(&record.overrides);
+            peer.cover(overrides);
         }
-        let open = record.overrides.last() >= Some(self.own_accepted.offset());
+        let open = overrides.last() >= Some(self.own_accepted.offset());
         if open && bits & self.bit != 0 {
-            self.own_covered.union_with(&record.overrides);
+            self.own_covered.union_with(overrides);
         }
     }
 

@@ -1,6 +1,9 @@
 //! The records that a replica keeps in memory.
 
-use crate::base::{BATCH_MAX, Batch, Brief, Lsn, Record, Records, SharedRecord, Tail, ones};
+use super::departed::Departed;
+use crate::base::{
+    BATCH_MAX, Batch, Brief, Lsn, Record, Records, SharedRecord, Tail, TailBitmap, ones,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -26,6 +29,7 @@ pub(crate) struct Log {
     special: Tail,
     /// Those of them whose record overrides something.
     overriding: Tail,
+    departed: Departed,
 }
 
 /// Where the record of a position is: the number of its list, and its place there.
@@ -62,6 +66,7 @@ impl Log {
     pub(crate) fn drop_below(&mut self, below: Lsn) {
         while self.first < below.0 && self.pop_first() {}
         self.first = self.first.max(below.0);
+        self.departed.drop_below(below);
         self.forget_below_first();
     }
 
@@ -170,9 +175,20 @@ impl Log {
         self.special.word(index)
     }
 
-    /// Which of the positions `64 * index ..` have a record that overrides something.
+    /// Which of the positions `64 * index ..` have a record that overrides something, as far as
+    /// [`overrides`](Self::overrides) knows it.
     pub(crate) fn overriding(&self, index: u64) -> u64 {
-        self.overriding.word(index)
+        self.overriding.word(index) | self.departed.word(index)
+    }
+
+    /// What the record at `lsn` overrides, if it does; of one that has left memory only what is
+    /// not held here.
+    pub(crate) fn overrides(&self, lsn: Lsn) -> Option<&Tail> {
+        match self.brief(lsn) {
+            Some(brief) if brief.overrides => self.get(lsn).map(|record| &record.overrides),
+            Some(_) => None,
+            None => self.departed.overrides(lsn),
+        }
     }
 
     fn slot(&self, lsn: Lsn) -> Option<Slot> {
@@ -349,17 +365,32 @@ impl Log {
     }
 
     /// Lets what lies below `below` leave memory, the oldest batch first, until the records take no
-    /// more than `bytes`.
-    pub(crate) fn shrink(&mut self, below: Lsn, bytes: usize) {
+    /// more than `bytes`. Of holes among what is `accepted` it is remembered who overrides them.
+    pub(crate) fn shrink(&mut self, below: Lsn, bytes: usize, accepted: &TailBitmap) {
         if self.bytes <= bytes {
             return;
         }
+        let holes = accepted.offset() < below;
         while self.bytes > bytes && self.first < below.0 {
-            if !self.pop_list(below) && !self.pop_first() {
+            if holes {
+                self.note_departure(accepted);
+            }
+            // With holes one by one: each record may override one.
+            if (holes || !self.pop_list(below)) && !self.pop_first() {
                 break;
             }
         }
         self.forget_below_first();
+    }
+
+    /// The first record is about to leave memory.
+    fn note_departure(&mut self, accepted: &TailBitmap) {
+        let Some(slot) = self.slot(Lsn(self.first)) else { return };
+        let batch = match self.lists.get(slot.list.wrapping_sub(self.lists_gone) as usize) {
+            Some(list) => &list.batch,
+            None => &self.open,
+        };
+        self.departed.note(&batch.records()[slot.at as usize], accepted);
     }
 
     fn forget_below_first(&mut self) {

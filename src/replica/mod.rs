@@ -41,6 +41,7 @@ mod boxes;
 mod catch_up;
 mod change;
 mod commit;
+mod departed;
 mod doubt;
 mod elect;
 mod follow;
@@ -386,7 +387,7 @@ impl Replica {
         }
         if self.writes.durable() == self.writes.newest() {
             let most = mutant!(LogNeverShrinks, self.options.log_bytes_max, usize::MAX);
-            self.log.shrink(needless, most);
+            self.log.shrink(needless, most, &self.accepted);
         }
     }
 

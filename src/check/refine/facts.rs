@@ -138,7 +138,7 @@ impl Refinement {
     }
 
     /// Commits what may commit, once through; whether more may follow.
-    fn commit_one(&mut self, leader: LeaderId) -> Result<bool, String> {
+    pub(super) fn commit_one(&mut self, leader: LeaderId) -> Result<bool, String> {
         let Refinement { initial, replicas, leaders, facts, counts } = self;
         let Some(log) = leaders.get_mut(&leader) else { return Ok(false) };
         // What it hears while it leads; later it is another's follower.

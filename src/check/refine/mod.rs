@@ -193,11 +193,17 @@ impl Refinement {
                 ));
             }
         }
-        let mut news = settled.difference_iter(&log.claimed);
-        if let Some(lsn) = news.find(|lsn| !log.settles(*lsn, &self.facts)) {
+        let unsettled = |this: &Refinement| {
+            let log = this.leaders.get(&leader)?;
+            settled.difference_iter(&log.claimed).find(|lsn| !log.settles(*lsn, &this.facts))
+        };
+        if unsettled(self).is_some() {
+            // It may have learned, by a snapshot for instance, that fewer memberships are in force.
+            while self.commit_one(leader)? {}
+        }
+        if let Some(lsn) = unsettled(self) {
             return Err(format!("{leader} says that {lsn} is settled, and nobody settled it"));
         }
-        drop(news);
         if let Some(log) = self.leaders.get_mut(&leader) {
             log.claimed.union_with(settled);
         }
