@@ -62,7 +62,7 @@ mod tests {
         let story = of_seed(0, Some(3_000), 120).expect("it is longer");
         assert!(story.broken.is_empty() && story.frames.len() > 20, "{}", story.frames.len());
         let text = columns(&story, None);
-        assert!(text.contains(" has synced\n") && text.contains("has accepted"), "{text}");
+        assert!(text.contains(" has synced\n") && text.contains(" n3 to n5: of 2#3:"), "{text}");
         // Only what changed in it, not what had been done before.
         assert!(text.lines().all(|line| line.len() < 400), "{text}");
         let page = html(&story);
