@@ -349,6 +349,8 @@ impl Replica {
         self.hearing.persisted(self.writes.durable());
         self.grant_own_vote();
         self.own_persisted();
+        // While it was under way nothing left memory, and nothing else may come for a while.
+        self.trim();
     }
 
     /// What was executed is needed less from now on.
