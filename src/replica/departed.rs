@@ -1,7 +1,7 @@
 //! What a replica still knows of records that have left its memory: whom they override, as far as
 //! it has no record of those.
 
-use crate::base::{Lsn, Record, Tail, TailBitmap};
+use crate::base::{Lsn, Tail, TailBitmap};
 use std::collections::BTreeMap;
 
 /// By position of the record that overrides, the victims that were not held when it left memory.
@@ -16,13 +16,12 @@ pub(super) struct Departed {
 }
 
 impl Departed {
-    /// The record leaves memory, and these are accepted.
-    pub(super) fn note(&mut self, record: &Record, accepted: &TailBitmap) {
-        let mut victims = record.overrides.clone();
+    /// The record at `lsn`, with these victims, leaves memory; what is `accepted` is held.
+    pub(super) fn note(&mut self, lsn: Lsn, mut victims: Tail, accepted: &TailBitmap) {
         victims.remove_below(accepted.offset());
         victims.difference_with(accepted.tail());
         if !victims.is_empty() {
-            self.overrides.insert(record.lsn, victims);
+            self.overrides.insert(lsn, victims);
         }
     }
 

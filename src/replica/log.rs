@@ -385,12 +385,10 @@ impl Log {
 
     /// The first record is about to leave memory.
     fn note_departure(&mut self, accepted: &TailBitmap) {
-        let Some(slot) = self.slot(Lsn(self.first)) else { return };
-        let batch = match self.lists.get(slot.list.wrapping_sub(self.lists_gone) as usize) {
-            Some(list) => &list.batch,
-            None => &self.open,
-        };
-        self.departed.note(&batch.records()[slot.at as usize], accepted);
+        let lsn = Lsn(self.first);
+        if let Some(overrides) = self.overrides(lsn).cloned() {
+            self.departed.note(lsn, overrides, accepted);
+        }
     }
 
     fn forget_below_first(&mut self) {

@@ -108,12 +108,14 @@ impl<D: Disk> Wal<D> {
         self.flush()?;
         let (segment, start) = self.at;
         self.hard.purged = self.hard.purged.min(purged);
+        let mut next = segment + 1;
         if self.doubt == 0 {
-            // As at a start: the number of a segment that this life begins.
-            self.incarnation = segment + 1;
+            // As at a start: the number of a segment that this life begins, not below the moment.
+            next = next.max(self.options.opened_at);
+            self.incarnation = next;
         }
         self.doubt |= doubtful::RECORDS;
-        self.open_segment(segment + 1, Some((segment, start)));
+        self.open_segment(next, Some((segment, start)));
         self.flush()?;
         self.renew_marks()?;
         Ok(self.incarnation)
