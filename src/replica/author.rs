@@ -231,13 +231,26 @@ impl Replica {
             Known::Nothing => return,
             Known::Answered(outcome) if mutant!(ForwardsPlacedTwice, true, false) => outcome,
             Known::New | Known::Answered(_) => match self.admit(&command) {
-                Ok(()) => ForwardOutcome::Placed(leader, self.place(Payload::Command(command))),
+                Ok(()) => {
+                    let lsn = self.place(Payload::Command(command));
+                    self.owe(from, lsn);
+                    ForwardOutcome::Placed(leader, lsn)
+                }
                 Err(_) => ForwardOutcome::Rejected,
             },
         };
         self.proposals.received.answered(from, ticket, outcome);
         let reply = ForwardReply { ticket, outcome };
         self.send(from, Message::ForwardReply(reply));
+    }
+
+    /// Where everybody hears, whoever passed it on concludes by itself that it is settled.
+    fn owe(&mut self, to: ReplicaId, lsn: Lsn) {
+        if let Role::Leader(lead) = &mut self.role
+            && !self.options.acknowledge_to_all
+        {
+            lead.owe(to, lsn);
+        }
     }
 
     pub(super) fn on_forward_reply(&mut self, message: ForwardReply) {

@@ -306,6 +306,7 @@ impl Replica {
         if news.len() > 1 {
             super::commit::put_in_order(&mut news);
         }
+        lead.pay(&news);
         let mut bytes = 0;
         for (index, word) in &mut news {
             let placed = *word & mask(*index, start.0, u64::MAX);
@@ -390,13 +391,14 @@ impl Replica {
                 lacking.push((peer.id, below));
             }
             let quiet = self.now - peer.sent_at;
-            let idle = quiet >= self.options.heartbeat_ticks;
+            let due = peer.owed.is_due() || quiet >= self.options.heartbeat_ticks;
             let greeting = !peer.known && (peer.sent_at == 0 || quiet > self.options.resend_ticks);
-            if records.is_empty() && peer.sent_round >= round && !idle && !greeting {
+            if records.is_empty() && peer.sent_round >= round && !due && !greeting {
                 continue;
             }
             peer.sent_at = self.now;
             peer.sent_round = round;
+            peer.owed.told();
             let news = (peer.membership < committed_at).then(|| self.memberships.committed());
             let message = Message::Replicate(Replicate {
                 leader: lead.id,

@@ -56,6 +56,7 @@ mod lease;
 mod log;
 mod member;
 mod options;
+mod owed;
 mod peer;
 mod read;
 mod read_here;

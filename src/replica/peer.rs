@@ -3,6 +3,7 @@
 use super::doubt::Loss;
 use super::log::Log;
 use super::options::Options;
+use super::owed::Owed;
 use crate::base::{Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap, mutant};
 use crate::quorum::Mask;
 use std::collections::{BTreeMap, VecDeque};
@@ -69,6 +70,8 @@ pub(crate) struct Peer {
     wanted: Tail,
     /// When a snapshot was last asked for on its behalf, in ticks.
     snapshot_at: Option<u64>,
+    /// What was placed for its clients, to be told when it is settled.
+    pub(crate) owed: Owed,
 }
 
 /// What the leader's log is to a peer: records in memory, records read back from disk, and the
@@ -94,10 +97,10 @@ impl Peer {
         let Peer { heard_at: _, round, membership, window: _, sent_at, sent_round, .. } = self;
         let Peer { incarnation, loss, next, scan, in_flight, in_flight_bytes: _, backlog, .. } =
             self;
-        let Peer { backlog_bytes: _, sent: _, wanted, snapshot_at, .. } = self;
+        let Peer { backlog_bytes: _, sent: _, wanted, snapshot_at, owed, .. } = self;
         write!(out, "{id} {bit} {member} {counts} {waits} {known} {accepted} {covered} {round} ")?;
         write!(out, "{membership:?} {} {sent_round} {incarnation} {loss:?} ", *sent_at > 0)?;
-        write!(out, "{next} {scan} {in_flight} {backlog} {wanted} {snapshot_at:?} ")
+        write!(out, "{next} {scan} {in_flight} {backlog} {wanted} {snapshot_at:?} {owed} ")
     }
 
     /// A follower that nothing is known of; the leader's new records start at `next`.
@@ -128,6 +131,7 @@ impl Peer {
             sent: VecDeque::new(),
             wanted: Tail::new(),
             snapshot_at: None,
+            owed: Owed::default(),
         }
     }
 
