@@ -9,6 +9,7 @@ use super::lanes::{KINDS, Lane, Lanes, Queue};
 use super::newcomers::Newcomers;
 use super::{Door, NetError, NetOptions};
 use crate::base::ReplicaId;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
@@ -112,6 +113,14 @@ impl Hub {
     pub(super) fn address(&self, id: ReplicaId) -> Option<String> {
         let named = self.options.peers.get(&id).cloned();
         named.or_else(|| self.newcomers.address(id))
+    }
+
+    /// Where replicas are reached, as far as that is known: what the options say goes before what
+    /// was learned.
+    pub(super) fn addresses(&self) -> BTreeMap<ReplicaId, String> {
+        let mut all = self.newcomers.all();
+        all.extend(self.options.peers.clone());
+        all
     }
 
     /// Lets in somebody who has not shown anything.

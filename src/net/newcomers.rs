@@ -65,6 +65,11 @@ impl Newcomers {
         }
     }
 
+    /// All that have called, and where each is.
+    pub(super) fn all(&self) -> BTreeMap<ReplicaId, String> {
+        self.lock().known.clone()
+    }
+
     /// Where one is that has called.
     pub(super) fn address(&self, id: ReplicaId) -> Option<String> {
         self.lock().known.get(&id).cloned()

@@ -33,7 +33,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects. A reply is waited for at most this long, if it is said.
+    /// Connects. Each address, and each reply, is waited for at most this long, if it is said.
     ///
     /// # Errors
     ///
@@ -42,7 +42,10 @@ impl Client {
         address: impl ToSocketAddrs,
         patience: Option<Duration>,
     ) -> Result<Client, ClientError> {
-        let socket = TcpStream::connect(address)?;
+        let socket = match patience {
+            None => TcpStream::connect(address)?,
+            Some(patience) => connect_within(address, patience)?,
+        };
         socket.set_nodelay(true)?;
         socket.set_read_timeout(patience)?;
         let limits = Limits { bytes_max: REPLY_BYTES_MAX, parts_max: 1 << 22, ..Limits::default() };
@@ -94,4 +97,16 @@ impl Client {
         self.send()?;
         self.receive()
     }
+}
+
+/// The first address that answers in time: a host that is gone says nothing at all.
+fn connect_within(address: impl ToSocketAddrs, patience: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
+    for at in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&at, patience) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }

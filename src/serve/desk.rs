@@ -6,7 +6,7 @@ use super::connection::{Fate, Task, What};
 use super::cursors::Cursors;
 use super::figures::{Board, Figures};
 use super::keeper::Errand;
-use super::options::Options;
+use super::options::{Invitation, Options};
 use super::own::{Seat, Server};
 use super::replica::{Freshness, Outcome, Reason, Replica, Standing};
 use crate::apply::redis::Op;
@@ -90,8 +90,10 @@ impl Desk {
                 let more =
                     format!("connections:{}\r\nanswered:{count}\r\n", self.figures.connections);
                 let seats: String = self.seats().iter().map(Seat::line).collect();
+                let told = self.options.invitation.as_ref().map(Invitation::lines);
+                let told = told.unwrap_or_default();
                 Fate::Said(Value::Bulk(
-                    [&text[..], more.as_bytes(), seats.as_bytes()].concat().into(),
+                    [&text[..], more.as_bytes(), seats.as_bytes(), told.as_bytes()].concat().into(),
                 ))
             }
             (_, Outcome::Answer(why)) if why.is_empty() => Fate::Said(Value::OK),

@@ -50,7 +50,7 @@ pub use connection::{Connection, Fate, Task, What};
 pub use figures::Board;
 pub use local::{Faults, Local, LocalReplica};
 pub use metrics::Metrics;
-pub use options::Options;
+pub use options::{Invitation, Options};
 pub use own::{Seat, Server as Desk, slot};
 pub use parse::{parse, scan};
 pub use replica::{Freshness, Mailbox, Outcome, Reason, Replica, Standing};

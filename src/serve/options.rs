@@ -1,10 +1,12 @@
 //! What a user can set of a server.
 
 use super::local::Faults;
-use crate::base::ReplicaId;
+use crate::base::{Membership, ReplicaId};
 use crate::disk::Trouble;
 use crate::resp::Limits;
 use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The settings of the server of one replica.
@@ -29,6 +31,8 @@ pub struct Options {
     pub faults: Option<Faults>,
     /// What `FAULT disk` reaches; without it the command is refused. Default none.
     pub trouble: Option<Trouble>,
+    /// What those that want to join are told. Default nothing: this one cannot be joined.
+    pub invitation: Option<Invitation>,
     /// For how long a command that nobody takes is tried again before the client is told. Default
     /// 5 s: an election takes less.
     pub patience: Duration,
@@ -47,6 +51,7 @@ impl Options {
             redirect: false,
             faults: None,
             trouble: None,
+            invitation: None,
             patience: Duration::from_secs(5),
         }
     }
@@ -59,5 +64,39 @@ impl Options {
     /// Where clients reach this one; 0 if nobody said.
     pub fn port(&self) -> u16 {
         self.seats.get(&self.id).map_or(0, |seat| seat.1)
+    }
+}
+
+/// What a replica that joins has to know of the cluster, as lines of `TRAFT STATUS`. Nothing of it
+/// lets anybody in: replicas go by certificates.
+#[derive(Clone)]
+pub struct Invitation {
+    /// The name of the cluster.
+    pub cluster: String,
+    /// The membership that it started with.
+    pub members: Membership,
+    /// What replicas talk over.
+    pub transport: &'static str,
+    /// Where replicas are reached by others, as far as this one knows at the moment.
+    pub peers: Arc<dyn Fn() -> BTreeMap<ReplicaId, String> + Send + Sync>,
+}
+
+impl Invitation {
+    /// As lines of `TRAFT STATUS`.
+    pub(super) fn lines(&self) -> String {
+        let Invitation { cluster, members, transport, peers } = self;
+        let mut lines =
+            format!("cluster:{cluster}\r\nstarted_with:{members}\r\ntransport:{transport}\r\n");
+        for (id, address) in peers() {
+            // Writing to a string does not fail.
+            let _ = write!(lines, "peer_{}:{address}\r\n", id.0);
+        }
+        lines
+    }
+}
+
+impl fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Invitation({:?})", self.cluster)
     }
 }

@@ -7,6 +7,8 @@ mod client;
 mod config;
 #[cfg(all(feature = "compare", feature = "net", unix))]
 mod deploy;
+#[cfg(all(feature = "compare", feature = "net", unix))]
+mod join;
 mod large;
 #[cfg(all(feature = "compare", unix))]
 mod lost;

@@ -88,7 +88,7 @@ fn run(at: SocketAddr, args: &[&str]) -> Output {
 }
 
 /// The same, which has to go well; gives what it prints.
-fn done(at: SocketAddr, args: &[&str]) -> String {
+pub(crate) fn done(at: SocketAddr, args: &[&str]) -> String {
     let output = run(at, args);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{args:?}: {said}");

@@ -15,6 +15,7 @@ use super::{NetError, NetOptions, Totals, lock};
 use crate::base::ReplicaId;
 use crate::runtime::{Front, Inbox, Network, Post, Transport};
 use call::Call;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Weak};
@@ -67,6 +68,14 @@ impl Grpc {
     /// those that have. Bounded by [`Guests`](super::Guests).
     pub fn guests(&self) -> (usize, usize) {
         self.hub.guests()
+    }
+
+    /// Where replicas are reached, this one included: what the options say, and those that have
+    /// called with a certificate. What is given back may be asked for as long as one likes; it does
+    /// not keep the network.
+    pub fn addresses(&self) -> impl Fn() -> BTreeMap<ReplicaId, String> + Send + Sync + use<> {
+        let hub = Arc::downgrade(&self.hub);
+        move || hub.upgrade().map(|hub| hub.addresses()).unwrap_or_default()
     }
 
     /// Lets programs with the certificate of a client ([`CLIENT_NAME`](super::CLIENT_NAME)) have

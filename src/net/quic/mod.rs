@@ -76,6 +76,12 @@ impl Quic {
         self.hub.guests()
     }
 
+    /// Where replicas are reached, as of [`Grpc::addresses`](super::Grpc::addresses).
+    pub fn addresses(&self) -> impl Fn() -> BTreeMap<ReplicaId, String> + Send + Sync + use<> {
+        let hub = Arc::downgrade(&self.hub);
+        move || hub.upgrade().map(|hub| hub.addresses()).unwrap_or_default()
+    }
+
     /// From now on shows and believes these: as of [`Grpc::reload`](super::Grpc::reload).
     ///
     /// # Errors

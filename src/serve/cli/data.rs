@@ -58,8 +58,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection that has said the password.
 pub(super) fn connect(url: &Url) -> Result<Client, String> {
+    connect_within(url, PATIENCE)
+}
+
+/// The same; it and each reply is waited for so long.
+pub(super) fn connect_within(url: &Url, patience: Duration) -> Result<Client, String> {
     let failed = |error: ClientError| format!("{}: {error}", url.address);
-    let mut client = Client::connect(&url.address, Some(PATIENCE)).map_err(failed)?;
+    let mut client = Client::connect(&url.address, Some(patience)).map_err(failed)?;
     if let Some(password) = &url.password {
         match client.ask(&["AUTH", password]).map_err(failed)? {
             Value::Error(why) => return Err(said(&why)),

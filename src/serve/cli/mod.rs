@@ -2,7 +2,11 @@
 
 #[cfg(feature = "net")]
 mod cert;
+#[cfg(feature = "net")]
+mod checks;
 mod data;
+#[cfg(feature = "net")]
+mod join;
 mod load;
 mod nemesis;
 mod operate;

@@ -1,6 +1,7 @@
 //! `traft serve`: one replica, which talks to the others over the network.
 
 use super::Ended;
+use super::join::{JoinError, Learned, Newcomer};
 use super::settings::{Life, ServeArgs, Settings, Transport, cluster_number};
 use super::{steps, wiped_after};
 use crate::base::ReplicaId;
@@ -9,14 +10,18 @@ use crate::disk::{Faulty, RealDisk, Trouble};
 use crate::net::Quic;
 use crate::net::{Credentials, Grpc, NetError, NetOptions};
 use crate::runtime::{self, Inbox, Network, NodeOptions, Post, Start};
-use crate::serve::{Cluster, Door, Metrics, Options, Seating, Standing, UpError, certs};
+use crate::serve::{
+    Cluster, Door, Invitation, Metrics, Options, Seating, Standing, UpError, certs,
+};
 use rustix::process::getppid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::collections::BTreeMap;
 use std::io::Write;
 #[cfg(feature = "quic")]
 use std::net::UdpSocket;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -44,6 +49,10 @@ Flags go before the environment, and that before the file:
   [clients]
   1 = \"10.0.0.1:6379\"
 
+Of a cluster that runs, --join names some replicas, where clients reach them, and the new one
+learns the rest from whoever leads. It counts for nothing until `traft member add`. What it learned
+stays in its directory (joined.toml), and later starts ask nobody.
+
 A replica that starts for the first time is told so with --new. Later an empty directory is one that
 was lost: it does not start, unless --wiped says that this is known.
 
@@ -54,6 +63,9 @@ Examples:
         --peers 1=10.0.0.1:7379,2=10.0.0.2:7379,3=10.0.0.3:7379 \\
         --peer-listen 0.0.0.0:7379 --listen 0.0.0.0:6379
       the first of three, for the first time
+  traft serve --id 4 --dir store --certs certs/4 --join 10.0.0.1:6379,10.0.0.2:6379 \\
+        --peer-listen 10.0.0.4:7379 --listen 10.0.0.4:6379
+      a fourth, which joins them
   traft serve --config /etc/traft/traft.toml --check-config
       say what is wrong with it, or what it comes to
 
@@ -80,7 +92,24 @@ const GLANCE: Duration = Duration::from_millis(50);
 ///
 /// One sentence.
 pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
-    let settings = args.settings()?;
+    let newcomer = args.newcomer()?;
+    match &newcomer {
+        Some(newcomer) if args.check_config => {
+            let _ = write!(std::io::stdout().lock(), "{newcomer}");
+            return Ok(Ended::Well);
+        }
+        Some(newcomer) => {
+            if let Err(error) = learn(newcomer) {
+                let why = error.to_string();
+                return if error.is_passing() { Ok(Ended::Failed(why)) } else { Err(why) };
+            }
+        }
+        None => {}
+    }
+    let mut settings = args.settings()?;
+    if newcomer.is_some() && settings.life == Life::Again {
+        settings.life = Life::New;
+    }
     let credentials = settings.certs.as_ref().map(|dir| certs::load(dir)).transpose();
     let credentials = credentials.map_err(|error| format!("certs: {error}"))?;
     if args.check_config {
@@ -104,6 +133,12 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
     let network = network.map_err(|error| opened("peer-listen", peer_listen, &error))?;
     let address = door.address();
     let mut seating = seating(&settings, door)?;
+    seating.server.invitation = Some(Invitation {
+        cluster: settings.cluster.clone(),
+        members: settings.members.clone(),
+        transport: settings.transport.name(),
+        peers: network.addresses(),
+    });
     let recorder = args.trace.as_ref().map(|dir| steps::recorder(dir, id.0));
     seating.node.recorder = recorder.transpose()?;
     let cluster = start(seating, &network, args.faulty_disk);
@@ -124,6 +159,18 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
         None => Ended::Well,
         Some(why) => Ended::Failed(format!("{id} has stopped: {why}")),
     })
+}
+
+/// Asks those that it is to join, and leaves what it learns in its directory.
+fn learn(newcomer: &Newcomer) -> Result<(), JoinError> {
+    let learned = newcomer.learn()?;
+    learned.write(&newcomer.dir)?;
+    let Learned { from, cluster, peers, .. } = &learned;
+    let peers: Vec<String> = peers.iter().map(|(id, at)| format!("n{id} at {at}")).collect();
+    say(&format!("joins {cluster:?}, as {from} says: {}", peers.join(", ")));
+    let id = newcomer.id.0;
+    say(&format!("to make it a voter: traft member add {id} --url redis://{from}"));
+    Ok(())
 }
 
 /// From now on standard error has what this library says of itself; what others do is theirs.
@@ -192,6 +239,15 @@ impl Line {
 }
 
 impl Line {
+    /// Where replicas are reached, as far as it knows when it is asked.
+    fn addresses(&self) -> Arc<dyn Fn() -> BTreeMap<ReplicaId, String> + Send + Sync> {
+        match self {
+            Line::Grpc(grpc) => Arc::new(grpc.addresses()),
+            #[cfg(feature = "quic")]
+            Line::Quic(quic) => Arc::new(quic.addresses()),
+        }
+    }
+
     fn reload(&self, credentials: &Credentials) -> Result<(), NetError> {
         match self {
             Line::Grpc(grpc) => grpc.reload(credentials),

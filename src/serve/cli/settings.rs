@@ -1,22 +1,25 @@
 //! What `traft serve` is told: by flags, by the environment, by a file; and what is wrong with it.
 
-use super::password;
+use super::checks::{
+    distinct, is_logged, local_only, members, needed, resolve, secret, seed, transport,
+};
+use super::join::{NOTE, Newcomer, is_fresh};
+use super::url::Url;
 use crate::base::{Membership, ReplicaId};
-use crate::quorum::soundness;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 /// A replica and an address: `3=10.0.0.3:7379`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
-    id: u64,
-    address: String,
+    pub(super) id: u64,
+    pub(super) address: String,
 }
 
 /// Of `traft serve`. What is not said by a flag is taken from the environment, and then from the
@@ -41,6 +44,10 @@ pub struct ServeArgs {
     /// The name of the cluster, the same everywhere: no other one is heard
     #[arg(long, value_name = "NAME", env = "TRAFT_CLUSTER")]
     cluster: Option<String>,
+    /// Replicas to learn all else from, where clients reach them: it joins their cluster
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', value_parser = seed,
+          env = "TRAFT_JOIN")]
+    join: Vec<Url>,
     /// Where it keeps its files
     #[arg(long, value_name = "DIR", env = "TRAFT_DIR")]
     dir: Option<PathBuf>,
@@ -95,6 +102,9 @@ pub struct ServeArgs {
     /// Say where each request goes, on standard error: off, or debug [off]
     #[arg(long, value_name = "LEVEL", env = "TRAFT_LOG")]
     log: Option<String>,
+    /// The addresses are those that it learned when it joined: not of everybody who ever was there
+    #[arg(skip)]
+    has_joined: bool,
 }
 
 /// The same in a file.
@@ -103,6 +113,8 @@ pub struct ServeArgs {
 struct Written {
     id: Option<u64>,
     cluster: Option<String>,
+    #[serde(default)]
+    join: Vec<String>,
     dir: Option<PathBuf>,
     listen: Option<String>,
     peer_listen: Option<String>,
@@ -128,6 +140,16 @@ pub(super) enum Transport {
     Grpc,
     #[cfg(feature = "quic")]
     Quic,
+}
+
+impl Transport {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Transport::Grpc => "grpc",
+            #[cfg(feature = "quic")]
+            Transport::Quic => "quic",
+        }
+    }
 }
 
 /// What an empty directory means.
@@ -200,7 +222,7 @@ fn address(text: &str) -> Result<Address, String> {
     entry(id, address)
 }
 
-fn entry(id: &str, address: &str) -> Result<Address, String> {
+pub(super) fn entry(id: &str, address: &str) -> Result<Address, String> {
     let id = id.trim().parse().ok().filter(|id| *id > 0);
     let id = id.ok_or_else(|| format!("{address} needs the number of a replica, from 1"))?;
     split(address).ok_or_else(|| format!("{address:?} is not HOST:PORT"))?;
@@ -217,12 +239,87 @@ fn split(address: &str) -> Option<(String, u16)> {
 impl ServeArgs {
     /// All that is said, together; or what is wrong with it, in one sentence.
     pub(super) fn settings(&self) -> Result<Settings, String> {
-        self.merged()?.complete()
+        let said = self.merged()?;
+        let note = said.dir.as_ref().map(|dir| dir.join(NOTE)).filter(|note| note.exists());
+        match note {
+            None if !said.join.is_empty() => said.complete().map_err(|why| {
+                format!("{why}; its directory is not empty, so it asks nobody of --join")
+            }),
+            None => said.complete(),
+            Some(note) => said.beneath(&note)?.complete(),
+        }
+    }
+
+    /// Whom it is to ask for what it is not told, if it has not asked before; or what is wrong.
+    pub(super) fn newcomer(&self) -> Result<Option<Newcomer>, String> {
+        let said = self.merged()?;
+        if said.join.is_empty() {
+            return Ok(None);
+        }
+        let dir = needed(said.dir.clone(), "dir", "store")?;
+        if !is_fresh(&dir).map_err(|error| format!("{}: {error}", dir.display()))? {
+            return Ok(None);
+        }
+        let id = ReplicaId(needed(said.id.filter(|id| *id > 0), "id", "4")?);
+        let address = said.own_address(id)?;
+        let listen = said.listen.as_deref().unwrap_or("127.0.0.1:6379");
+        let members = said.members.as_deref().map(str::parse).transpose();
+        let chosen = said.transport.as_deref().map(|name| transport(Some(name))).transpose()?;
+        Ok(Some(Newcomer {
+            id,
+            dir,
+            listen: resolve("listen", listen)?,
+            address,
+            seeds: said.join.clone(),
+            password: secret(said.password_file.as_deref())?,
+            cluster: said.cluster.clone(),
+            members: members.map_err(|error| format!("members: {error}"))?,
+            transport: chosen,
+            has_certs: said.certs.is_some(),
+            is_explained: said.new || said.wiped,
+        }))
+    }
+
+    /// Where the others are to reach this one.
+    fn own_address(&self, id: ReplicaId) -> Result<String, String> {
+        if let Some(own) = self.peers.iter().find(|peer| peer.id == id.0) {
+            return Ok(own.address.clone());
+        }
+        let example = format!("say --peers {}=HOST:PORT", id.0);
+        let listen = needed(self.peer_listen.as_ref(), "peer-listen", "10.0.0.4:7379")?;
+        let is_one = resolve("peer-listen", listen)?;
+        match is_one.ip().is_unspecified() || is_one.port() == 0 {
+            true => Err(format!("where others reach {id} is not said by {listen}: {example}")),
+            false => Ok(listen.clone()),
+        }
+    }
+
+    /// With what it learned when it joined, where nobody says anything else.
+    fn beneath(mut self, note: &Path) -> Result<ServeArgs, String> {
+        let said = (self.peers.clone(), self.clients.clone());
+        (self.peers, self.clients) = (Vec::new(), Vec::new());
+        let mut all = self.with(note)?;
+        for (all, said) in [(&mut all.peers, said.0), (&mut all.clients, said.1)] {
+            all.retain(|one| said.iter().all(|own| own.id != one.id));
+            all.extend(said);
+        }
+        if let Some(id) = all.id.filter(|id| all.peers.iter().all(|peer| peer.id != *id)) {
+            let address = all.own_address(ReplicaId(id))?;
+            all.peers.push(Address { id, address });
+        }
+        all.has_joined = true;
+        Ok(all)
     }
 
     /// With what the file says and nobody else does.
     fn merged(&self) -> Result<ServeArgs, String> {
-        let Some(path) = &self.config else { return Ok(self.clone()) };
+        match &self.config {
+            Some(path) => self.with(path),
+            None => Ok(self.clone()),
+        }
+    }
+
+    fn with(&self, path: &Path) -> Result<ServeArgs, String> {
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
         let written: Written = toml::from_str(&text).map_err(|error| {
@@ -240,6 +337,8 @@ impl ServeArgs {
             there.iter().map(one).collect()
         };
         let here = self.clone();
+        let seeds = written.join.iter().map(|text| seed(text)).collect::<Result<_, _>>();
+        let seeds = seeds.map_err(|why| format!("{}: join: {why}", path.display()))?;
         Ok(ServeArgs {
             config: None,
             check_config: here.check_config,
@@ -247,6 +346,7 @@ impl ServeArgs {
             faulty_disk: here.faulty_disk,
             id: here.id.or(written.id),
             cluster: here.cluster.or(written.cluster),
+            join: if here.join.is_empty() { seeds } else { here.join },
             dir: here.dir.or(written.dir),
             listen: here.listen.or(written.listen),
             peer_listen: here.peer_listen.or(written.peer_listen),
@@ -264,6 +364,7 @@ impl ServeArgs {
             snapshot_records: here.snapshot_records.or(written.snapshot_records),
             resident_mib: here.resident_mib.or(written.resident_mib),
             log: here.log.or(written.log),
+            has_joined: here.has_joined,
         })
     }
 
@@ -278,7 +379,7 @@ impl ServeArgs {
         let peer_listen = resolve("peer-listen", self.peer_listen.as_ref().unwrap_or(own))?;
         let listen = self.listen.as_deref().unwrap_or("127.0.0.1:6379");
         let listen = resolve("listen", listen)?;
-        let members = members(self.members.as_deref(), &peers)?;
+        let members = members(self.members.as_deref(), &peers, self.has_joined)?;
         let transport = transport(self.transport.as_deref())?;
         match &self.certs {
             None if transport != Transport::Grpc => {
@@ -292,15 +393,7 @@ impl ServeArgs {
             seats.extend(split(&address).map(|seat| (id.0, seat)));
         }
         seats.entry(id.0).or_insert_with(|| (listen.ip().to_string(), listen.port()));
-        let password = match &self.password_file {
-            Some(path) => {
-                let text = std::fs::read_to_string(path);
-                let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
-                let word = text.trim_end_matches(['\r', '\n']).to_string();
-                Some(word).filter(|word| !word.is_empty())
-            }
-            None => password()?,
-        };
+        let password = secret(self.password_file.as_deref())?;
         let snapshot_records = self.snapshot_records.unwrap_or(100_000);
         if snapshot_records == 0 {
             return Err("snapshot-records must be at least 1".into());
@@ -331,76 +424,5 @@ impl ServeArgs {
             resident_mib: self.resident_mib.unwrap_or(256),
             is_logged: is_logged(self.log.as_deref())?,
         })
-    }
-}
-
-fn needed<T>(value: Option<T>, name: &str, example: &str) -> Result<T, String> {
-    let variable = format!("TRAFT_{}", name.to_uppercase());
-    value.ok_or_else(|| {
-        format!("{name} is missing: say --{name} {example}, {variable}, or {name} in the file")
-    })
-}
-
-fn resolve(name: &str, address: &str) -> Result<SocketAddr, String> {
-    let found = address.to_socket_addrs().map_err(|error| error.to_string());
-    let found = found.and_then(|mut all| all.next().ok_or("no such host".into()));
-    found.map_err(|why| format!("{name}: {address:?}: {why}"))
-}
-
-fn distinct(all: &[Address], name: &str) -> Result<BTreeMap<ReplicaId, String>, String> {
-    let mut map = BTreeMap::new();
-    for Address { id, address } in all {
-        if map.insert(ReplicaId(*id), address.clone()).is_some() {
-            return Err(format!("{name} has two addresses for n{id}"));
-        }
-        if map.values().filter(|other| *other == address).count() > 1 {
-            return Err(format!("{name} has {address} twice"));
-        }
-    }
-    Ok(map)
-}
-
-fn transport(name: Option<&str>) -> Result<Transport, String> {
-    match name {
-        None | Some("grpc") => Ok(Transport::Grpc),
-        #[cfg(feature = "quic")]
-        Some("quic") => Ok(Transport::Quic),
-        Some(other) => Err(format!("transport must be grpc or quic, not {other:?}")),
-    }
-}
-
-fn is_logged(level: Option<&str>) -> Result<bool, String> {
-    match level {
-        None | Some("off") => Ok(false),
-        Some("debug") => Ok(true),
-        Some(other) => Err(format!("log must be off or debug, not {other:?}")),
-    }
-}
-
-fn members(text: Option<&str>, peers: &BTreeMap<ReplicaId, String>) -> Result<Membership, String> {
-    let Some(text) = text else { return Ok(Membership::majority(peers.keys().copied())) };
-    let members: Membership = text.parse().map_err(|error| format!("members: {error}"))?;
-    members.check().map_err(|error| format!("members: {error}"))?;
-    soundness(&members).map_err(|error| format!("members: not sound: {error}"))?;
-    match members.members().into_iter().find(|id| !peers.contains_key(id)) {
-        Some(id) => Err(format!("members names {id}, and peers has no address for it")),
-        None => Ok(members),
-    }
-}
-
-/// In the clear nothing leaves this machine; names are not looked up, as they may be anybody's.
-fn local_only(listen: &SocketAddr, peers: &BTreeMap<ReplicaId, String>) -> Result<(), String> {
-    let is_local = |address: &String| {
-        let parsed: Option<SocketAddr> = address.parse().ok();
-        parsed.is_some_and(|address| address.ip().is_loopback())
-            || address.starts_with("localhost:")
-    };
-    let listen = (!listen.ip().is_loopback()).then(|| listen.to_string());
-    match listen.or_else(|| peers.values().find(|peer| !is_local(peer)).cloned()) {
-        Some(address) => Err(format!(
-            "{address} is not an address of this machine, so replicas need certificates: say \
-             certs, and make them with `traft cert init`"
-        )),
-        None => Ok(()),
     }
 }
