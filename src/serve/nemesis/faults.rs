@@ -4,13 +4,17 @@ use super::probe::Probe;
 use super::{Draw, NemesisError, Plan};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 /// How many replicas.
 const REPLICAS: u64 = 3;
+
+/// Above what a fleet draws, below what systems draw.
+const FIRST: u16 = 32_000;
+const ROWS: u32 = 255;
 
 /// What can be done to a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +123,7 @@ impl Drop for Together {
 
 impl Together {
     pub(super) fn start(plan: &Plan) -> Result<Together, NemesisError> {
-        let (child, addresses) = spawn(plan, 0)?;
+        let (child, addresses) = spawn(plan, row())?;
         Ok(Together { child, plan: plan.clone(), probe: Probe::new(addresses) })
     }
 
@@ -190,6 +194,17 @@ impl Target for Together {
         if status.success() { Ok(()) } else { Err(NemesisError::Says(status.to_string())) }
     }
 }
+/// Of the ports that systems do not give to outgoing connections, three in a row that are free; 0
+/// if there are none. Else a client that dials a replica which was just killed may be given the very
+/// port that it dials, is connected with itself, and keeps the replica from listening there again.
+fn row() -> u16 {
+    let begin = std::process::id() % ROWS;
+    let mut rows = (0..ROWS).map(|at| FIRST + REPLICAS as u16 * ((begin + at) % ROWS) as u16);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let fits = |first: &u16| (*first..*first + REPLICAS as u16).all(|port| is_free(&port));
+    rows.find(fits).unwrap_or(0)
+}
+
 /// Starts the process on this port and the next ones; on any that are free if it is 0.
 fn spawn(plan: &Plan, port: u16) -> Result<(Child, Vec<SocketAddr>), NemesisError> {
     let mut command = Command::new(&plan.program);
