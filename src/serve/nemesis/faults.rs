@@ -194,9 +194,9 @@ impl Target for Together {
         if status.success() { Ok(()) } else { Err(NemesisError::Says(status.to_string())) }
     }
 }
-/// Of the ports that systems do not give to outgoing connections, three in a row that are free, or 0
-/// if there are none. A client that dials a replica which was just killed may else be given the port
-/// that it dials, is connected with itself, and keeps the replica from listening there again.
+/// Of the ports that systems do not give to outgoing connections, three in a row that are free; 0
+/// if there are none. Else a client that dials a replica which was just killed may be given the
+/// port that it dials, is connected with itself, and keeps the replica from listening there again.
 fn row() -> u16 {
     let begin = std::process::id() % ROWS;
     let mut rows = (0..ROWS).map(|at| FIRST + REPLICAS as u16 * ((begin + at) % ROWS) as u16);
