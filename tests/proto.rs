@@ -1,5 +1,5 @@
-//! The generated code belongs to the schemas: made again from `proto`, without a build script and
-//! without protoc, it is byte for byte what is committed. `BLESS=1` writes it.
+//! The generated code and the descriptors belong to the schemas: made again from `proto`, without a
+//! build script and without protoc, they are byte for byte what is committed. `BLESS=1` writes them.
 
 use std::fs;
 use std::path::Path;
@@ -24,6 +24,23 @@ fn generated(schema: &str, package: &str) -> String {
     builder.compile_fds_with_config(compiled, config).unwrap();
     let code = fs::read_to_string(out.join(format!("{package}.rs"))).unwrap();
     format!("//! Generated from `proto/{schema}` by `BLESS=1 cargo test --test proto`.\n\n{code}")
+}
+
+/// Of the services that are spoken on the port of replicas, for those who ask what there is.
+const DESCRIBED: [&str; 3] = ["client.proto", "health.proto", "peer.proto"];
+
+const DESCRIPTORS: &str = "src/net/clients/descriptors.bin";
+
+#[test]
+fn the_descriptors_are_those_of_the_schemas() {
+    let mut compiler = protox::Compiler::new(["proto"]).unwrap();
+    compiler.include_source_info(false).include_imports(true).open_files(DESCRIBED).unwrap();
+    let described = compiler.encode_file_descriptor_set();
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(DESCRIPTORS, &described).unwrap();
+    }
+    let found = fs::read(DESCRIPTORS).unwrap_or_default();
+    assert!(found == described, "{DESCRIPTORS} is not that of {DESCRIBED:?}; BLESS=1 rewrites it");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! 2,000 idle and 200 hostile connections to the leader while load goes on, half of the idle ones
-//! at the port of clients and half at that of replicas. What has to hold: the leader stays,
-//! commands take at most twice as long (p99), no process ends, and their memory stays under a
-//! bound.
+//! at the port of clients and half at that of replicas. Whoever is sent away comes again. What has
+//! to hold: the leader stays, commands take at most twice as long (p99), no process ends, and their
+//! memory stays under a bound.
 
 use crate::house::{Failed, House, PATIENCE};
 use bytes::Bytes;
@@ -101,6 +101,8 @@ struct Crowd {
     replica: Credentials,
     client: Credentials,
     stranger: Credentials,
+    /// Whoever was sent away comes again after this long.
+    again: Duration,
     ends: AtomicBool,
     attempts: AtomicU64,
     /// Frames that were taken: none should be.
@@ -122,6 +124,7 @@ impl Crowd {
             replica: certs::load(&dir.join(other.0.to_string()))?,
             client: sign("traft replicas", &pem, key, "client.traft")?,
             stranger,
+            again: house.again,
             ends: AtomicBool::new(false),
             attempts: AtomicU64::new(0),
             heard: AtomicU64::new(0),
@@ -135,6 +138,7 @@ impl Crowd {
             runtime.spawn(async move {
                 while one.goes_on() {
                     until_closed(at, b"", false).await;
+                    tokio::time::sleep(one.again).await;
                 }
             });
         }
@@ -144,6 +148,7 @@ impl Crowd {
             runtime.spawn(async move {
                 while one.goes_on() {
                     one.call(n % sorts).await;
+                    tokio::time::sleep(one.again).await;
                 }
             });
         }
@@ -187,7 +192,6 @@ impl Crowd {
             let said = PeerClient::new(channel).messages(frames).await;
             self.heard.fetch_add(u64::from(said.is_ok()), Ordering::AcqRel);
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -201,7 +205,6 @@ async fn until_closed(address: SocketAddr, bytes: &[u8], leaves: bool) {
         let closed = async { while stream.read(&mut said).await.is_ok_and(|read| read > 0) {} };
         let _ = tokio::time::timeout(patience, closed).await;
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
 /// A certificate for `name` by an authority of this name; who has it believes `pem`.

@@ -15,6 +15,9 @@ pub(crate) type Failed = Box<dyn std::error::Error>;
 /// How long anything may take before there is no more to be learned.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Unless said otherwise, callers that were sent away come again after this long.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// The length of what is written.
 const VALUE_BYTES: usize = 256;
 
@@ -28,6 +31,8 @@ pub(crate) struct House {
     pub(crate) measured: bool,
     /// What they begin with.
     pub(crate) program: PathBuf,
+    /// Callers that were sent away come again after this long.
+    pub(crate) again: Duration,
     said: Vec<std::process::ChildStderr>,
 }
 
@@ -59,7 +64,8 @@ impl House {
             flags: Vec::new(),
         };
         let fleet = Fleet::new(plan)?;
-        let mut house = House { fleet, dir: dir.into(), measured, program, said: Vec::new() };
+        let mut house =
+            House { fleet, dir: dir.into(), measured, program, again: AGAIN, said: Vec::new() };
         for id in house.ids() {
             house.start(id, &["--new"])?;
         }

@@ -9,6 +9,7 @@
 //!     cargo bench --profile release --bench node -- upgrade --old OTHER/BUILD/traft
 //! ```
 //!
+//! Callers that are sent away come again after a second, or after `--again-ms N`.
 //! `--seconds N` says for how long, `--dir DIR` where the replicas keep their files (which are gone
 //! when it begins and when it ends): the figures are those of that disk. What has to hold ends it
 //! with exit code 1: see each part. By itself, as among the tests, it only shows that it works.
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     };
     let measured = arguments.iter().any(|argument| argument == "--bench");
     let seconds: Option<f64> = given("--seconds").and_then(|text| text.parse().ok());
+    let again: Option<u64> = given("--again-ms").and_then(|text| text.parse().ok());
     let named = |part: &&Part| arguments.iter().any(|argument| argument == part.name);
     let all = !PARTS.iter().any(|part| named(&part));
     let dir = given("--dir").map_or_else(
@@ -60,7 +62,10 @@ fn main() -> ExitCode {
         let time = Duration::from_secs_f64(seconds.unwrap_or(usual));
         let old = given("--old").filter(|_| part.name == "upgrade").map(PathBuf::from);
         let ran = House::new(&dir.join(part.name), measured, old.unwrap_or_else(|| new.clone()))
-            .and_then(|mut house| (part.run)(&mut house, time));
+            .and_then(|mut house| {
+                house.again = again.map_or(house.again, Duration::from_millis);
+                (part.run)(&mut house, time)
+            });
         if let Err(error) = ran {
             eprintln!("{}: {error}", part.name);
             return ExitCode::FAILURE;

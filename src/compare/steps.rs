@@ -1,10 +1,9 @@
 //! `traft check trace`: whether the recorded steps of a cluster are those of the specifications.
 
-use crate::base::{Membership, ReplicaId};
-use crate::check::refine::{Line, Refinement, parse};
+use crate::base::Membership;
+use crate::check::refine::{Line, Traced, check, parse};
 use clap::Args;
 use serde_json::json;
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -52,26 +51,14 @@ pub(super) fn run(args: &TraceArgs) -> Result<(String, Vec<String>), String> {
         let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
         lines.extend(parse(&text).map_err(|error| format!("{name}: {error}"))?);
     }
-    // Those of one file stay in their order.
-    lines.sort_by_key(|line| line.at);
-    let replicas: BTreeSet<ReplicaId> = lines.iter().map(|line| line.replica).collect();
-    let initial = args.members.clone().unwrap_or_else(|| Membership::majority(replicas.clone()));
-    let mut refinement = Refinement::new(initial);
-    let mut wrong = None;
-    for (nth, line) in lines.iter().enumerate() {
-        if let Err(what) = refinement.step(line.replica, &line.step) {
-            wrong = Some(format!("FAIL step {}, at {} ns: {what}", nth + 1, line.at));
-            break;
-        }
-    }
-    let counts = refinement.counts();
+    let Traced { steps, replicas, counts, wrong } = check(lines, args.members.clone());
+    let wrong = wrong.map(|wrong| format!("FAIL {wrong}"));
     let text = if args.json {
-        let document = json!({
-            "steps": lines.len(), "replicas": replicas.len(), "actions": counts, "wrong": wrong,
-        });
+        let document =
+            json!({ "steps": steps, "replicas": replicas, "actions": counts, "wrong": wrong });
         format!("{document:#}\n")
     } else {
-        let mut text = format!("{} steps of {} replicas\n", lines.len(), replicas.len());
+        let mut text = format!("{steps} steps of {replicas} replicas\n");
         for (action, count) in counts {
             // Writing to a string does not fail.
             let _ = writeln!(text, "  {action:<28} {count:>10}");

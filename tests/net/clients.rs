@@ -4,6 +4,10 @@ use crate::members::{Members, PATIENCE, Via};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Code, Request, Status};
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use traft::apply::kv::{Answer, Kv, Op};
 use traft::base::{KeySet, ReplicaId};
 use traft::disk::SimDisk;
@@ -156,4 +160,56 @@ fn deadlines_and_health() {
         assert_eq!(gone.code(), Code::Unavailable);
     });
     members.all.clear();
+}
+
+/// A tool that has no schema asks what services there are and what one of them says. So may
+/// whoever is of the cluster, and nobody else.
+#[test]
+fn services_are_described_to_whoever_is_known() {
+    let (members, _nodes) = three();
+    let authority = members.authority.as_ref().expect("with TLS");
+    let address = members.all[0].address.to_string();
+    let ask = async |credentials: &Credentials, what: MessageRequest| {
+        let channel = connect(&address, ReplicaId(1), Some(credentials)).await.expect("let in");
+        let request = ServerReflectionRequest { host: String::new(), message_request: Some(what) };
+        let asked = ServerReflectionClient::new(channel)
+            .server_reflection_info(tokio_stream::iter([request]))
+            .await?;
+        let answer = asked.into_inner().message().await?.expect("an answer");
+        Ok::<_, Status>(answer.message_response.expect("an answer"))
+    };
+    runtime().block_on(async {
+        let list = || MessageRequest::ListServices(String::new());
+        for credentials in [authority.sign(CLIENT_NAME), authority.replica(2)] {
+            let MessageResponse::ListServicesResponse(list) =
+                ask(&credentials, list()).await.expect("an answer")
+            else {
+                panic!("no list");
+            };
+            let mut names: Vec<String> = list.service.into_iter().map(|one| one.name).collect();
+            names.sort_unstable();
+            assert_eq!(
+                names,
+                [
+                    "grpc.health.v1.Health",
+                    "grpc.reflection.v1.ServerReflection",
+                    "traft.client.v1.Client",
+                    "traft.peer.v1.Peer",
+                ]
+            );
+            let symbol = MessageRequest::FileContainingSymbol("traft.client.v1.Client".into());
+            let MessageResponse::FileDescriptorResponse(file) =
+                ask(&credentials, symbol).await.expect("an answer")
+            else {
+                panic!("no file");
+            };
+            let file = &file.file_descriptor_proto[0];
+            assert!(file.windows(7).any(|bytes| bytes == b"Propose"), "its methods are there");
+        }
+        let stranger = authority.sign("somebody.traft");
+        denied(ask(&stranger, list()).await.expect_err("denied"), "names nobody");
+        let symbol = MessageRequest::FileContainingSymbol("traft.Nothing".into());
+        let unknown = ask(&authority.replica(2), symbol).await.expect_err("nothing like it");
+        assert_eq!(unknown.code(), Code::NotFound);
+    });
 }

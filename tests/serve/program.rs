@@ -190,7 +190,28 @@ fn what_clients_of_a_broken_cluster_are_told_can_be_explained() {
 #[cfg(feature = "net")]
 #[test]
 fn the_same_with_a_process_for_each_replica() {
-    nemesis("nemesis-processes", &["--processes", "--minutes", "0.25"]);
+    nemesis("nemesis-processes", &["--processes", "--trace", "--minutes", "0.25"]);
+}
+
+/// Seed after seed, as for minutes: nothing is left of what is well.
+#[cfg(feature = "net")]
+#[test]
+fn a_cluster_for_each_seed() {
+    let dir = empty_dir("nemesis-seeds");
+    let output = traft()
+        .args(["nemesis", "--processes", "--clients", "4", "--seeds", "0..2"])
+        .args(["--each-seconds", "2"])
+        .arg(&dir)
+        .output()
+        .expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}{}", text(&output));
+    assert!(said.contains("seed 0: ") && said.contains("seed 1: "), "{said}");
+    let sums = text(&output);
+    assert!(sums.contains("seeds       2, something is wrong with 0"), "{sums}");
+    assert!(sums.contains("held against the specifications"), "{sums}");
+    assert_eq!(std::fs::read_dir(&dir).expect("it is there").count(), 0);
+    std::fs::remove_dir_all(dir).expect("it made the directory");
 }
 
 fn nemesis(name: &str, more: &[&str]) {
@@ -208,6 +229,8 @@ fn nemesis(name: &str, more: &[&str]) {
     assert_eq!(output.status.code(), Some(0), "{said}{}", text(&output));
     assert!(text(&output).contains("history     linearizable"), "{}", text(&output));
     assert!(text(&output).contains("states      equal"), "{}", text(&output));
+    let traced = text(&output).lines().any(|line| line.ends_with(", all allowed"));
+    assert_eq!(traced, more.contains(&"--trace"), "{}", text(&output));
     // The record says the same to another reader.
     let checked = traft().args(["check", "history"]).arg(&history).output().expect("it runs");
     assert_eq!(checked.status.code(), Some(0));

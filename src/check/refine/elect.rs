@@ -69,7 +69,7 @@ impl Refinement {
             // It follows that one already: nothing comes of the vote.
             return self.accepts(id, candidate, accepted);
         }
-        let promised = replica.promises.get(&candidate);
+        let promised = replica.had_at(candidate);
         let Some(had) = promised.filter(|_| replica.durable.voted >= candidate) else {
             return Err(format!("it grants {candidate} and has not promised that"));
         };
@@ -157,7 +157,7 @@ impl Refinement {
         };
         let mut votes = BTreeMap::from([(id, itself)]);
         for (from, vote) in heard.iter().filter(|(from, _)| **from != id) {
-            let voter = self.replicas.get(from).and_then(|voter| voter.promises.get(&leader));
+            let voter = self.replicas.get(from).and_then(|voter| voter.had_at(leader));
             let had = voter.ok_or_else(|| format!("{from} has never promised {leader}"))?;
             votes.insert(*from, Vote { had, purged: vote.purged, known: vote.known.as_ref() });
         }

@@ -26,6 +26,7 @@
 //! | `Accept` and what comes with it | `accept.rs` |
 //! | executing, purging | `apply.rs` |
 //! | steps as lines of a file | `lines.rs` |
+//! | all steps of a cluster | `trace.rs` |
 //!
 //! Where it is wider than a specification: an action that one replica has not heard of yet counts
 //! as known (a membership is in force for a leader no longer than the specification would have it).
@@ -38,9 +39,13 @@ mod facts;
 mod lines;
 mod propose;
 mod store;
+#[cfg(feature = "compare")]
+mod trace;
 
 #[cfg(feature = "compare")]
 pub use lines::{BadStep, Line, parse, print};
+#[cfg(feature = "compare")]
+pub use trace::{Traced, check};
 
 use crate::base::{LeaderId, Lsn, Membership, ReplicaId, TailBitmap};
 use crate::replica::Step;

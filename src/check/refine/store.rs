@@ -112,7 +112,7 @@ pub(super) struct Replica {
     /// What will be when everything that it has asked for is written.
     pub(super) composed: Store,
     pub(super) pending: VecDeque<Box<Write>>,
-    /// What it had when it promised a leader id.
+    /// What it had when it promised a leader id. One write may promise several: see `had_at`.
     pub(super) promises: BTreeMap<LeaderId, Store>,
     /// The grants that have come to it as this candidate.
     pub(super) candidate: LeaderId,
@@ -125,4 +125,13 @@ pub(super) struct Replica {
     pub(super) doubt: bool,
     /// How far the logs of leaders reached when it lost something.
     pub(super) need: BTreeMap<LeaderId, Lsn>,
+}
+
+impl Replica {
+    /// What it had when it promised `candidate`. If it promised a greater one before that was
+    /// written, one write promised both, and it had the same at both; and whoever promises the
+    /// greater one may promise the other at the same moment, since nothing changes in between.
+    pub(super) fn had_at(&self, candidate: LeaderId) -> Option<&Store> {
+        self.promises.range(candidate..).next().map(|(_, had)| had)
+    }
 }

@@ -1,7 +1,8 @@
 //! Programs that call a node: what they want done, and whether it serves.
 //!
 //! Roles are separate. Whoever shows the certificate of a client may say what is here and nothing
-//! that replicas say; whoever shows that of a replica may not say it, and may only ask for health.
+//! that replicas say; whoever shows that of a replica may not say it, and may only ask for health and
+//! for what services there are.
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from proto/client.proto")]
 #[rustfmt::skip]
@@ -9,6 +10,9 @@ pub(super) mod generated;
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from proto/health.proto")]
 #[rustfmt::skip]
 pub(super) mod health;
+mod reflection;
+
+pub(super) use reflection::reflection;
 
 use super::ear::Who;
 use super::hub::Hub;
@@ -108,6 +112,16 @@ impl Clients {
     }
 }
 
+/// Whoever is of this cluster may ask what there is and how it is.
+fn known<T>(request: &Request<T>) -> Result<(), Status> {
+    match request.extensions().get::<Who>() {
+        None | Some(Who::NoReplica) => {
+            Err(Status::permission_denied("the caller's certificate names nobody"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn keys(keys: Option<Keys>) -> KeySet {
     let Keys { points, ranges } = keys.unwrap_or_default();
     let range = |range: generated::Range| KeyRange { start: range.start, end: range.end };
@@ -141,11 +155,9 @@ impl Clients {
     }
 
     fn about(request: &Request<HealthCheckRequest>) -> Result<(), Status> {
-        match request.extensions().get::<Who>() {
-            None | Some(Who::NoReplica) => {
-                Err(Status::permission_denied("the caller's certificate names nobody"))
-            }
-            _ if ["", NAME].contains(&request.get_ref().service.as_str()) => Ok(()),
+        known(request)?;
+        match request.get_ref().service.as_str() {
+            "" | NAME => Ok(()),
             _ => Err(Status::not_found("there is no such service")),
         }
     }

@@ -3,9 +3,9 @@
 use super::accept::accept;
 use super::call::ADDRESS;
 use crate::net::NetError;
-use crate::net::clients::Clients;
 use crate::net::clients::generated::client_server::ClientServer;
 use crate::net::clients::health::health_server::HealthServer;
+use crate::net::clients::{Clients, reflection};
 use crate::net::counts::add;
 use crate::net::ear::{Ear, Kind, LARGEST, Refused, Speaker, Who};
 use crate::net::generated::peer_server::{Peer, PeerServer};
@@ -43,7 +43,8 @@ pub(super) fn start(listener: TcpListener, hub: &Arc<Hub>) -> Result<(), NetErro
                 .max_decoding_message_size(LARGEST + AROUND),
         )
         .add_service(ClientServer::new(Clients(hub.clone())).max_decoding_message_size(LARGEST))
-        .add_service(HealthServer::new(Clients(hub.clone())));
+        .add_service(HealthServer::new(Clients(hub.clone())))
+        .add_service(reflection()?);
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let (guests, incoming) = mpsc::channel(WAITING_MAX);
     tokio::spawn(accept(listener, hub.clone(), guests));

@@ -1,7 +1,10 @@
 //! `traft nemesis` on the command line.
 
-use crate::serve::nemesis::{self, Fault, Plan, Verdict};
+use crate::base::{Membership, ReplicaId};
+use crate::replica::Options;
+use crate::serve::nemesis::{self, Bounds, Campaign, Fault, NemesisError, Plan, Summary, Verdict};
 use clap::Args;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +30,12 @@ and four of its disk, if they are named, which a shim in its process carries out
 Cuts then hold back what is said and let it go later, or end the connections. DIR/N.log has what
 replica N says.
 
-In the end the record must be linearizable, and all replicas must have the same state.
+In the end the record must be linearizable, and all replicas must have the same state. With --trace
+each step of each replica must be one that the specifications allow.
+
+With --seeds there is a cluster for each seed, one after the other, in DIR/seed-N: the seed draws
+which of the faults there are, and how fast they come. Those of disks are among them, and steps are
+recorded. DIR/seed-N is left if something is wrong with it.
 
 Examples:
   traft nemesis scratch
@@ -36,13 +44,15 @@ Examples:
       another five
   traft nemesis --processes --minutes 10 --seed 3 scratch
       a process for each replica
+  traft nemesis --processes --seeds 0..1000 --minutes 10 --recovery-ms 1500 scratch
+      as many clusters as there is time for, and what all of them came to
   traft nemesis --faults cut,split --history run.jsonl scratch
       the record for `traft check history`, and for other checkers
 
 Exit codes:
-  0  linearizable, equal states
+  0  linearizable, equal states, allowed steps, memory and recoveries within their bounds
   1  not so; what does not fit is on standard error
-  2  the command line is wrong, or the cluster did not come back: nothing is known";
+  2  the command line is wrong, or the cluster did not come back (without --seeds): nothing is known";
 
 /// Of `traft nemesis`.
 #[derive(Args, Debug)]
@@ -67,12 +77,24 @@ pub struct NemesisArgs {
     /// Decides the faults and the requests; when they meet is decided by real time
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Many clusters: these seeds, from the first up to below the second, while there is time
+    #[arg(long, value_name = "A..B", value_parser = range, conflicts_with_all = ["seed", "history"])]
+    seeds: Option<(u64, u64)>,
+    /// For how long each of them
+    #[arg(long, value_name = "S", default_value_t = 12.0)]
+    each_seconds: f64,
+    /// Record the steps of replicas in DIR/steps, and hold them against the specifications
+    #[arg(long)]
+    trace: bool,
     /// Write the record to this file
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
     /// The longest recovery that is right, in milliseconds; without it, it is only told
     #[arg(long, value_name = "MS")]
     recovery_ms: Option<u64>,
+    /// The most memory of one process that is right, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 1_024)]
+    memory_mib: u64,
 }
 
 /// `traft nemesis`: what came of it as text, and what is wrong.
@@ -87,22 +109,33 @@ pub(super) fn run(args: &NemesisArgs) -> Result<(String, Vec<String>), String> {
     let plan = Plan {
         program: std::env::current_exe().map_err(|error| error.to_string())?,
         dir: args.dir.clone(),
-        time: Duration::from_secs_f64(args.minutes * 60.0),
+        time: minutes(args.minutes),
         clients: args.clients as usize,
         seed: args.seed,
         faults: faults(&args.faults)?,
+        pause: Duration::from_millis(500),
+        trace: args.trace,
         #[cfg(feature = "net")]
         processes: args.processes,
     };
+    match args.seeds {
+        Some(seeds) => many(args, plan, seeds),
+        None => single(args, &plan),
+    }
+}
+
+fn minutes(minutes: f64) -> Duration {
+    Duration::from_secs_f64(minutes * 60.0)
+}
+
+fn single(args: &NemesisArgs, plan: &Plan) -> Result<(String, Vec<String>), String> {
     let mut saved = Ok(());
     let verdict = nemesis::run(
-        &plan,
+        plan,
         |when, what| eprintln!("{:8.3} s  {what}", when.as_secs_f64()),
         |events| {
             if let Some(path) = &args.history {
-                let lines = events.iter().map(crate::check::history::print);
-                let text: String = lines.map(|line| line + "\n").collect();
-                saved = std::fs::write(path, text)
+                saved = nemesis::keep(path, events)
                     .map_err(|error| format!("{}: {error}", path.display()));
             }
         },
@@ -110,11 +143,55 @@ pub(super) fn run(args: &NemesisArgs) -> Result<(String, Vec<String>), String> {
     let verdict = verdict.map_err(|error| error.to_string())?;
     saved?;
     let mut complaints = verdict.complaints();
-    let longest = verdict.recovery.as_millis();
-    if let Some(most) = args.recovery_ms.filter(|most| longest > u128::from(*most)) {
-        complaints.push(format!("FAIL a recovery took {longest} ms, more than {most}"));
-    }
+    complaints.extend(bounds(args).exceeded(&verdict));
     Ok((text(&verdict), complaints))
+}
+
+fn bounds(args: &NemesisArgs) -> Bounds {
+    let recovery_max = args.recovery_ms.map(Duration::from_millis);
+    Bounds { recovery_max, memory_max: args.memory_mib.saturating_mul(1 << 20) }
+}
+
+fn many(
+    args: &NemesisArgs,
+    plan: Plan,
+    (from, to): (u64, u64),
+) -> Result<(String, Vec<String>), String> {
+    if !(args.each_seconds > 0.0 && args.each_seconds <= 86_400.0) {
+        let given = args.each_seconds;
+        return Err(format!("--each-seconds must be above 0 and at most 86400, not {given}"));
+    }
+    let each = Plan { time: Duration::from_secs_f64(args.each_seconds), trace: true, ..plan };
+    let time = minutes(args.minutes);
+    let campaign = Campaign { each, seeds: from..to, time, bounds: bounds(args) };
+    let summary = campaign.run(|seed, came| eprintln!("{}", line(seed, came)));
+    let summary = summary.map_err(|error| error.to_string())?;
+    let wrong = summary.wrong.iter().map(|(seed, what)| format!("seed {seed}: {what}")).collect();
+    Ok((sums(&summary), wrong))
+}
+
+/// How one of many seeds went.
+fn line(seed: u64, came: &Result<Verdict, NemesisError>) -> String {
+    match came {
+        Err(error) => format!("seed {seed}: {error}"),
+        Ok(verdict) => format!(
+            "seed {seed}: {} faults, {} requests, {} steps, recovery at most {} ms, {} MiB: {}",
+            verdict.faults.values().sum::<u64>(),
+            verdict.history.events,
+            verdict.traced.as_ref().map_or(0, |traced| traced.steps),
+            verdict.recovery().as_millis(),
+            verdict.memory >> 20,
+            if verdict.complaints().is_empty() { "well" } else { "NOT WELL" },
+        ),
+    }
+}
+
+/// `A..B`.
+fn range(text: &str) -> Result<(u64, u64), String> {
+    let parsed = text
+        .split_once("..")
+        .and_then(|(from, to)| Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?)));
+    parsed.filter(|(from, to)| from < to).ok_or("two numbers, the second greater: 0..1000".into())
 }
 
 fn faults(names: &[String]) -> Result<Vec<Fault>, String> {
@@ -126,13 +203,23 @@ fn faults(names: &[String]) -> Result<Vec<Fault>, String> {
     names.iter().map(one).collect()
 }
 
-fn text(verdict: &Verdict) -> String {
-    let Verdict { history, refused, faults, recovery, digests, .. } = verdict;
-    let mut text = String::new();
+fn counted(faults: &BTreeMap<&'static str, u64>) -> String {
     let counts: Vec<String> = faults.iter().map(|(name, n)| format!("{n} {name}")).collect();
-    let equal = digests.windows(2).all(|two| two[0] == two[1]);
+    counts.join(", ")
+}
+
+/// In election timeouts, of which each has so many ticks of a millisecond.
+fn timeouts(time: Duration) -> f64 {
+    let one = ReplicaId(1);
+    let ticks = Options::new(one, Membership::majority([one])).election_ticks;
+    time.as_secs_f64() * 1_000.0 / ticks as f64
+}
+
+fn text(verdict: &Verdict) -> String {
+    let Verdict { history, refused, faults, .. } = verdict;
+    let mut text = String::new();
     // Writing to a string does not fail.
-    let _ = writeln!(text, "faults      {}", counts.join(", "));
+    let _ = writeln!(text, "faults      {}", counted(faults));
     let _ = writeln!(
         text,
         "requests    {} placed, of these {} of unknown end; {refused} refused",
@@ -145,11 +232,66 @@ fn text(verdict: &Verdict) -> String {
         history.objects,
         history.steps
     );
-    let _ = writeln!(text, "states      {}", if equal { "equal" } else { "DIFFERENT" });
-    let _ = writeln!(text, "recovery    at most {} ms", recovery.as_millis());
-    if let Some(longest) = verdict.gave_way {
+    let equal = if verdict.states_are_equal() { "equal" } else { "DIFFERENT" };
+    let _ = writeln!(text, "states      {equal}");
+    if let Some(traced) = &verdict.traced {
+        let allowed = if traced.wrong.is_none() { "all allowed" } else { "NOT all allowed" };
+        let _ = writeln!(text, "steps       {} of {}, {allowed}", traced.steps, traced.replicas);
+    }
+    let longest = verdict.recovery();
+    let (ms, all) = (longest.as_millis(), timeouts(longest));
+    let _ = writeln!(text, "recovery    at most {ms} ms, {all:.1} election timeouts");
+    let _ = writeln!(text, "memory      at most {} MiB in a process", verdict.memory >> 20);
+    hung(&mut text, verdict.gave_way);
+    text
+}
+
+fn hung(text: &mut String, gave_way: Option<Duration>) {
+    if let Some(longest) = gave_way {
         let ms = longest.as_millis();
         let _ = writeln!(text, "hung disks  a leader with one gave way after at most {ms} ms");
     }
+}
+
+fn sums(summary: &Summary) -> String {
+    let Summary { seeds, faults, events, unknown, refused, steps, .. } = summary;
+    let mut text = String::new();
+    let count: u64 = faults.values().sum();
+    let wrong: std::collections::BTreeSet<u64> = summary.wrong.iter().map(|(s, _)| *s).collect();
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "seeds       {seeds}, something is wrong with {}", wrong.len());
+    let _ = writeln!(text, "faults      {count}: {}", counted(faults));
+    let _ = writeln!(
+        text,
+        "requests    {events} placed, of these {unknown} of unknown end; {refused} refused"
+    );
+    let _ = writeln!(text, "steps       {steps} held against the specifications");
+    let [half, most, longest] = [0.5, 0.99, 1.0].map(|part| summary.recovery(part));
+    let _ = writeln!(
+        text,
+        "recovery    in half of all cases {} ms, in 99 of 100 {}, at most {}: {:.1} election timeouts",
+        half.as_millis(),
+        most.as_millis(),
+        longest.as_millis(),
+        timeouts(longest)
+    );
+    if let Some(seed) = summary.slowest() {
+        let _ = writeln!(text, "            the longest with seed {seed}");
+    }
+    let _ = writeln!(text, "memory      at most {} MiB in a process", summary.memory >> 20);
+    hung(&mut text, summary.gave_way);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::range;
+
+    #[test]
+    fn seeds_are_two_numbers_of_which_the_second_is_greater() {
+        assert_eq!(range("3..7"), Ok((3, 7)));
+        for text in ["", "3", "7..7", "7..3", "a..b", "1..2..3"] {
+            assert!(range(text).is_err(), "{text}");
+        }
+    }
 }

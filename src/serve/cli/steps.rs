@@ -16,7 +16,9 @@ pub(super) fn recorder(dir: &Path, id: u64) -> Result<Recorder, String> {
     let said = |error: std::io::Error| format!("--trace: {}: {error}", dir.display());
     std::fs::create_dir_all(dir).map_err(said)?;
     let path = dir.join(format!("{id}.jsonl"));
-    let file = OpenOptions::new().create(true).append(true).open(path).map_err(said)?;
+    let file = OpenOptions::new().create(true).append(true).open(&path).map_err(said)?;
+    let whole = whole(&std::fs::read(&path).map_err(said)?);
+    file.set_len(whole as u64).map_err(said)?;
     let failed = AtomicBool::new(false);
     Ok(Recorder::new(move |replica: ReplicaId, step: &Step| {
         // The same clock for all processes of a machine.
@@ -32,4 +34,20 @@ pub(super) fn recorder(dir: &Path, id: u64) -> Result<Recorder, String> {
             let _ = std::io::stderr().lock().write_all(what.as_bytes());
         }
     }))
+}
+
+/// How much of a trace is whole lines. A process that is killed may leave a part of one: nobody has
+/// seen what would have come of it.
+fn whole(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn a_part_of_a_line_is_none() {
+        assert_eq!(["", "a", "a\n", "a\nb"].map(|text| whole(text.as_bytes())), [0, 0, 2, 2]);
+    }
 }

@@ -1,5 +1,6 @@
 //! What is done to a cluster; and the one whose replicas share a process.
 
+use super::memory::most;
 use super::probe::Probe;
 use super::{Draw, NemesisError, Plan};
 use rustix::process::{Pid, Signal, kill_process};
@@ -44,7 +45,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All that there are. The first four are those of replicas that share a process.
+    /// All that there are: first those of replicas that share a process, last those of disks.
     pub const ALL: [Fault; 11] = [
         Fault::Kill,
         Fault::Pause,
@@ -58,6 +59,9 @@ impl Fault {
         Fault::DiskSlow,
         Fault::DiskFails,
     ];
+
+    /// So many of them can be done to replicas that share a process.
+    pub(super) const TOGETHER: usize = 4;
 
     /// So many of them are done if none is named: those of disks have to be.
     pub(super) const USUAL: usize = 7;
@@ -85,9 +89,6 @@ pub(super) trait Target {
     /// A way to ask its replicas.
     fn probe(&self) -> &Probe;
 
-    /// What can be done to it.
-    fn faults(&self) -> &'static [Fault];
-
     /// Does something, and takes it back after so long.
     fn inflict(
         &mut self,
@@ -101,6 +102,10 @@ pub(super) trait Target {
     fn gave_way(&self) -> Option<Duration> {
         None
     }
+
+    /// The most memory that one of its processes has taken so far, in bytes; 0 where the system does
+    /// not tell.
+    fn memory(&self) -> u64;
 
     /// Ends it in good order.
     fn end(self: Box<Self>) -> Result<(), NemesisError>;
@@ -152,10 +157,6 @@ impl Target for Together {
         &self.probe
     }
 
-    fn faults(&self) -> &'static [Fault] {
-        &Fault::ALL[..4]
-    }
-
     fn inflict(
         &mut self,
         fault: Fault,
@@ -188,12 +189,17 @@ impl Target for Together {
         Ok(())
     }
 
+    fn memory(&self) -> u64 {
+        most(self.child.id())
+    }
+
     fn end(mut self: Box<Self>) -> Result<(), NemesisError> {
         self.signal(Signal::INT)?;
         let status = self.child.wait()?;
         if status.success() { Ok(()) } else { Err(NemesisError::Says(status.to_string())) }
     }
 }
+
 /// Of the ports that systems do not give to outgoing connections, three in a row that are free; 0
 /// if there are none. Else a client that dials a replica which was just killed may be given the
 /// port that it dials, is connected with itself, and keeps the replica from listening there again.
@@ -210,6 +216,9 @@ fn spawn(plan: &Plan, port: u16) -> Result<(Child, Vec<SocketAddr>), NemesisErro
     let mut command = Command::new(&plan.program);
     command.args(["cluster", "up", "--faults", "--snapshot-records", "2000"]);
     command.args(["--port", &port.to_string()]).arg(&plan.dir);
+    if plan.trace {
+        command.arg("--trace").arg(super::steps(&plan.dir));
+    }
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let lines = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
     let mut addresses = Vec::new();

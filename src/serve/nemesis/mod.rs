@@ -5,25 +5,33 @@
 //!   clients    a thread each: one request after the other, recorded with its times
 //!   faults     a process with three replicas, or three of them with relays in between: kill -9 and
 //!              start, SIGSTOP and SIGCONT, replicas cut off; in turns drawn from a seed
-//!   verdict    check::history on the record; the digest of the state at every replica
+//!   verdict    check::history on the record; the digest of the state at every replica; each step
+//!              held against the specifications; how soon all was well, how much memory it took
+//!   campaign   all of this for one seed after the other, each with a cluster of its own
 //! ```
 
+mod campaign;
 mod clients;
 mod faults;
 #[cfg(feature = "net")]
 mod links;
+mod memory;
 mod probe;
 #[cfg(feature = "net")]
 mod processes;
+mod verdict;
 
+pub(super) use campaign::keep;
+pub use campaign::{Campaign, Summary};
 pub use faults::Fault;
+pub use verdict::{Bounds, Verdict};
 
 use crate::check::history::{self, Event};
+use crate::check::refine::{self, Traced};
 use crate::disk::DiskError;
 use clients::Clients;
 use faults::{Target, Together};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -44,9 +52,24 @@ pub struct Plan {
     pub seed: u64,
     /// Which faults; all that are possible but those of disks if nothing is said.
     pub faults: Vec<Fault>,
+    /// How long it is left alone between two faults: this long at least, and up to four times that.
+    pub pause: Duration,
+    /// Whether replicas record their steps, which are then held against the specifications.
+    pub trace: bool,
     /// Whether each replica has a process of its own, and relays stand between them.
     #[cfg(feature = "net")]
     pub processes: bool,
+}
+
+impl Plan {
+    /// What can be done to such a cluster.
+    pub fn possible(&self) -> &'static [Fault] {
+        #[cfg(feature = "net")]
+        if self.processes {
+            return &Fault::ALL;
+        }
+        &Fault::ALL[..Fault::TOGETHER]
+    }
 }
 
 /// Why nothing can be said.
@@ -68,46 +91,12 @@ pub enum NemesisError {
     /// It says something else than it should.
     #[error("the cluster says {0:?}")]
     Says(String),
+    /// What its replicas have recorded cannot be read.
+    #[error("the trace: {0}")]
+    Trace(String),
     /// It does not answer.
     #[error("nobody answers for {} s", .0.as_secs())]
     Silent(Duration),
-}
-
-/// What came of it.
-#[derive(Clone, Debug, Default)]
-pub struct Verdict {
-    /// Of the history.
-    pub history: history::Report,
-    /// Requests that were refused and had no effect.
-    pub refused: usize,
-    /// How often which fault was there.
-    pub faults: BTreeMap<&'static str, u64>,
-    /// The longest time from the end of a fault to the first write that was done.
-    pub recovery: Duration,
-    /// The longest time from the moment when the disk of a leader hung to another leader, if that
-    /// happened.
-    pub gave_way: Option<Duration>,
-    /// The digest of the state at each replica, in the end.
-    pub digests: Vec<String>,
-    /// Replies that no client should get.
-    pub unexpected: Vec<String>,
-}
-
-impl Verdict {
-    /// What is wrong, one sentence each.
-    pub fn complaints(&self) -> Vec<String> {
-        let mut complaints: Vec<String> =
-            self.history.anomalies.iter().map(|anomaly| format!("FAIL {anomaly}")).collect();
-        for keys in &self.history.undecided {
-            let keys: Vec<String> = keys.iter().map(|k| k.escape_ascii().to_string()).collect();
-            complaints.push(format!("{} took too many steps to check", keys.join(" ")));
-        }
-        if self.digests.windows(2).any(|two| two[0] != two[1]) {
-            complaints.push(format!("FAIL the states differ: {}", self.digests.join(" ")));
-        }
-        complaints.extend(self.unexpected.iter().map(|reply| format!("FAIL a client got {reply}")));
-        complaints
-    }
 }
 
 /// Configurations that are looked at for one key before it counts as undecided.
@@ -127,11 +116,11 @@ pub fn run(
     mut watch: impl FnMut(Duration, &str),
     record: impl FnOnce(&[Event]),
 ) -> Result<Verdict, NemesisError> {
-    let mut target = start(plan)?;
-    let possible = target.faults();
+    let possible = plan.possible();
     if let Some(fault) = plan.faults.iter().find(|fault| !possible.contains(fault)) {
         return Err(NemesisError::Fault(fault.name()));
     }
+    let mut target = start(plan)?;
     let faults = match &plan.faults[..] {
         [] => &possible[..possible.len().min(Fault::USUAL)],
         named => named,
@@ -147,10 +136,11 @@ pub fn run(
             break Ok(());
         }
         let mut watch = |what: &str| watch(began.elapsed(), what);
-        match next_fault(&mut *target, faults, &mut draw, &mut watch) {
+        verdict.memory = verdict.memory.max(target.memory());
+        match next_fault(&mut *target, plan.pause, faults, &mut draw, &mut watch) {
             Ok((fault, recovery)) => {
                 *verdict.faults.entry(fault.name()).or_default() += 1;
-                verdict.recovery = verdict.recovery.max(recovery);
+                verdict.recoveries.push(recovery);
             }
             Err(error) => break Err(error),
         }
@@ -160,13 +150,33 @@ pub fn run(
     troubled?;
     verdict.gave_way = target.gave_way();
     verdict.digests = target.probe().digests(PATIENCE)?;
+    verdict.memory = verdict.memory.max(target.memory());
     target.end()?;
     record(&events);
     let refused = |event: &&Event| matches!(event.end, Some((_, history::Answer::Refused)));
     verdict.refused = events.iter().filter(refused).count();
     verdict.unexpected = unexpected;
     verdict.history = history::check(&events, STEPS_MAX);
+    if plan.trace {
+        verdict.traced = Some(traced(&steps(&plan.dir))?);
+    }
     Ok(verdict)
+}
+
+/// Where replicas record their steps.
+fn steps(dir: &Path) -> PathBuf {
+    dir.join("steps")
+}
+
+/// What all replicas have recorded, held against the specifications.
+fn traced(dir: &Path) -> Result<Traced, NemesisError> {
+    let mut lines = Vec::new();
+    for file in std::fs::read_dir(dir)? {
+        let path = file?.path();
+        let bad = |error| NemesisError::Trace(format!("{}: {error}", path.display()));
+        lines.extend(refine::parse(&std::fs::read_to_string(&path)?).map_err(bad)?);
+    }
+    Ok(refine::check(lines, None))
 }
 
 fn start(plan: &Plan) -> Result<Box<dyn Target>, NemesisError> {
@@ -181,11 +191,13 @@ fn start(plan: &Plan) -> Result<Box<dyn Target>, NemesisError> {
 /// again.
 fn next_fault(
     target: &mut dyn Target,
+    pause: Duration,
     faults: &[Fault],
     draw: &mut Draw,
     watch: &mut dyn FnMut(&str),
 ) -> Result<(Fault, Duration), NemesisError> {
-    thread::sleep(Duration::from_millis(500 + draw.below(1_500)));
+    let more = draw.below(3 * pause.as_millis() as u64 + 1);
+    thread::sleep(pause + Duration::from_millis(more));
     let fault = faults[draw.below(faults.len() as u64) as usize];
     let long = Duration::from_millis(50 + draw.below(1_500));
     target.inflict(fault, long, draw, watch)?;

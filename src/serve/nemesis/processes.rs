@@ -2,6 +2,7 @@
 
 use super::faults::{Fault, Target};
 use super::links::{Links, Mood};
+use super::memory::most;
 use super::probe::Probe;
 use super::{Draw, NemesisError, Plan};
 use crate::base::ReplicaId;
@@ -28,13 +29,15 @@ impl Processes {
     pub(super) fn start(plan: &Plan) -> Result<Processes, NemesisError> {
         let mut links = Links::default();
         let mut failed = None;
+        let mut flags = vec!["--snapshot-records=2000".into(), "--faulty-disk".into()];
+        flags.extend(plan.trace.then(|| format!("--trace={}", super::steps(&plan.dir).display())));
         let setup = fleet::Plan {
             program: plan.program.clone(),
             dir: plan.dir.clone(),
             replicas: REPLICAS,
             members: None,
             port: 0,
-            flags: vec!["--snapshot-records=2000".into(), "--faulty-disk".into()],
+            flags,
         };
         let fleet = Fleet::through(setup, |from, to, address| {
             if from == to {
@@ -150,10 +153,6 @@ impl Target for Processes {
         &self.probe
     }
 
-    fn faults(&self) -> &'static [Fault] {
-        &Fault::ALL
-    }
-
     fn inflict(
         &mut self,
         fault: Fault,
@@ -165,6 +164,13 @@ impl Target for Processes {
         let ms = long.as_millis();
         // What is held back comes late, from before; what is closed is lost.
         let mood = if draw.below(2) == 0 { Mood::Held } else { Mood::Closed };
+        // Now and then the network is not well either. While a disk hangs it has to be: who leads
+        // is asked then.
+        let also = ReplicaId(1 + draw.below(REPLICAS));
+        if draw.below(3) == 0 && fault != Fault::DiskHung {
+            watch(&format!("{mood:?}: what {also} says, all the while"));
+            self.links.set(mood, |from, _| from == also);
+        }
         match fault {
             Fault::Kill => {
                 watch(&format!("kill -9 {id}, {ms} ms without it"));
@@ -204,11 +210,17 @@ impl Target for Processes {
                 self.moody(Mood::Late(late), long, |from, to| from == id || to == id);
             }
         }
+        self.links.set(Mood::Well, |_, _| true);
         self.check_alive()
     }
 
     fn gave_way(&self) -> Option<Duration> {
         self.gave_way
+    }
+
+    fn memory(&self) -> u64 {
+        let pids = (1..=REPLICAS).filter_map(|id| self.fleet.pid(ReplicaId(id)));
+        pids.map(most).max().unwrap_or(0)
     }
 
     fn end(mut self: Box<Self>) -> Result<(), NemesisError> {
