@@ -135,3 +135,18 @@ impl Replica {
         self.promises.range(candidate..).next().map(|(_, had)| had)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by `traft nemesis --seeds`: both grants of one write are said.
+    #[test]
+    fn one_write_may_promise_two_candidates() {
+        let (mut replica, promised) = (Replica::default(), LeaderId::new(2, 3));
+        replica.promises.insert(promised, Store::default());
+        assert!(replica.had_at(LeaderId::new(2, 1)).is_some());
+        assert!(replica.had_at(promised).is_some());
+        assert!(replica.had_at(LeaderId::new(3, 1)).is_none());
+    }
+}
