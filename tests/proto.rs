@@ -1,5 +1,6 @@
 //! The generated code and the descriptors belong to the schemas: made again from `proto`, without a
-//! build script and without protoc, they are byte for byte what is committed. `BLESS=1` writes them.
+//! build script and without protoc, they are byte for byte what is committed. `BLESS=1` writes
+//! them.
 
 use std::fs;
 use std::path::Path;

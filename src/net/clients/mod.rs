@@ -1,8 +1,8 @@
 //! Programs that call a node: what they want done, and whether it serves.
 //!
 //! Roles are separate. Whoever shows the certificate of a client may say what is here and nothing
-//! that replicas say; whoever shows that of a replica may not say it, and may only ask for health and
-//! for what services there are.
+//! that replicas say; whoever shows that of a replica may not say it, and may only ask for health
+//! and for what services there are.
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from proto/client.proto")]
 #[rustfmt::skip]

@@ -1,5 +1,5 @@
-//! The reflection protocol of gRPC: which services there are, and what they say, for tools that have
-//! no schema.
+//! The reflection protocol of gRPC: which services there are, and what they say, for tools that
+//! have no schema.
 
 use super::known;
 use crate::net::NetError;

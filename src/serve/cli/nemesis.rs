@@ -52,7 +52,7 @@ Examples:
 Exit codes:
   0  linearizable, equal states, allowed steps, memory and recoveries within their bounds
   1  not so; what does not fit is on standard error
-  2  the command line is wrong, or the cluster did not come back (without --seeds): nothing is known";
+  2  the command line is wrong, or the cluster did not come back (without --seeds)";
 
 /// Of `traft nemesis`.
 #[derive(Args, Debug)]
@@ -78,7 +78,8 @@ pub struct NemesisArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Many clusters: these seeds, from the first up to below the second, while there is time
-    #[arg(long, value_name = "A..B", value_parser = range, conflicts_with_all = ["seed", "history"])]
+    #[arg(long, value_name = "A..B", value_parser = range,
+          conflicts_with_all = ["seed", "history"])]
     seeds: Option<(u64, u64)>,
     /// For how long each of them
     #[arg(long, value_name = "S", default_value_t = 12.0)]
@@ -269,7 +270,8 @@ fn sums(summary: &Summary) -> String {
     let [half, most, longest] = [0.5, 0.99, 1.0].map(|part| summary.recovery(part));
     let _ = writeln!(
         text,
-        "recovery    in half of all cases {} ms, in 99 of 100 {}, at most {}: {:.1} election timeouts",
+        "recovery    in half of all cases {} ms, in 99 of 100 {}, at most {}: {:.1} election \
+         timeouts",
         half.as_millis(),
         most.as_millis(),
         longest.as_millis(),

@@ -103,8 +103,8 @@ pub(super) trait Target {
         None
     }
 
-    /// The most memory that one of its processes has taken so far, in bytes; 0 where the system does
-    /// not tell.
+    /// The most memory that one of its processes has taken so far, in bytes; 0 where the system
+    /// does not tell.
     fn memory(&self) -> u64;
 
     /// Ends it in good order.
