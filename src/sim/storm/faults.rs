@@ -6,12 +6,16 @@ use super::mirror::Mirror;
 use super::node::Alive;
 use super::queue::Due;
 use super::world::World;
+use crate::base::{Membership, ReplicaId};
 use crate::disk::{Fault, SimDisk};
 use crate::message::{Envelope, Message, TakeOver};
 use crate::replica::{Input, Step};
 
 /// So many bytes still fit on a disk that is filled.
 const ROOM: u64 = 2_000;
+
+/// So many of the latest changes that were asked for may still come to be, more or less.
+const ASKED_OF_LATE: usize = 8;
 
 /// So many times in a row a process may fail to begin.
 const STARTS_MAX: u64 = 5;
@@ -119,19 +123,29 @@ impl World {
         let request = self.requests.len() as u64 + 1;
         let input = match act {
             Act::Transfer { to } => {
-                let to = to.map(|to| crate::base::ReplicaId(to as u64 + 1));
+                let to = to.map(|to| ReplicaId(to as u64 + 1));
                 Input::Transfer { to }
             }
             Act::Change { membership, force } => {
-                self.requests.push(request);
+                // Nor would anybody who is told that a replica doubts make it indispensable.
+                if self.nodes.iter().any(|node| node.damaged) && !self.elects_without(&membership) {
+                    return self.count("change that needs a damaged disk, not asked");
+                }
+                self.requests.push((request, membership.clone()));
                 Input::Change { proposal, request, membership, force }
             }
             _ => match self.requests.last() {
-                Some(request) => Input::CancelChange { proposal, request: *request },
+                Some((request, _)) => Input::CancelChange { proposal, request: *request },
                 None => return,
             },
         };
         self.input(at, input);
+    }
+
+    /// Whether those whose disks are whole can elect: others give back only what they have.
+    fn elects_without(&self, membership: &Membership) -> bool {
+        let whole = |id: ReplicaId| self.nodes.get(id.0 as usize - 1).is_some_and(|n| !n.damaged);
+        membership.read.is_quorum(&whole)
     }
 
     /// The process ends, and another one begins after a while.
@@ -145,9 +159,15 @@ impl World {
         self.queue.add(self.now + away, Due::Start { at });
     }
 
-    /// A disk loses something, unless another one has and was not repaired.
+    /// A disk loses something, unless another one has and was not repaired, or the others could not
+    /// elect without it by every membership that is in force somewhere or was asked for.
     fn damage(&mut self, at: usize, all: bool, away: Micros) {
         if self.nodes[at].alive.is_none() || self.nodes.iter().any(|node| node.damaged) {
+            return;
+        }
+        self.nodes[at].damaged = true;
+        if self.plan.churn && !self.memberships().iter().all(|one| self.elects_without(one)) {
+            self.nodes[at].damaged = false;
             return;
         }
         self.count("damaged");
@@ -159,6 +179,16 @@ impl World {
         } else {
             node.flip(&mut self.dice);
         }
+    }
+
+    /// In force at some replica, and what was asked for of late, which may come to be.
+    fn memberships(&self) -> Vec<Membership> {
+        let alive = self.nodes.iter().filter_map(|node| node.alive.as_deref());
+        let mut all: Vec<_> = alive.flat_map(|alive| alive.replica.memberships()).collect();
+        let goals: Vec<_> = all.iter().filter_map(|one| one.goal().cloned()).collect();
+        all.extend(goals);
+        all.extend(self.requests.iter().rev().take(ASKED_OF_LATE).map(|(_, asked)| asked.clone()));
+        all
     }
 
     pub(super) fn start(&mut self, at: usize) {

@@ -73,7 +73,7 @@ impl Plan {
     pub(super) fn draw(seed: u64) -> Plan {
         let mut dice = Dice::new(seed, "plan");
         let (churn, damage) = match dice.below(10) {
-            0..6 => (true, false),
+            0..6 => (true, Dice::new(seed, "damage").chance(200)),
             6..8 => (false, true),
             _ => (false, false),
         };

@@ -9,7 +9,7 @@ use super::node::{Alive, Node, Post};
 use super::plan::{ELECTION, Plan};
 use super::queue::{Due, Queue};
 use super::{Outcome, Violation};
-use crate::base::ReplicaId;
+use crate::base::{Membership, ReplicaId};
 use crate::message::Envelope;
 use crate::replica::Input;
 use crate::sim::weather::mix;
@@ -43,8 +43,8 @@ pub(super) struct World {
     pub(super) finishing: bool,
     pub(super) over: bool,
     pub(super) counts: BTreeMap<&'static str, u64>,
-    /// Numbers that operators give their requests.
-    pub(super) requests: Vec<u64>,
+    /// What operators asked for: numbers that they gave their requests, and memberships.
+    pub(super) requests: Vec<(u64, Membership)>,
     steps: u64,
     trace: u64,
     text: Option<String>,
