@@ -8,10 +8,11 @@ use crate::base::Lsn;
 /// A record may be as long as a command of a client and what it depends on.
 const RECORD_BYTES_MAX: usize = 1_000;
 
-/// Everything is done: what is still in memory fits.
+/// Everything is done: what is still in memory fits. While a replica waits for its disk nothing
+/// leaves its memory; it does when the write has landed.
 pub(super) fn bounded(alive: &[&Alive], plan: &Plan) -> Check {
     let [_, _, memory] = plan.narrow;
-    for alive in alive.iter().filter(|_| memory) {
+    for alive in alive.iter().filter(|alive| memory && !alive.unsynced && !alive.syncing) {
         let replica = &alive.replica;
         let (first, end) = (replica.first_in_memory(), replica.done().offset());
         let held = (first.0..end.0).filter_map(|lsn| replica.record(Lsn(lsn)));
