@@ -300,11 +300,13 @@ impl<R: Into<Record>> FromIterator<R> for Records {
 
 impl<R: Into<Record>> Extend<R> for Records {
     fn extend<I: IntoIterator<Item = R>>(&mut self, records: I) {
-        let records = records.into_iter();
-        let mut batch = Batch::with_capacity(records.size_hint().0.min(BATCH_MAX));
-        for record in records {
+        let mut records = records.into_iter();
+        let room = |more: usize| Batch::with_capacity(more.min(BATCH_MAX));
+        let mut batch = room(records.size_hint().0);
+        while let Some(record) = records.next() {
             if batch.records.len() == BATCH_MAX {
-                self.batches.push(Arc::new(std::mem::take(&mut batch)));
+                let next = room(1 + records.size_hint().0);
+                self.batches.push(Arc::new(std::mem::replace(&mut batch, next)));
             }
             batch.push(record.into());
         }

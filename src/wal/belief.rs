@@ -1,8 +1,7 @@
 //! What a start believes of what it finds. It changes nothing: whoever only looks stops here.
 
-use super::index::Place;
 use super::recover::{Evidence, What};
-use super::replay::Replay;
+use super::replay::{Found, Replay};
 use super::store::{Doubt, Flaw, Recovered};
 use super::survey::Survey;
 use super::{Hard, Identity, WalError, doubtful};
@@ -11,16 +10,13 @@ use crate::disk::Disk;
 use crate::replica::Durable;
 use std::sync::Arc;
 
-/// A record and where it is.
-pub(super) type Held = (Arc<Record>, Place);
-
 /// What lies in the directory, and what it leads to.
 #[derive(Debug)]
 pub(super) struct Belief {
     pub(super) survey: Survey,
     pub(super) replay: Replay,
     /// The records that are held, in order of position.
-    pub(super) held: Vec<Held>,
+    pub(super) held: Vec<Found>,
     pub(super) doubt: Option<Doubt>,
 }
 
@@ -64,8 +60,8 @@ impl Belief {
     pub(super) fn into_recovered(self, opened_at: u64) -> Recovered {
         let (incarnation, life) = (self.incarnation(opened_at), self.life(opened_at));
         let Belief { replay, held, doubt, .. } = self;
+        let records = replay.batches.gather(&held);
         let Hard { voted, lineage, membership, purged } = replay.hard;
-        let records = held.into_iter().map(|(record, _)| record).collect();
         let durable = Durable {
             voted,
             lineage,
@@ -81,30 +77,31 @@ impl Belief {
 }
 
 /// The records that are held, in order of position, and those of another lineage.
-fn held(replay: &mut Replay) -> (Vec<Held>, Vec<Arc<Record>>) {
+fn held(replay: &mut Replay) -> (Vec<Found>, Vec<Arc<Record>>) {
     replay.index.drop_below(replay.hard.purged);
     let mut held = std::mem::take(&mut replay.records);
     // Most logs are in order.
-    if !held.is_sorted_by_key(|(record, _)| record.lsn) {
-        held.sort_by_key(|(record, _)| record.lsn);
+    if !held.is_sorted_by_key(|found| found.entry.lsn) {
+        held.sort_by_key(|found| found.entry.lsn);
     }
     let mut places = replay.index.places().peekable();
-    held.retain(|(record, place)| {
-        while places.next_if(|(lsn, _)| *lsn < record.lsn).is_some() {}
-        places.peek() == Some(&(record.lsn, *place))
+    held.retain(|Found { entry, place }| {
+        while places.next_if(|(lsn, _)| *lsn < entry.lsn).is_some() {}
+        places.peek() == Some(&(entry.lsn, *place))
     });
     drop(places);
     let lineage = &replay.hard.lineage;
-    let stray = |(record, _): &mut Held| record.author != lineage.author(record.lsn);
-    let strays: Vec<Held> = held.extract_if(.., stray).collect();
-    if let Some((_, place)) = strays.first() {
+    let stray = |found: &mut Found| found.entry.author != lineage.author(found.entry.lsn);
+    let strays: Vec<Found> = held.extract_if(.., stray).collect();
+    if let Some(Found { place, .. }) = strays.first() {
         replay.index.adopt(lineage);
         if !replay.is_doubtful() {
             let at = (place.sector, place.sector + 1);
             replay.found(What::Garbled, Evidence::Followed, place.segment, at);
         }
     }
-    (held, strays.into_iter().map(|(record, _)| record).collect())
+    let strays = strays.iter().map(|found| Arc::new(replay.batches.get(found).clone()));
+    (held, strays.collect())
 }
 
 fn doubt(replay: &Replay, strays: Vec<Arc<Record>>) -> Option<Doubt> {

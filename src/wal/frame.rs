@@ -8,7 +8,6 @@ use super::sector::Stream;
 use crate::base::{LeaderId, Lineage, Lsn, Membership, Record, ReplicaId};
 use crate::wire;
 use bytes::{Buf, BufMut, Bytes};
-use std::sync::Arc;
 
 /// Length and kind.
 pub(super) const FRAME_HEADER: usize = 5;
@@ -62,14 +61,14 @@ pub(super) struct Mark {
     pub(super) sequence: u64,
 }
 
-/// What is rare is boxed: a start has millions of frames in memory at once.
+/// All but records, which nobody keeps in a frame: [`put_record`], [`Next::Record`]. What is rare
+/// is boxed: a start has millions of frames in memory at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
     Head(Box<Head>),
     Promise(LeaderId),
     Lineage(Box<Lineage>),
     Membership(Lsn, Box<Membership>),
-    Record(Arc<Record>),
     /// Below it the replica has dropped its records.
     Purged(Lsn),
     /// The oldest segment that is still needed.
@@ -91,7 +90,6 @@ impl Frame {
             Frame::Promise(_) => 2,
             Frame::Lineage(_) => 3,
             Frame::Membership(..) => 4,
-            Frame::Record(_) => RECORD,
             Frame::Purged(_) => 6,
             Frame::Oldest(_) => 7,
             Frame::End(_) => 8,
@@ -106,7 +104,6 @@ impl Frame {
             Frame::Promise(_) => "promise",
             Frame::Lineage(_) => "lineage",
             Frame::Membership(..) => "membership",
-            Frame::Record(_) => "record",
             Frame::Purged(_) => "purged",
             Frame::Oldest(_) => "oldest",
             Frame::End(_) => "end",
@@ -136,7 +133,6 @@ impl Frame {
                     to.put_u64_le(lsn.0);
                     wire::encode_membership(membership, to);
                 }
-                Frame::Record(record) => wire::encode_record(record, to),
                 Frame::Purged(lsn) => to.put_u64_le(lsn.0),
                 Frame::Oldest(segment) => to.put_u64_le(*segment),
                 Frame::End(end) => {
@@ -191,6 +187,8 @@ fn put_leader(to: &mut impl BufMut, leader: LeaderId) {
 pub(super) enum Next {
     /// A frame, so many bytes of the stream long.
     Frame(Frame, usize),
+    /// The frame of a record, likewise.
+    Record(Record, usize),
     /// Nothing but padding.
     Padding,
     /// The stream ends within a frame.
@@ -216,8 +214,12 @@ pub(super) fn next(stream: &Bytes, at: usize) -> Next {
     if rest.len() - FRAME_HEADER < len {
         return Next::Cut;
     }
-    let body = at + FRAME_HEADER..at + FRAME_HEADER + len;
-    frame(kind, stream.slice(body)).map_or(Next::Garbled, |f| Next::Frame(f, FRAME_HEADER + len))
+    let len = FRAME_HEADER + len;
+    let body = stream.slice(at + FRAME_HEADER..at + len);
+    if kind == RECORD {
+        return wire::decode_record(body).map_or(Next::Garbled, |record| Next::Record(record, len));
+    }
+    frame(kind, body).map_or(Next::Garbled, |frame| Next::Frame(frame, len))
 }
 
 fn frame(kind: u8, mut body: Bytes) -> Option<Frame> {
@@ -247,7 +249,6 @@ fn frame(kind: u8, mut body: Bytes) -> Option<Frame> {
             let lsn = position(body.try_get_u64_le().ok()?)?;
             Frame::Membership(lsn, Box::new(wire::decode_membership(body).ok()?))
         }
-        RECORD => Frame::Record(Arc::new(wire::decode_record(body).ok()?)),
         6 => {
             fixed(8)?;
             Frame::Purged(position(body.get_u64_le())?)
@@ -294,22 +295,27 @@ mod tests {
             Frame::Promise(LeaderId::new(3, 2)),
             Frame::Lineage(Box::new(lineage)),
             Frame::Membership(Lsn(5), Box::new(majority)),
-            Frame::Record(Arc::new(record)),
             Frame::Purged(Lsn(6)),
             Frame::Oldest(2),
             Frame::End(end),
             Frame::Mark(Mark { segment: 3, sectors: 4, sequence: 5 }),
         ];
-        for frame in frames {
+        let check = |put: &dyn Fn(&mut Stream) -> (usize, usize), found: &dyn Fn(usize) -> Next| {
             let mut stream = Stream::default();
             stream.push(&[7; 3], &[]);
-            let (start, len) = frame.put(&mut stream, &mut Vec::new());
+            let (start, len) = put(&mut stream);
             assert_eq!(start, 3);
             let whole = Bytes::from(stream.copy(0, start + len));
-            assert_eq!(next(&whole, start), Next::Frame(frame.clone(), len));
+            assert_eq!(next(&whole, start), found(len));
             let cut = |len| next(&whole.slice(..start + len), start);
-            assert!((1..len).all(|len| cut(len) == Next::Cut), "{frame:?}");
+            assert!((1..len).all(|len| cut(len) == Next::Cut), "{:?}", found(len));
+        };
+        for frame in frames {
+            check(&|to| frame.put(to, &mut Vec::new()), &|len| Next::Frame(frame.clone(), len));
         }
+        check(&|to| put_record(&record, to, &mut Vec::new()), &|len| {
+            Next::Record(record.clone(), len)
+        });
         let next = |bytes| next(&Bytes::from_static(bytes), 0);
         assert_eq!(next(&[]), Next::Padding);
         assert_eq!(next(&[0; 9]), Next::Padding);

@@ -4,7 +4,7 @@ use super::belief::Belief;
 use super::frame::Frame;
 use super::index::Place;
 use super::recover::What;
-use super::scan::stranger;
+use super::scan::{Item, stranger};
 use super::sector::{self, Class};
 use super::store::Recovered;
 use super::survey::{Segment, Survey};
@@ -114,14 +114,14 @@ pub fn sectors<D: Disk + Sync>(
     let mut sectors: BTreeMap<(String, u32), Vec<&'static str>> = BTreeMap::new();
     for (number, segment) in Survey::read(disk, identity)?.segments {
         for piece in &segment.scan.pieces {
-            for (start, len, frame) in &piece.frames {
+            for (start, len, item) in &piece.frames {
                 let end = (start + *len as usize).div_ceil(sector::PAYLOAD);
                 let span = start / sector::PAYLOAD..end;
                 for at in span {
                     let place = (segment_name(number), piece.start + at as u32);
                     let kinds = sectors.entry(place).or_default();
-                    if !kinds.contains(&frame.name()) {
-                        kinds.push(frame.name());
+                    if !kinds.contains(&item.name()) {
+                        kinds.push(item.name());
                     }
                 }
             }
@@ -182,7 +182,7 @@ fn look<D: Disk + Sync>(disk: &D, identity: Identity) -> Result<Inspection, WalE
         offset: u64::from(at.sector) * SECTOR as u64,
         bytes: at.len,
     };
-    let places = belief.held.iter().map(|(_, at)| place(at)).collect();
+    let places = belief.held.iter().map(|found| place(&found.place)).collect();
     let steps = belief.replay.end.map_or(0, |end| end.sequence);
     let segments = segments.into_values().collect();
     let recovered = belief.into_recovered(0);
@@ -192,7 +192,7 @@ fn look<D: Disk + Sync>(disk: &D, identity: Identity) -> Result<Inspection, WalE
 fn summary(number: u64, segment: &Segment) -> SegmentSummary {
     let limit = segment.limit.unwrap_or(u32::MAX);
     let pieces = segment.scan.pieces.iter().filter(|piece| piece.start < limit);
-    let frames = || pieces.clone().flat_map(|piece| piece.frames.iter().map(|(_, _, f)| f));
+    let items = || pieces.clone().flat_map(|piece| piece.frames.iter().map(|(_, _, item)| item));
     // A run of zeros that nobody expects to be anything else is not counted.
     let flawed = segment.runs().filter(|run| run.what != What::Unwritten || run.start < limit);
     let flawed = flawed.map(|run| run.end).max().unwrap_or(0);
@@ -201,8 +201,8 @@ fn summary(number: u64, segment: &Segment) -> SegmentSummary {
         standing: Standing::Counts,
         sectors: written.max(flawed).min(limit),
         synced: segment.proven(),
-        steps: frames().filter(|frame| matches!(frame, Frame::End(_))).count(),
-        records: frames().filter(|frame| matches!(frame, Frame::Record(_))).count(),
+        steps: items().filter(|item| matches!(item, Item::Frame(Frame::End(_)))).count(),
+        records: items().filter(|item| matches!(item, Item::Record(_))).count(),
         ..SegmentSummary::leftover(number)
     }
 }

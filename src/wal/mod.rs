@@ -39,7 +39,7 @@ pub use inspect::{Inspection, RecordPlace, SegmentSummary, Standing, sectors};
 pub use recover::{Action, Area, Evidence, Finding, Row, What, decide};
 pub use store::{Doubt, Flaw, Recovered, Store};
 
-use crate::base::{LeaderId, Lineage, Lsn, Membership, ReplicaId};
+use crate::base::{LeaderId, Lineage, Lsn, Membership, Record, ReplicaId};
 use crate::disk::{Disk, DiskError};
 use frame::{Head, doubtful};
 use index::Index;
@@ -163,7 +163,7 @@ pub struct Wal<D: Disk> {
     /// Where the next group begins.
     at: (u64, u32),
     /// Records that the next segment starts with.
-    carried: Vec<belief::Held>,
+    carried: Vec<Record>,
     queue: VecDeque<Group>,
     /// The group that is being written and synced, if it is not done here and now: where it begins,
     /// and its stream, which is still read from.

@@ -2,6 +2,7 @@
 
 use super::belief::Belief;
 use super::index::Index;
+use super::replay::Found;
 use super::sector::Stream;
 use super::store::{Doubt, Recovered};
 use super::survey::Survey;
@@ -80,8 +81,9 @@ impl<D: Disk + Sync> Wal<D> {
         let synced = |segment: u64| survey.segments.get(&segment).map_or(0, |s| s.proven());
         wal.segments = survey.segments.keys().map(|number| (*number, synced(*number))).collect();
         wal.segments.retain(|number, sectors| *sectors > 0 && *number >= replay.oldest);
-        let unsure = held.iter().filter(|(_, place)| place.sector >= synced(place.segment));
-        wal.carried = unsure.cloned().collect();
+        let unsure =
+            held.iter().filter(|Found { place, .. }| place.sector >= synced(place.segment));
+        wal.carried = unsure.map(|found| replay.batches.get(found).clone()).collect();
         wal.at = (belief.life(options.opened_at), 0);
         wal.incarnation = belief.incarnation(options.opened_at);
         let previous = wal.segments.last_key_value().map(|(number, sectors)| (*number, *sectors));

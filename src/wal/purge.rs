@@ -48,7 +48,7 @@ impl<D: Disk> Wal<D> {
     fn record(&self, lsn: Lsn) -> Result<Option<Arc<Record>>, WalError> {
         let Some(place) = self.index.get(lsn) else { return Ok(None) };
         match frame::next(&self.frame(place)?, 0) {
-            Next::Frame(Frame::Record(record), _) if record.lsn == lsn => Ok(Some(record)),
+            Next::Record(record, _) if record.lsn == lsn => Ok(Some(Arc::new(record))),
             _ => Err(WalError::Damaged { segment: place.segment, sector: place.sector }),
         }
     }

@@ -4,11 +4,23 @@ use super::Hard;
 use super::frame::{End, Frame, Head, Next};
 use super::index::{Index, Place};
 use super::recover::{Area, Evidence, Finding, What, decide};
-use super::scan::{Piece, Run};
+use super::scan::{Entry, Item, Piece, Run};
 use super::store::Flaw;
 use super::survey::{Segment, Survey, flaw};
-use crate::base::{Record, mutant};
+use crate::base::{Batch, Record, Records, mutant};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// A record that was read, and where it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) entry: Entry,
+    pub(super) place: Place,
+}
+
+/// The records of each segment that counts, as they were read.
+#[derive(Debug, Default)]
+pub(super) struct Batches(BTreeMap<u64, Vec<Arc<Batch>>>);
 
 /// Where the reading of a log has come to.
 #[derive(Debug, Default)]
@@ -16,7 +28,9 @@ pub(super) struct Replay {
     pub(super) hard: Hard,
     pub(super) index: Index,
     /// Every record read, oldest first, those replaced or dropped since included.
-    pub(super) records: Vec<(Arc<Record>, Place)>,
+    pub(super) records: Vec<Found>,
+    /// What is in them.
+    pub(super) batches: Batches,
     /// The end of the newest step.
     pub(super) end: Option<End>,
     /// The oldest segment that is needed.
@@ -32,13 +46,50 @@ pub(super) struct Replay {
     /// Whether the step that opens the segment has been read.
     opened: bool,
     /// The step that is being read.
-    step: Vec<(Frame, Place)>,
+    step: Vec<(Item, Place)>,
+}
+
+impl Batches {
+    /// What is in a record.
+    pub(super) fn get(&self, found: &Found) -> &Record {
+        let Found { entry, place } = found;
+        &self.0[&place.segment][entry.batch as usize].records()[entry.at as usize]
+    }
+
+    /// These records, in this order. A batch all of which is wanted is handed on as it is: its
+    /// records are not looked at.
+    pub(super) fn gather(&self, found: &[Found]) -> Records {
+        let mut all = Records::new();
+        let mut loose: Vec<&Record> = Vec::new();
+        for run in found.chunk_by(Found::is_before) {
+            let Found { entry, place } = run[0];
+            let batch = &self.0[&place.segment][entry.batch as usize];
+            if run.len() == batch.records().len() {
+                all.extend(loose.drain(..).cloned());
+                all.push_batch(batch.clone());
+            } else {
+                loose.extend(&batch.records()[entry.at as usize..][..run.len()]);
+            }
+        }
+        all.extend(loose.into_iter().cloned());
+        all
+    }
+}
+
+impl Found {
+    /// Whether `next` is the one after it in the same batch.
+    fn is_before(&self, next: &Found) -> bool {
+        self.place.segment == next.place.segment
+            && (self.entry.batch, self.entry.at + 1) == (next.entry.batch, next.entry.at)
+    }
 }
 
 impl Replay {
     /// Reads all segments, in order.
     pub(super) fn run(survey: &mut Survey) -> Replay {
         let mut replay = Replay { oldest: survey.oldest, ..Replay::default() };
+        let batches = survey.segments.values().flat_map(|segment| &segment.scan.batches);
+        replay.records.reserve_exact(batches.map(|batch| batch.records().len()).sum());
         for (number, segment) in &mut survey.segments {
             replay.segment(*number, segment);
         }
@@ -104,6 +155,8 @@ impl Replay {
         let (proven, limit) = (segment.proven(), segment.limit.unwrap_or(u32::MAX));
         let (all, end) = (segment.runs().collect::<Vec<Run>>(), segment.scan.end());
         let pieces = std::mem::take(&mut segment.scan.pieces);
+        let batches = std::mem::take(&mut segment.scan.batches);
+        self.batches.0.insert(number, batches.into_iter().map(Arc::new).collect());
         // With damage in what is not known synced, what lies behind it may have been as well.
         let spoiled = all.iter().any(|run| run.start >= proven && run.what != What::Unwritten);
         let mut runs = all.iter().peekable();
@@ -141,7 +194,7 @@ impl Replay {
     fn hole(&mut self, synced: bool) {
         let step = std::mem::take(&mut self.step);
         if synced {
-            step.into_iter().for_each(|(frame, place)| self.frame(frame, place));
+            step.into_iter().for_each(|(item, place)| self.item(item, place));
         }
     }
 
@@ -154,22 +207,22 @@ impl Replay {
         synced: bool,
         explained: bool,
     ) {
-        for (start, len, frame) in piece.frames {
+        for (start, len, item) in piece.frames {
             let place = Place::new(number, piece.start, start, len as usize);
-            match frame {
-                Frame::Head(head) if head.number == number => {}
-                Frame::Head(_) | Frame::Mark(_) => {
+            match item {
+                Item::Frame(Frame::Head(head)) if head.number == number => {}
+                Item::Frame(Frame::Head(_) | Frame::Mark(_)) => {
                     let at = (place.sector, place.sector + 1);
                     self.found(What::Garbled, segment.evidence(at.0), number, at);
                 }
-                Frame::End(end) => {
+                Item::Frame(Frame::End(end)) => {
                     let step = std::mem::take(&mut self.step);
-                    step.into_iter().for_each(|(frame, place)| self.frame(frame, place));
+                    step.into_iter().for_each(|(item, place)| self.item(item, place));
                     self.end(end, segment.evidence(place.sector), place);
                 }
-                frame => {
+                item => {
                     let step = &mut self.step;
-                    mutant!(TornStepCounts, step.push((frame, place)), self.frame(frame, place));
+                    mutant!(TornStepCounts, step.push((item, place)), self.item(item, place));
                 }
             }
         }
@@ -209,7 +262,14 @@ impl Replay {
         self.hard.voted = self.hard.voted.max(end.voted);
     }
 
-    fn frame(&mut self, frame: Frame, place: Place) {
+    fn item(&mut self, item: Item, place: Place) {
+        let frame = match item {
+            Item::Record(entry) => {
+                self.index.put(entry.lsn, entry.author, place);
+                return self.records.push(Found { entry, place });
+            }
+            Item::Frame(frame) => frame,
+        };
         match frame {
             Frame::Promise(voted) => self.hard.voted = self.hard.voted.max(voted),
             Frame::Lineage(lineage) => {
@@ -221,14 +281,55 @@ impl Replay {
                 }
             }
             Frame::Membership(lsn, membership) => self.hard.membership = Some((lsn, *membership)),
-            Frame::Record(record) => {
-                self.index.put(record.lsn, record.author, place);
-                self.records.push((record, place));
-            }
             // The newest counts: it falls when a snapshot is lost.
             Frame::Purged(lsn) => self.hard.purged = lsn,
             Frame::Oldest(oldest) => self.oldest = self.oldest.max(oldest),
             Frame::Head(_) | Frame::End(_) | Frame::Mark(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{LeaderId, Lsn};
+
+    /// Against records that are copied one by one: all, none, each part of a batch, and an order
+    /// that is not that of the log.
+    #[test]
+    fn whatever_is_gathered_is_as_it_was_read() {
+        let author = LeaderId::new(1, 1);
+        let (mut batches, mut all) = (Batches::default(), Vec::new());
+        for (segment, sizes) in [(1, vec![3, 2]), (2, vec![4])] {
+            let read = sizes.into_iter().zip(0..).map(|(size, number)| {
+                let mut batch = Batch::with_capacity(size);
+                for at in 0..size as u32 {
+                    let lsn = Lsn(10 * segment + 5 * u64::from(number) + u64::from(at));
+                    batch.push(Record::void(lsn, author));
+                    let place = Place::new(segment, 1, 40 * all.len(), 40);
+                    all.push(Found { entry: Entry { lsn, author, batch: number, at }, place });
+                }
+                Arc::new(batch)
+            });
+            let read = read.collect();
+            batches.0.insert(segment, read);
+        }
+        let mut whole = 0;
+        let mut check = |wanted: &[Found]| {
+            let one_by_one: Records = wanted.iter().map(|f| batches.get(f).clone()).collect();
+            let gathered = batches.gather(wanted);
+            assert_eq!(gathered, one_by_one);
+            let shared = gathered.batches().iter().filter(|batch| Arc::strong_count(batch) > 1);
+            whole += shared.count();
+        };
+        for subset in 0..1_u32 << all.len() {
+            let wanted = (0..all.len()).filter(|at| subset >> at & 1 == 1).map(|at| all[at]);
+            let mut wanted: Vec<Found> = wanted.collect();
+            check(&wanted);
+            wanted.reverse();
+            check(&wanted);
+        }
+        // Each batch is whole in every subset that has all of it, in the order of the log.
+        assert_eq!(whole, (1 << 6) + (1 << 7) + (1 << 5));
     }
 }

@@ -1,14 +1,21 @@
 //! One file, sector by sector.
+//!
+//! Records are put in batches here, by whichever thread reads the file and has them in its cache; a
+//! start then hands whole batches on and looks at few records again.
 
 use super::frame::{self, Frame, Head, Next};
 use super::recover::What;
 use super::sector::{self, Class, HEADER, PAYLOAD};
 use super::{Identity, WalError};
+use crate::base::{BATCH_MAX, Batch, LeaderId, Lsn, Record};
 use crate::disk::{Disk, SECTOR};
 use bytes::Bytes;
 
 /// How much is read at once.
 const CHUNK: usize = 1 << 20;
+
+/// With how many bytes a record may be expected, its frame included.
+const RECORD_LIKELY: u64 = 128;
 
 /// Valid sectors of one group, one after the other.
 #[derive(Debug)]
@@ -19,9 +26,39 @@ pub(super) struct Piece {
     pub(super) start: u32,
     pub(super) end: u32,
     /// The frames that are whole, with where they start in the stream and how long they are.
-    pub(super) frames: Vec<(usize, u32, Frame)>,
+    pub(super) frames: Vec<(usize, u32, Item)>,
     /// Why there are no more.
     pub(super) last: Next,
+}
+
+/// What a frame was found to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// A record.
+    Record(Entry),
+    /// Anything else.
+    Frame(Frame),
+}
+
+/// Which record it is of those in a [`Scan`], and what is asked of it before it is known held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) lsn: Lsn,
+    pub(super) author: LeaderId,
+    /// Of which batch.
+    pub(super) batch: u32,
+    /// Where in it.
+    pub(super) at: u32,
+}
+
+impl Item {
+    /// What it is, as docs/format-wal.md calls it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Item::Record(_) => "record",
+            Item::Frame(frame) => frame.name(),
+        }
+    }
 }
 
 /// Sectors that are not valid, one after the other and all for the same reason.
@@ -37,6 +74,10 @@ pub(super) struct Run {
 pub(super) struct Scan {
     pub(super) pieces: Vec<Piece>,
     pub(super) runs: Vec<Run>,
+    /// The records in the pieces, in order.
+    pub(super) batches: Vec<Batch>,
+    /// So many more records there may be.
+    likely: usize,
     /// Whose file it says it is, if the first sector is right in itself and not of this place.
     pub(super) stranger: Option<Identity>,
 }
@@ -62,6 +103,7 @@ impl Scan {
         let mut open = Open::default();
         buffer.resize(CHUNK, 0);
         let len = disk.len(name)?;
+        scan.likely = (len / RECORD_LIKELY) as usize;
         let mut offset = 0;
         while offset < len {
             let wanted = CHUNK.min((len - offset).next_multiple_of(SECTOR as u64) as usize);
@@ -136,7 +178,11 @@ impl Scan {
             let last = loop {
                 match frame::next(&stream, at) {
                     Next::Frame(frame, len) => {
-                        frames.push((at, len as u32, frame));
+                        frames.push((at, len as u32, Item::Frame(frame)));
+                        at += len;
+                    }
+                    Next::Record(record, len) => {
+                        frames.push((at, len as u32, Item::Record(self.keep(record))));
                         at += len;
                     }
                     last => break last,
@@ -144,6 +190,24 @@ impl Scan {
             };
             self.pieces.push(Piece { group, start, end, frames, last });
         }
+    }
+
+    fn keep(&mut self, record: Record) -> Entry {
+        if self.batches.last().is_none_or(|batch| batch.records().len() == BATCH_MAX) {
+            // Rather than grown, which moves every record that is in it.
+            self.batches.push(Batch::with_capacity(self.likely.min(BATCH_MAX)));
+        }
+        let batch = self.batches.len() as u32 - 1;
+        let last = self.batches.last_mut().unwrap_or_else(|| unreachable!("just pushed"));
+        let entry = Entry {
+            lsn: record.lsn,
+            author: record.author,
+            batch,
+            at: last.records().len() as u32,
+        };
+        last.push(record);
+        self.likely = self.likely.saturating_sub(1);
+        entry
     }
 
     /// One past the last sector that is not zero.
@@ -168,8 +232,11 @@ impl Scan {
         let Some(piece) = self.pieces.first().filter(|piece| piece.start == 0) else {
             return (None, false);
         };
-        let Some((_, _, Frame::Head(head))) = piece.frames.first() else { return (None, false) };
-        let whole = piece.frames.iter().any(|(_, _, frame)| matches!(frame, Frame::End(_)));
+        let Some((_, _, Item::Frame(Frame::Head(head)))) = piece.frames.first() else {
+            return (None, false);
+        };
+        let ends = |(_, _, item): &(_, _, Item)| matches!(item, Item::Frame(Frame::End(_)));
+        let whole = piece.frames.iter().any(ends);
         (Some(**head), whole)
     }
 }

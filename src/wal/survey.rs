@@ -2,7 +2,7 @@
 
 use super::frame::{Frame, Head, Mark};
 use super::recover::{Area, Evidence, Finding, What, decide};
-use super::scan::{Run, Scan};
+use super::scan::{Item, Run, Scan};
 use super::store::Flaw;
 use super::{Identity, MARK, MARK_SEGMENT, WalError, sector, segment_name, segment_number};
 use crate::base::mutant;
@@ -99,7 +99,8 @@ fn scan_all<D: Disk + Sync>(
         }
         scans
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // One more than there are processors: now and then one of them waits for the disk.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) + 1;
     let threads = threads.min(SCANNERS_MAX).min(numbers.len() / SEGMENTS_EACH);
     let scans = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(scan_some)).collect();
@@ -142,8 +143,8 @@ impl Survey {
         let scan = Scan::read(disk, MARK, sector::tag(identity, MARK_SEGMENT), &mut Vec::new())?;
         for piece in &scan.pieces {
             // Each slot is a group of its own.
-            for (_, _, frame) in &piece.frames {
-                if let Frame::Mark(mark) = frame {
+            for (_, _, item) in &piece.frames {
+                if let Item::Frame(Frame::Mark(mark)) = item {
                     let known = self.mark.max(Some(*mark));
                     self.mark = mutant!(LostTailUnnoticed, known, None);
                 }

@@ -138,7 +138,7 @@ impl<D: Disk> Wal<D> {
             self.put(&Frame::Membership(lsn, Box::new(membership)));
         }
         self.put(&Frame::Purged(hard.purged));
-        for (record, _) in std::mem::take(&mut self.carried) {
+        for record in std::mem::take(&mut self.carried) {
             let place = self.put_record(&record);
             self.index.put(record.lsn, record.author, place);
         }
