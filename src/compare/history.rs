@@ -35,7 +35,7 @@ A line is one operation, in any order of lines:
            adds; the number that incr adds
   expect   what cas expects, null for nothing
   out      what get found, null for nothing, a list for several keys; the sum of incr and the
-           length of append, or null: not checked
+           length of append, or null: not checked; \"refused\" of a cas that was not even tried
   ok       cas: whether it wrote; else false if the operation had no effect: it is left out
   call     when it was called, in ns      return   when the answer came, null if none ever did:
                                                    then it may have taken effect or not

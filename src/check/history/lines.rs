@@ -6,11 +6,18 @@
 //! {"client":3,"op":"get","key":["x","y"],"out":["42",null],"ok":true,"call":50,"return":61}
 //! {"client":1,"op":"cas","key":"x","expect":"42","value":"7","ok":false,"call":70,"return":80}
 //! {"client":1,"op":"del","key":"y","call":90,"return":null}
+//! {"client":2,"op":"cas","key":"x","expect":null,"value":"8","ok":false,"out":"refused", ...}
 //! ```
+//!
+//! A `cas` that was refused had no effect for another reason than what it met, which `ok` alone
+//! does not tell.
 
 use super::{Action, Answer, Event};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+
+/// What a `cas` gave that was not even tried.
+const REFUSED: &str = "refused";
 
 /// A line that is no event. The user mends the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +63,7 @@ pub fn print(event: &Event) -> String {
         Some(Answer::Values(values)) => Some(one_or_all(values.iter().map(optional).collect())),
         Some(Answer::Number(number)) => Some((*number).into()),
         Some(Answer::Length(length)) => Some((*length).into()),
+        Some(Answer::Refused) if matches!(event.action, Action::Cas { .. }) => Some(REFUSED.into()),
         _ => None,
     };
     line.extend(out.map(|out| ("out".into(), out)));
@@ -187,6 +195,7 @@ fn answer(line: &Map<String, Value>, action: &Action) -> Result<Answer, String> 
         (other, _) => return Err(format!("\"ok\" must be true or false, not {other}")),
     };
     Ok(match action {
+        Action::Cas { .. } if !fine && *out == REFUSED => Answer::Refused,
         Action::Cas { .. } => Answer::Swapped(fine),
         _ if !fine => Answer::Refused,
         Action::Get(_) => {

@@ -103,7 +103,11 @@ impl Refinement {
             replica.heard.clear();
         }
         if candidate == replica.candidate {
-            replica.heard.insert(from, vote);
+            // In the order in which they were first heard.
+            match replica.heard.iter_mut().find(|(known, _)| *known == from) {
+                Some((_, known)) => *known = vote,
+                None => replica.heard.push((from, vote)),
+            }
         }
     }
 
@@ -117,25 +121,23 @@ impl Refinement {
         if own.durable.voted < leader {
             return Err(format!("it leads as {leader} before it has promised that"));
         }
-        let heard = |all: bool| {
-            let fresh = |from: &ReplicaId, vote: &mut Heard| {
-                let now = self.replicas.get(from).map_or(0, |voter| voter.incarnation);
-                all || vote.incarnation >= now
-            };
-            let mut heard = match own.candidate == leader {
-                true => own.heard.clone(),
-                false => BTreeMap::new(),
-            };
-            heard.retain(fresh);
-            heard
+        // Those that came after it had enough may be on record before its write is: a driver hands
+        // several messages over before it carries out what comes of them. And a vote of a life that
+        // is known to be over may have been left out. Any read quorum will do (`Elect`).
+        let own = if own.candidate == leader { &own.heard[..] } else { &[] };
+        let fresh = |(from, vote): &&(ReplicaId, Heard)| {
+            vote.incarnation >= self.replicas.get(from).map_or(0, |voter| voter.incarnation)
         };
-        // A vote of a life that is known to be over may have been left out.
-        let elected = match self.elected(id, write, lineage, &heard(true)) {
-            Err(_) if heard(false).len() < heard(true).len() => {
-                self.elected(id, write, lineage, &heard(false))?
-            }
-            elected => elected?,
-        };
+        let first = |count: usize| own[..count].iter();
+        let ways = (0..=own.len()).rev().flat_map(|count| {
+            [first(count).collect::<Vec<_>>(), first(count).filter(fresh).collect()]
+        });
+        let mut why = None;
+        let elected = ways.into_iter().find_map(|heard| {
+            let tried = self.elected(id, write, lineage, &heard);
+            tried.map_err(|error| why.get_or_insert(error).clone()).ok()
+        });
+        let Some(elected) = elected else { return Err(why.unwrap_or_default()) };
         self.leaders.insert(leader, elected);
         self.count("spec Elect");
         Ok(())
@@ -147,7 +149,7 @@ impl Refinement {
         id: ReplicaId,
         write: &Write,
         lineage: &Lineage,
-        heard: &BTreeMap<ReplicaId, Heard>,
+        heard: &[&(ReplicaId, Heard)],
     ) -> Result<Leader, String> {
         let (leader, own) = (lineage.leader(), &self.replicas[&id]);
         let itself = Vote {
@@ -156,7 +158,7 @@ impl Refinement {
             known: own.composed.known.as_ref(),
         };
         let mut votes = BTreeMap::from([(id, itself)]);
-        for (from, vote) in heard.iter().filter(|(from, _)| **from != id) {
+        for (from, vote) in heard.iter().filter(|(from, _)| *from != id) {
             let voter = self.replicas.get(from).and_then(|voter| voter.had_at(leader));
             let had = voter.ok_or_else(|| format!("{from} has never promised {leader}"))?;
             votes.insert(*from, Vote { had, purged: vote.purged, known: vote.known.as_ref() });

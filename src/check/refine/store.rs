@@ -116,7 +116,7 @@ pub(super) struct Replica {
     pub(super) promises: BTreeMap<LeaderId, Store>,
     /// The grants that have come to it as this candidate.
     pub(super) candidate: LeaderId,
-    pub(super) heard: BTreeMap<ReplicaId, Heard>,
+    pub(super) heard: Vec<(ReplicaId, Heard)>,
     /// Given out for execution, or marked by that.
     pub(super) done: TailBitmap,
     /// Below it everything is done or covered.

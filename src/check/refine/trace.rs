@@ -36,3 +36,78 @@ pub fn check(mut lines: Vec<Line>, initial: Option<Membership>) -> Traced {
     let counts = refinement.counts().clone();
     Traced { steps: lines.len(), replicas: count, counts, wrong }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::refine::parse;
+
+    /// Replica 2 becomes a leader after replica 3, which alone has a record. It takes the log of
+    /// those that it heard in this order.
+    fn elected_by(order: [u64; 2]) -> Option<String> {
+        let none = r#""lineage":{"end":0,"leader":"0#0","runs":[]},"records":[]"#;
+        let start = format!(
+            r#""step":"starts",{none},"doubt":false,"incarnation":0,"life":0,"voted":"0#0""#
+        );
+        let promise = |number: u64, id: &str| {
+            format!(r#""step":"writes","number":{number},"records":[],"voted":"{id}""#)
+        };
+        let take = |number: u64, id: &str| {
+            let lineage = format!(r#""lineage":{{"end":0,"leader":"{id}","runs":[]}}"#);
+            format!(r#""step":"writes","number":{number},"records":[],{lineage}"#)
+        };
+        let stored = |number: u64| format!(r#""step":"stores","number":{number}"#);
+        let campaign = |id: &str| format!(r#""step":"campaigns","candidate":"{id}""#);
+        let grant = |id: &str, committer: &str, accepted: u64| {
+            let what = format!(r#""candidate":"{id}","committer":"{committer}""#);
+            format!(r#""step":"grants",{what},"accepted":[{accepted},[]],"purged":0"#)
+        };
+        let hear = |id: &str, from: u64| {
+            format!(r#""step":"hears","candidate":"{id}","from":{from},"incarnation":0,"purged":0"#)
+        };
+        let record = r#""author":"1#3","lsn":0,"depends":[],"overrides":[],"floor":0"#;
+        let command = r#""command":{"body":1,"reads":[],"writes":["61"]}"#;
+        let record = format!(r#""step":"writes","number":3,"records":[{{{record},{command}}}]"#);
+        let steps = [
+            (1, start.clone()),
+            (2, start.clone()),
+            (3, start),
+            (3, promise(1, "1#3")),
+            (3, stored(1)),
+            (3, campaign("1#3")),
+            (1, promise(1, "1#3")),
+            (1, stored(1)),
+            (1, grant("1#3", "0#0", 0)),
+            (3, hear("1#3", 1)),
+            (3, take(2, "1#3")),
+            (3, record),
+            (3, stored(3)),
+            (2, promise(1, "2#2")),
+            (2, stored(1)),
+            (2, campaign("2#2")),
+            (1, promise(2, "2#2")),
+            (1, stored(2)),
+            (1, grant("2#2", "0#0", 0)),
+            (3, promise(4, "2#2")),
+            (3, stored(4)),
+            (3, grant("2#2", "1#3", 1)),
+            (2, hear("2#2", order[0])),
+            (2, hear("2#2", order[1])),
+            (2, take(2, "2#2")),
+        ];
+        let line = |(at, (replica, step)): (usize, &(u64, String))| {
+            format!("{{\"at\":{at},\"replica\":{replica},{step}}}\n")
+        };
+        let text: String = steps.iter().enumerate().map(line).collect();
+        let traced = check(parse(&text).expect("lines"), None);
+        assert_eq!((traced.steps, traced.replicas), (25, 3));
+        traced.wrong
+    }
+
+    #[test]
+    fn a_vote_that_was_heard_too_late_need_not_count() {
+        assert_eq!(elected_by([1, 3]), None);
+        let wrong = elected_by([3, 1]).expect("the first vote has a record");
+        assert!(wrong.contains("the log of 2#2 ends at 0, not at 1"), "{wrong}");
+    }
+}

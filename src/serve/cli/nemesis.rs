@@ -17,6 +17,7 @@ and its reply. Meanwhile:
   pause   the process stands still (SIGSTOP)
   cut     one replica hears nobody for a while
   split   two of them: nobody has a majority
+  churn   one replica is no voter for a while; half of the time something is killed meanwhile
 With --processes each replica has a process of its own, as `traft serve`, and what they say to each
 other goes through relays; faults then concern one replica, and there are three more:
   one-way nobody hears a replica, which hears all others
@@ -44,7 +45,7 @@ Examples:
       another five
   traft nemesis --processes --minutes 10 --seed 3 scratch
       a process for each replica
-  traft nemesis --processes --seeds 0..1000 --minutes 10 --recovery-ms 1500 scratch
+  traft nemesis --processes --seeds 0..1000 --minutes 10 scratch
       as many clusters as there is time for, and what all of them came to
   traft nemesis --faults cut,split --history run.jsonl scratch
       the record for `traft check history`, and for other checkers
@@ -90,9 +91,9 @@ pub struct NemesisArgs {
     /// Write the record to this file
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
-    /// The longest recovery that is right, in milliseconds; without it, it is only told
-    #[arg(long, value_name = "MS")]
-    recovery_ms: Option<u64>,
+    /// The longest recovery that is right, in milliseconds: ten election timeouts unless said
+    #[arg(long, value_name = "MS", default_value_t = 1_500)]
+    recovery_ms: u64,
     /// The most memory of one process that is right, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1_024)]
     memory_mib: u64,
@@ -149,7 +150,7 @@ fn single(args: &NemesisArgs, plan: &Plan) -> Result<(String, Vec<String>), Stri
 }
 
 fn bounds(args: &NemesisArgs) -> Bounds {
-    let recovery_max = args.recovery_ms.map(Duration::from_millis);
+    let recovery_max = Duration::from_millis(args.recovery_ms);
     Bounds { recovery_max, memory_max: args.memory_mib.saturating_mul(1 << 20) }
 }
 

@@ -182,7 +182,7 @@ mod tests {
             #[cfg(feature = "net")]
             processes: true,
         };
-        let recovery_max = Some(Duration::from_millis(1_500));
+        let recovery_max = Duration::from_millis(1_500);
         let bounds = Bounds { recovery_max, memory_max: 1 << 30 };
         Campaign { each, seeds: 0..9, time: Duration::MAX, bounds }
     }

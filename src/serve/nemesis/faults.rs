@@ -3,15 +3,16 @@
 use super::memory::most;
 use super::probe::Probe;
 use super::{Draw, NemesisError, Plan};
+use crate::base::ReplicaId;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many replicas.
-const REPLICAS: u64 = 3;
+pub(super) const REPLICAS: u64 = 3;
 
 /// Above what a fleet draws, below what systems draw.
 const FIRST: u16 = 32_000;
@@ -28,6 +29,8 @@ pub enum Fault {
     Cut,
     /// Nobody has a majority.
     Split,
+    /// A replica is no voter for a while; half of the time something is killed meanwhile.
+    Churn,
     /// Nobody hears a replica, which hears all others.
     OneWay,
     /// What is said to and by a replica comes late.
@@ -46,11 +49,12 @@ pub enum Fault {
 
 impl Fault {
     /// All that there are: first those of replicas that share a process, last those of disks.
-    pub const ALL: [Fault; 11] = [
+    pub const ALL: [Fault; 12] = [
         Fault::Kill,
         Fault::Pause,
         Fault::Cut,
         Fault::Split,
+        Fault::Churn,
         Fault::OneWay,
         Fault::Slow,
         Fault::Restart,
@@ -61,10 +65,10 @@ impl Fault {
     ];
 
     /// So many of them can be done to replicas that share a process.
-    pub(super) const TOGETHER: usize = 4;
+    pub(super) const TOGETHER: usize = 5;
 
     /// So many of them are done if none is named: those of disks have to be.
-    pub(super) const USUAL: usize = 7;
+    pub(super) const USUAL: usize = 8;
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -73,6 +77,7 @@ impl Fault {
             Fault::Pause => "pause",
             Fault::Cut => "cut",
             Fault::Split => "split",
+            Fault::Churn => "churn",
             Fault::OneWay => "one-way",
             Fault::Slow => "slow",
             Fault::Restart => "restart",
@@ -89,14 +94,14 @@ pub(super) trait Target {
     /// A way to ask its replicas.
     fn probe(&self) -> &Probe;
 
-    /// Does something, and takes it back after so long.
+    /// Does something, and takes it back after so long; gives when the last of it was over.
     fn inflict(
         &mut self,
         fault: Fault,
         long: Duration,
         draw: &mut Draw,
         watch: &mut dyn FnMut(&str),
-    ) -> Result<(), NemesisError>;
+    ) -> Result<Instant, NemesisError>;
 
     /// How long it took at most until another one led in the place of a leader whose disk hung.
     fn gave_way(&self) -> Option<Duration> {
@@ -109,6 +114,11 @@ pub(super) trait Target {
 
     /// Ends it in good order.
     fn end(self: Box<Self>) -> Result<(), NemesisError>;
+}
+
+/// All replicas but this one.
+pub(super) fn voters(without: Option<ReplicaId>) -> Vec<ReplicaId> {
+    (1..=REPLICAS).map(ReplicaId).filter(|id| Some(*id) != without).collect()
 }
 
 /// A process with all replicas.
@@ -163,7 +173,7 @@ impl Target for Together {
         long: Duration,
         draw: &mut Draw,
         watch: &mut dyn FnMut(&str),
-    ) -> Result<(), NemesisError> {
+    ) -> Result<Instant, NemesisError> {
         let victim = 1 + draw.below(REPLICAS);
         match fault {
             Fault::Kill | Fault::Restart => {
@@ -176,6 +186,18 @@ impl Target for Together {
                 thread::sleep(long);
                 self.signal(Signal::CONT)?;
             }
+            Fault::Churn => {
+                watch(&format!("n{victim} is no voter for {} ms", long.as_millis()));
+                self.probe.vote(&voters(Some(ReplicaId(victim))), super::PATIENCE)?;
+                thread::sleep(long);
+                if draw.below(2) == 0 {
+                    watch("kill -9 meanwhile, and start");
+                    self.kill()?;
+                }
+                let over = Instant::now();
+                self.probe.vote(&voters(None), super::PATIENCE)?;
+                return Ok(over);
+            }
             // The others are not among those that are possible here.
             _ => {
                 let other = (fault == Fault::Split).then_some(1 + victim % REPLICAS);
@@ -186,7 +208,7 @@ impl Target for Together {
                 victims.iter().try_for_each(|id| self.cut(*id, false))?;
             }
         }
-        Ok(())
+        Ok(Instant::now())
     }
 
     fn memory(&self) -> u64 {

@@ -85,6 +85,10 @@ pub enum NemesisError {
     #[cfg(feature = "net")]
     #[error(transparent)]
     Fleet(#[from] super::fleet::FleetError),
+    /// There is a cluster already: what it holds would be in no record, so reads of it would look
+    /// wrong.
+    #[error("{} has a cluster, which holds what nobody recorded; name another", .0.display())]
+    Used(PathBuf),
     /// There is no such fault here.
     #[error("{0} needs --processes")]
     Fault(&'static str),
@@ -119,6 +123,9 @@ pub fn run(
     let possible = plan.possible();
     if let Some(fault) = plan.faults.iter().find(|fault| !possible.contains(fault)) {
         return Err(NemesisError::Fault(fault.name()));
+    }
+    if plan.dir.join("1").exists() {
+        return Err(NemesisError::Used(plan.dir.clone()));
     }
     let mut target = start(plan)?;
     let faults = match &plan.faults[..] {
@@ -200,8 +207,9 @@ fn next_fault(
     thread::sleep(pause + Duration::from_millis(more));
     let fault = faults[draw.below(faults.len() as u64) as usize];
     let long = Duration::from_millis(50 + draw.below(1_500));
-    target.inflict(fault, long, draw, watch)?;
-    let recovery = target.probe().wait_for_writes(PATIENCE)?;
+    let over = target.inflict(fault, long, draw, watch)?;
+    target.probe().wait_for_writes(PATIENCE)?;
+    let recovery = over.elapsed();
     watch(&format!("all replicas write after {} ms", recovery.as_millis()));
     Ok((fault, recovery))
 }

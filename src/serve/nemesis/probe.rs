@@ -1,13 +1,12 @@
 //! Asking replicas until they answer.
 
 use super::NemesisError;
-#[cfg(feature = "net")]
-use crate::base::ReplicaId;
+use crate::base::{Membership, ReplicaId};
 use crate::resp::Value;
 use crate::serve::client::Client;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Replies are waited for so long; then the question is put again.
 const REPLY: Duration = Duration::from_secs(1);
@@ -68,13 +67,38 @@ impl Probe {
     /// Who says that it leads, once somebody does.
     #[cfg(feature = "net")]
     pub(super) fn leader(&self, patience: Duration) -> Result<ReplicaId, NemesisError> {
+        self.anybody(patience, &["TRAFT", "STATUS"], |said| {
+            let Value::Bulk(text) = said else { return false };
+            text.split(|byte| *byte == b'\n').any(|line| line == b"role:leader\r")
+        })
+    }
+
+    /// Has these replicas be the voters, whoever leads.
+    pub(super) fn vote(
+        &self,
+        voters: &[ReplicaId],
+        patience: Duration,
+    ) -> Result<(), NemesisError> {
+        let membership = Membership::majority(voters.iter().copied());
+        // The same whenever it is asked again, so that it is one change.
+        let request = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let (membership, request) = (membership.to_string(), request.to_string());
+        let words = ["TRAFT", "MEMBER", "SET", &membership, "REQUEST", &request];
+        self.anybody(patience, &words, |said| *said == Value::OK).map(|_| ())
+    }
+
+    /// Asks one after the other until an answer fits; gives whose it was.
+    fn anybody(
+        &self,
+        patience: Duration,
+        words: &[&str],
+        fits: impl Fn(&Value) -> bool,
+    ) -> Result<ReplicaId, NemesisError> {
         let began = Instant::now();
         while began.elapsed() < patience {
             for (address, id) in self.0.iter().zip(1..) {
                 let asked = Client::connect(address, Some(REPLY));
-                let said = asked.and_then(|mut client| client.ask(&["TRAFT", "STATUS"]));
-                let Ok(Value::Bulk(text)) = said else { continue };
-                if text.split(|byte| *byte == b'\n').any(|line| line == b"role:leader\r") {
+                if asked.and_then(|mut client| client.ask(words)).is_ok_and(|said| fits(&said)) {
                     return Ok(ReplicaId(id));
                 }
             }

@@ -1,6 +1,6 @@
 //! A process for each replica, with relays between them.
 
-use super::faults::{Fault, Target};
+use super::faults::{Fault, REPLICAS, Target, voters};
 use super::links::{Links, Mood};
 use super::memory::most;
 use super::probe::Probe;
@@ -13,9 +13,6 @@ use std::path::PathBuf;
 use std::process::ChildStderr;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// How many replicas.
-const REPLICAS: u64 = 3;
 
 pub(super) struct Processes {
     fleet: Fleet,
@@ -138,6 +135,31 @@ impl Processes {
         self.disk(id, "well")
     }
 
+    /// For a while a replica is no voter; half of the time `other`, maybe the same, is killed
+    /// meanwhile, and starts.
+    fn churn(
+        &mut self,
+        id: ReplicaId,
+        other: ReplicaId,
+        long: Duration,
+        draw: &mut Draw,
+        watch: &mut dyn FnMut(&str),
+    ) -> Result<Instant, NemesisError> {
+        watch(&format!("{id} is no voter for {} ms", long.as_millis()));
+        self.probe.vote(&voters(Some(id)), super::PATIENCE)?;
+        if draw.below(2) == 0 {
+            watch(&format!("kill -9 {other} meanwhile, and start"));
+            self.fleet.kill(other)?;
+            thread::sleep(long);
+            self.open(other, &[])?;
+        } else {
+            thread::sleep(long);
+        }
+        let over = Instant::now();
+        self.probe.vote(&voters(None), super::PATIENCE)?;
+        self.check_alive().map(|()| over)
+    }
+
     fn check_alive(&mut self) -> Result<(), NemesisError> {
         match self.fleet.ended().first() {
             Some((id, status)) => {
@@ -159,15 +181,15 @@ impl Target for Processes {
         long: Duration,
         draw: &mut Draw,
         watch: &mut dyn FnMut(&str),
-    ) -> Result<(), NemesisError> {
+    ) -> Result<Instant, NemesisError> {
         let id = ReplicaId(1 + draw.below(REPLICAS));
         let ms = long.as_millis();
         // What is held back comes late, from before; what is closed is lost.
         let mood = if draw.below(2) == 0 { Mood::Held } else { Mood::Closed };
         // Now and then the network is not well either. While a disk hangs it has to be: who leads
-        // is asked then.
+        // is asked then; and so is who may change the voters.
         let also = ReplicaId(1 + draw.below(REPLICAS));
-        if draw.below(3) == 0 && fault != Fault::DiskHung {
+        if draw.below(3) == 0 && !matches!(fault, Fault::DiskHung | Fault::Churn) {
             watch(&format!("{mood:?}: what {also} says, all the while"));
             self.links.set(mood, |from, _| from == also);
         }
@@ -193,6 +215,7 @@ impl Target for Processes {
                 watch(&format!("{mood:?}: all between {id} and the others, {ms} ms"));
                 self.moody(mood, long, |from, to| from == id || to == id);
             }
+            Fault::Churn => return self.churn(id, also, long, draw, watch),
             Fault::OneWay => {
                 watch(&format!("{mood:?}: what {id} says, {ms} ms"));
                 self.moody(mood, long, |from, _| from == id);
@@ -211,7 +234,7 @@ impl Target for Processes {
             }
         }
         self.links.set(Mood::Well, |_, _| true);
-        self.check_alive()
+        self.check_alive().map(|()| Instant::now())
     }
 
     fn gave_way(&self) -> Option<Duration> {

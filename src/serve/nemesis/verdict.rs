@@ -61,8 +61,8 @@ impl Verdict {
 /// What is right of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The longest recovery, if there is one.
-    pub recovery_max: Option<Duration>,
+    /// The longest recovery.
+    pub recovery_max: Duration,
     /// The most memory of one process, in bytes.
     pub memory_max: u64,
 }
@@ -71,9 +71,8 @@ impl Bounds {
     /// What is beyond them, one sentence each.
     pub fn exceeded(&self, verdict: &Verdict) -> Vec<String> {
         let mut wrong = Vec::new();
-        let longest = verdict.recovery();
-        if let Some(most) = self.recovery_max.filter(|most| longest > *most) {
-            let (longest, most) = (longest.as_millis(), most.as_millis());
+        if verdict.recovery() > self.recovery_max {
+            let [longest, most] = [verdict.recovery(), self.recovery_max].map(|t| t.as_millis());
             wrong.push(format!("FAIL a recovery took {longest} ms, more than {most}"));
         }
         if verdict.memory > self.memory_max {
