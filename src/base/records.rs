@@ -305,7 +305,7 @@ impl<R: Into<Record>> Extend<R> for Records {
         let mut batch = room(records.size_hint().0);
         while let Some(record) = records.next() {
             if batch.records.len() == BATCH_MAX {
-                let next = room(1 + records.size_hint().0);
+                let next = room(records.size_hint().0.saturating_add(1));
                 self.batches.push(Arc::new(std::mem::replace(&mut batch, next)));
             }
             batch.push(record.into());

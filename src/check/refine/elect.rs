@@ -121,23 +121,23 @@ impl Refinement {
         if own.durable.voted < leader {
             return Err(format!("it leads as {leader} before it has promised that"));
         }
-        // Those that came after it had enough may be on record before its write is: a driver hands
-        // several messages over before it carries out what comes of them. And a vote of a life that
-        // is known to be over may have been left out. Any read quorum will do (`Elect`).
-        let own = if own.candidate == leader { &own.heard[..] } else { &[] };
+        let heard = if own.candidate == leader { &own.heard[..] } else { &[] };
         let fresh = |(from, vote): &&(ReplicaId, Heard)| {
             vote.incarnation >= self.replicas.get(from).map_or(0, |voter| voter.incarnation)
         };
-        let first = |count: usize| own[..count].iter();
-        let ways = (0..=own.len()).rev().flat_map(|count| {
-            [first(count).collect::<Vec<_>>(), first(count).filter(fresh).collect()]
-        });
-        let mut why = None;
-        let elected = ways.into_iter().find_map(|heard| {
-            let tried = self.elected(id, write, lineage, &heard);
-            tried.map_err(|error| why.get_or_insert(error).clone()).ok()
-        });
-        let Some(elected) = elected else { return Err(why.unwrap_or_default()) };
+        let elected = |votes: Vec<&(ReplicaId, Heard)>| self.elected(id, write, lineage, &votes);
+        // Those that came after it had enough may be on record before its write is: a driver hands
+        // several messages over before it carries out what comes of them. And a vote of a life that
+        // is known to be over may have been left out. Any read quorum will do (`Elect`).
+        let fewer = || {
+            (0..=heard.len()).rev().find_map(|count| {
+                let first = || heard[..count].iter();
+                elected(first().collect())
+                    .or_else(|_| elected(first().filter(fresh).collect()))
+                    .ok()
+            })
+        };
+        let elected = elected(heard.iter().collect()).or_else(|why| fewer().ok_or(why))?;
         self.leaders.insert(leader, elected);
         self.count("spec Elect");
         Ok(())

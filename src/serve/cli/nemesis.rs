@@ -92,7 +92,7 @@ pub struct NemesisArgs {
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
     /// The longest recovery that is right, in milliseconds: ten election timeouts unless said
-    #[arg(long, value_name = "MS", default_value_t = 1_500)]
+    #[arg(long, value_name = "MS", default_value_t = 10 * election_ms())]
     recovery_ms: u64,
     /// The most memory of one process that is right, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1_024)]
@@ -210,11 +210,14 @@ fn counted(faults: &BTreeMap<&'static str, u64>) -> String {
     counts.join(", ")
 }
 
-/// In election timeouts, of which each has so many ticks of a millisecond.
-fn timeouts(time: Duration) -> f64 {
+/// An election timeout, whose ticks are milliseconds.
+fn election_ms() -> u64 {
     let one = ReplicaId(1);
-    let ticks = Options::new(one, Membership::majority([one])).election_ticks;
-    time.as_secs_f64() * 1_000.0 / ticks as f64
+    Options::new(one, Membership::majority([one])).election_ticks
+}
+
+fn timeouts(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0 / election_ms() as f64
 }
 
 fn text(verdict: &Verdict) -> String {

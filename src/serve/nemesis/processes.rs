@@ -52,8 +52,7 @@ impl Processes {
         let mut processes =
             Processes { fleet, links, dir: plan.dir.clone(), probe, gave_way: None };
         for id in (1..=REPLICAS).map(ReplicaId) {
-            let new = !plan.dir.join(id.0.to_string()).exists();
-            processes.open(id, if new { &["--new"] } else { &[] })?;
+            processes.open(id, &["--new"])?;
         }
         Ok(processes)
     }
