@@ -23,7 +23,7 @@ mod sim;
 
 pub use faulty::{Faulty, Mood, Trouble};
 #[cfg(unix)]
-pub use real::RealDisk;
+pub use real::{RealDisk, RealLock};
 pub use sim::{Fault, Op, SimDisk, SimLock, State};
 
 /// The unit in which a disk writes all or nothing, in bytes.

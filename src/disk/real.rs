@@ -58,7 +58,10 @@ impl RealDisk {
             file => file.map_err(|error| failed("open", LOCK, &error))?,
         };
         match file.try_lock_shared() {
-            Ok(()) => Ok(false),
+            Ok(()) => {
+                drop(RealLock(file));
+                Ok(false)
+            }
             Err(fs::TryLockError::WouldBlock) => Ok(true),
             Err(fs::TryLockError::Error(error)) => Err(failed("lock", LOCK, &error)),
         }
@@ -103,15 +106,28 @@ impl RealDisk {
     }
 }
 
-impl Disk for RealDisk {
-    type Lock = File;
+/// Holds the directory of a [`RealDisk`] against others until it is dropped.
+#[derive(Debug)]
+pub struct RealLock(File);
 
-    fn lock(&self) -> Result<File, DiskError> {
+impl Drop for RealLock {
+    /// Lets go by a call, because closing would not do it always: a lock belongs to the open file,
+    /// and while a process is started anywhere in this program, its child has that file open too.
+    fn drop(&mut self) {
+        // If this fails, closing still lets go, with the last of those children.
+        let _ = self.0.unlock();
+    }
+}
+
+impl Disk for RealDisk {
+    type Lock = RealLock;
+
+    fn lock(&self) -> Result<RealLock, DiskError> {
         let file = self.new_file(LOCK, false)?;
         let mut tries = 0;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(file),
+                Ok(()) => return Ok(RealLock(file)),
                 // Who only asks whether it is held shares it for a moment.
                 Err(fs::TryLockError::WouldBlock)
                     if tries < ASKERS_MAX && file.try_lock_shared().is_ok() =>
@@ -266,5 +282,26 @@ fn failed(what: &'static str, name: &str, error: &io::Error) -> DiskError {
         ErrorKind::NotFound => DiskError::NotFound { name },
         ErrorKind::AlreadyExists => DiskError::Exists { name },
         _ => DiskError::Failed { what, name, why: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As while another thread is between the fork and the exec of a process it starts.
+    #[test]
+    fn a_lock_ends_though_another_has_its_file_open() {
+        let root = std::env::temp_dir().join(format!("traft-lock-{}", std::process::id()));
+        let disk = RealDisk::new(&root).unwrap();
+        let lock = disk.lock().unwrap();
+        let inherited = lock.0.try_clone().unwrap();
+        assert!(matches!(disk.lock(), Err(DiskError::Locked)));
+        assert_eq!(disk.is_held(), Ok(true));
+        drop(lock);
+        assert_eq!(disk.is_held(), Ok(false));
+        assert!(disk.lock().is_ok());
+        drop(inherited);
+        fs::remove_dir_all(&root).unwrap();
     }
 }
