@@ -13,8 +13,10 @@ use members::{
 };
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use traft::base::ReplicaId;
-use traft::net::{Credentials, CredentialsError, NetError, NetOptions, proto};
+use traft::base::{LeaderId, ReplicaId, Tail};
+use traft::message::{Envelope, Fetch, Message};
+use traft::net::{Credentials, CredentialsError, NetError, NetOptions, Version, proto};
+use traft::wire;
 
 fn works(via: Via) {
     let mut members = Members::new(via);
@@ -50,6 +52,47 @@ fn three_replicas_work_over_quic_and_return_after_a_stop() {
 #[test]
 fn three_replicas_work_in_the_clear_on_this_machine() {
     works(Via::Clear);
+}
+
+/// One that knows only the first version of the wire among two that know both: each connection
+/// carries the newest that both of its ends know, and what is newer is refused.
+fn agrees(via: Via) {
+    let mut members = Members::tuned(via, 3, |net, _| {
+        if net.id == ReplicaId(1) {
+            net.wire_max = Version::One;
+        }
+    });
+    members.put(0, b"x", b"1");
+    for at in [1, 2, 0] {
+        members.stop(at);
+        members.put((at + 1) % 3, b"y", &[at as u8]);
+        members.restart(at);
+        assert_eq!(members.get(at, b"y"), Some(vec![at as u8].into()));
+    }
+    let (one, two) = (Ok(Version::One), Ok(Version::Two));
+    let spoken = |at: usize, with: u64| {
+        // It may still be calling.
+        let is_there = || members.network(at).spoken().get(&ReplicaId(with)).copied();
+        std::iter::repeat_with(is_there).find_map(|said| said).expect("it calls for ever")
+    };
+    for (at, with, version) in
+        [(0, 2, one), (0, 3, one), (1, 1, one), (2, 1, one), (1, 3, two), (2, 2, two)]
+    {
+        assert_eq!(spoken(at, with), version, "{via:?}: from {} to {with}", at + 1);
+    }
+    let all = || (0..3).map(|at| members.network(at).totals());
+    assert!(all().all(|totals| (totals.refused, totals.rejected) == (0, 0)));
+    let two = members.authority.as_ref().map(|authority| authority.replica(2));
+    let message = Message::Fetch(Fetch { candidate: LeaderId::new(1, 2), positions: Tail::new() });
+    let envelope = Envelope::new(ReplicaId(2), ReplicaId(1), message);
+    let newer = wire::encode(&Envelope { cluster: CLUSTER, ..envelope }, Version::Two);
+    let said = members.say(two.as_ref(), vec![newer]);
+    assert!(said.contains("has version 2, and here version 1 of the wire is spoken"), "{said}");
+}
+
+#[test]
+fn two_ends_speak_the_newest_version_that_both_know() {
+    [Via::Grpc, Via::Unary, Via::Clear, Via::Quic].into_iter().for_each(agrees);
 }
 
 /// Nobody was told where replica 3 is: it calls the others, and they call it back.
@@ -174,7 +217,7 @@ fn hears_only_replicas(via: Via) {
     let later = {
         let mut frame = envelope(CLUSTER, 2, 1).to_vec();
         assert_eq!(frame[..2], [8, 1], "the field of the version is the first");
-        frame[1] = 2;
+        frame[1] = 3;
         Bytes::from(frame)
     };
     let huge = Bytes::from(vec![0; 17 << 20]);
@@ -185,7 +228,7 @@ fn hears_only_replicas(via: Via) {
         (&two, envelope(CLUSTER, 2, 3), "this is n1, not n3"),
         (&two, envelope(9, 2, 1), "of cluster 9"),
         (&two, Bytes::from_static(b"\xff\xff"), "cut off"),
-        (&two, later.clone(), "has version 2"),
+        (&two, later.clone(), "has version 3"),
         (&two, later, version),
         (&two, huge, long),
         (&client, envelope(CLUSTER, 2, 1), "names no replica"),

@@ -15,7 +15,7 @@ use traft::runtime::{
     Done, Effect, Engine, Event, Host, Job, Lane, NodeOptions, Post, Refusal, Start,
 };
 use traft::snapshot::Parcel;
-use traft::wire;
+use traft::wire::{self, Version};
 
 const CLIENTS: u64 = 12;
 
@@ -183,7 +183,7 @@ impl World {
 fn through_the_wire(post: &Post) -> Post {
     match post {
         Post::Message(envelope) => Post::Message(Box::new(
-            wire::decode(wire::encode(envelope)).expect("it goes out and back"),
+            wire::decode(wire::encode(envelope, Version::NEWEST)).expect("it goes out and back"),
         )),
         Post::Parcel(parcel) => {
             Post::Parcel(Box::new(Parcel::decode(parcel.encode()).expect("it goes out and back")))

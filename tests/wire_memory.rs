@@ -36,6 +36,7 @@ fn frame(tag: u8, content: &[u8]) -> Bytes {
     bytes.into()
 }
 
+const REPLICATE: u8 = 10;
 const FETCH: u8 = 19;
 const FETCH_REPLY: u8 = 20;
 const CANDIDATE: [u8; 6] = [0x0a, 4, 8, 1, 16, 1];
@@ -45,6 +46,18 @@ fn records(fields: &[u8], count: usize) -> Bytes {
     let record = [&[0x12, 4, 8, 1, 16, 1][..], fields].concat();
     let records = field(2, &record).repeat(count);
     frame(FETCH_REPLY, &[&CANDIDATE[..], &records].concat())
+}
+
+/// Two voids, one of them at position 0 and the other at this one.
+fn apart(position: &[u8]) -> Bytes {
+    let record = |lsn: &[u8]| field(2, &[&[0x08], lsn, &[0x12, 4, 8, 1, 16, 1]].concat());
+    frame(FETCH_REPLY, &[&CANDIDATE[..], &record(&[0]), &record(position)].concat())
+}
+
+/// A message of version 2 with lean records of these fields, by leader `1#1` and nothing settled.
+fn lean(fields: &[u8], count: usize) -> Bytes {
+    let message = [&CANDIDATE[..], &[0x22, 0], &field(8, fields).repeat(count)].concat();
+    [&[8, 2][..], &field(REPLICATE, &message)].concat().into()
 }
 
 /// Elements of two bytes each, the cheapest there are, under the given path of tags.
@@ -67,6 +80,9 @@ fn hostile() -> Vec<(&'static str, Bytes)> {
         ("a length that is only claimed", frame(FETCH_REPLY, &[0x12, 0xff, 0xff, 0xff, 0x7f])),
         ("records without anything", frame(FETCH_REPLY, &[0x12, 0].repeat(count))),
         ("voids", records(&[], count / 10)),
+        ("lean records without anything", lean(&[], count)),
+        ("lean commands", lean(&[0x32, 0], count / 2)),
+        ("lean voids", lean(&[0x12, 2, 8, 1], count / 3)),
         ("keys without bytes", crowd(&[6, 1, 2], &[0x0a, 0], count)),
         ("ranges without borders", crowd(&[6, 1, 2], &[0x12, 0], count)),
         ("ranges that end at once", crowd(&[6, 1, 2], &[0x12, 2, 0x12, 0], count)),
@@ -77,6 +93,8 @@ fn hostile() -> Vec<(&'static str, Bytes)> {
         ("items without positions", fetch(&[0, 0, 0].repeat(count))),
         ("all positions", fetch(&[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f])),
         ("positions far apart", fetch(&[0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 1])),
+        ("records far apart", apart(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x3f])),
+        ("records a little less far apart", apart(&[0x80, 0x80, 0x80, 0x80, 0x80, 1])),
         ("many wide sets", records(&field(4, &million_ones), 2_000)),
     ]
 }

@@ -19,7 +19,7 @@ use traft::net::proto::{self, Frame, PeerClient};
 use traft::net::{Credentials, name_of};
 use traft::serve::certs;
 use traft::serve::load::{Arrivals, Report};
-use traft::wire;
+use traft::wire::{self, Version};
 
 const IDLE: usize = 2_000;
 
@@ -221,5 +221,5 @@ fn sign(authority: &str, pem: &str, key: KeyPair, name: &str) -> Result<Credenti
 fn envelope(cluster: u64, from: ReplicaId, to: ReplicaId) -> Bytes {
     let candidate = LeaderId::new(1, from.0);
     let message = Message::PreVote(PreVote { candidate, committed_membership: None });
-    wire::encode(&Envelope { cluster, ..Envelope::new(from, to, message) })
+    wire::encode(&Envelope { cluster, ..Envelope::new(from, to, message) }, Version::OLDEST)
 }

@@ -50,7 +50,12 @@ pub(crate) struct Use {
 
 impl House {
     /// Starts them anew, and waits until all serve.
-    pub(crate) fn new(dir: &Path, measured: bool, program: PathBuf) -> Result<House, Failed> {
+    pub(crate) fn new(
+        dir: &Path,
+        measured: bool,
+        program: PathBuf,
+        flags: &[&str],
+    ) -> Result<House, Failed> {
         if dir.exists() {
             std::fs::remove_dir_all(dir)?;
         }
@@ -67,7 +72,7 @@ impl House {
         let mut house =
             House { fleet, dir: dir.into(), measured, program, again: AGAIN, said: Vec::new() };
         for id in house.ids() {
-            house.start(id, &["--new"])?;
+            house.start(id, &[&["--new"], flags].concat())?;
         }
         for address in house.fleet.addresses() {
             house.until_written(address)?;

@@ -6,9 +6,10 @@
 //!     cargo bench --profile release --bench node -- rates      1, 64 and 1,024 in flight
 //!     cargo bench --profile release --bench node -- away       one replica stands still meanwhile
 //!     cargo bench --profile release --bench node -- guests     2,000 idle and 200 hostile callers
-//!     cargo bench --profile release --bench node -- upgrade --old OTHER/BUILD/traft
+//!     cargo bench --profile release --bench node -- upgrade    from wire version 1 to 2
 //! ```
 //!
+//! `--old PROGRAM` has the replicas be those of another build, with which `upgrade` begins.
 //! Callers that are sent away come again after a second, or after `--again-ms N`.
 //! `--seconds N` says for how long, `--dir DIR` where the replicas keep their files (which are gone
 //! when it begins and when it ends): the figures are those of that disk. What has to hold ends it
@@ -60,12 +61,12 @@ fn main() -> ExitCode {
     for part in PARTS.iter().filter(|part| all || named(part)) {
         let usual = if measured { part.seconds } else { part.tried };
         let time = Duration::from_secs_f64(seconds.unwrap_or(usual));
-        let old = given("--old").filter(|_| part.name == "upgrade").map(PathBuf::from);
-        let ran = House::new(&dir.join(part.name), measured, old.unwrap_or_else(|| new.clone()))
-            .and_then(|mut house| {
-                house.again = again.map_or(house.again, Duration::from_millis);
-                (part.run)(&mut house, time)
-            });
+        let old = given("--old").map_or_else(|| new.clone(), PathBuf::from);
+        let flags = if part.name == "upgrade" && old == new { upgrade::OLD } else { &[] };
+        let ran = House::new(&dir.join(part.name), measured, old, flags).and_then(|mut house| {
+            house.again = again.map_or(house.again, Duration::from_millis);
+            (part.run)(&mut house, time)
+        });
         if let Err(error) = ran {
             eprintln!("{}: {error}", part.name);
             return ExitCode::FAILURE;

@@ -1,7 +1,8 @@
-//! A rolling upgrade under load, and half of the way back: three replicas of one program, each of
-//! which is ended in good order and goes on as another program, on the same files. `--old PROGRAM`
-//! is the one that they begin with: without it, this build is upgraded to itself. What has to hold:
-//! no acknowledged write is lost, and the states are equal.
+//! A rolling upgrade under load, half of the way back, and there again: three replicas of one
+//! program, each of which is ended in good order and goes on as another program, on the same files.
+//! `--old PROGRAM` is the one that they begin with: without it, it is this build, told to speak
+//! nothing above version 1 of the wire. What has to hold: no acknowledged write is lost, the states
+//! are equal, and what this build says of the versions that it speaks with others is so.
 
 use crate::house::{Failed, House, PATIENCE};
 use std::net::SocketAddr;
@@ -10,10 +11,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use traft::base::ReplicaId;
+use traft::net::Version;
 use traft::resp::Value;
 use traft::serve::Client;
 
 const CLIENTS: usize = 6;
+
+/// What makes this build like one that knows only the first version of the wire.
+pub(crate) const OLD: &[&str] = &["--wire-max", "1"];
 
 /// What was acknowledged, and how long nothing was.
 #[derive(Default)]
@@ -28,17 +33,20 @@ pub(crate) fn run(house: &mut House, time: Duration) -> Result<(), Failed> {
     let addresses = house.fleet.addresses();
     let ids = house.ids();
     let (old, new) = (house.program.clone(), PathBuf::from(env!("CARGO_BIN_EXE_traft")));
-    // Each to the new one; then one of them back, and once more there.
-    let mut walk = ids.iter().map(|id| (*id, &new)).chain([(ids[0], &old), (ids[0], &new)]);
+    let (old, new) = ((&old, if old == new { OLD } else { &[] }), (&new, &[][..]));
+    // Each to the new one; then two of them back, and once more there.
+    let there = ids.iter().map(|id| (*id, new));
+    let back = [(ids[0], old), (ids[1], old), (ids[0], new), (ids[1], new)];
+    let mut walk = there.chain(back);
     let mut gaps = Vec::new();
     let walked = std::thread::scope(|scope| {
         for n in 0..CLIENTS {
             let (addresses, ends, record) = (&addresses, &ends, &record);
             scope.spawn(move || write(n, addresses, ends, record));
         }
-        let walked = walk.try_for_each(|(id, program)| {
+        let walked = walk.try_for_each(|(id, (program, flags))| {
             record.lock().expect("no panic").gap = Duration::ZERO;
-            step(house, id, program, time / 5)?;
+            step(house, id, program, flags, time / 7)?;
             gaps.push(record.lock().expect("no panic").gap);
             Ok::<(), Failed>(())
         });
@@ -61,15 +69,30 @@ pub(crate) fn run(house: &mut House, time: Duration) -> Result<(), Failed> {
         }
     }
     house.agree()?;
+    let spoken = |id: ReplicaId, other: ReplicaId| {
+        house.told(id, &["TRAFT", "STATUS"], &format!("wire_{}", other.0))
+    };
+    for (id, other) in [(ids[0], ids[1]), (ids[1], ids[2]), (ids[2], ids[0])] {
+        let version = spoken(id, other)?;
+        if version != Version::NEWEST.to_string() {
+            return Err(format!("{id} writes version {version} to {other}").into());
+        }
+    }
     println!("{} writes, all of them there; the longest gap at each step {gaps:.0?}", keys.len());
     Ok(())
 }
 
 /// One goes on as another program, and then the load goes on for a while.
-fn step(house: &mut House, id: ReplicaId, program: &Path, time: Duration) -> Result<(), Failed> {
+fn step(
+    house: &mut House,
+    id: ReplicaId,
+    program: &Path,
+    flags: &[&str],
+    time: Duration,
+) -> Result<(), Failed> {
     house.fleet.stop(id)?;
     house.fleet.use_program(program);
-    house.start(id, &[])?;
+    house.start(id, flags)?;
     house.until_written(house.clients(id))?;
     std::thread::sleep(time);
     Ok(())

@@ -49,7 +49,7 @@ fn tls(error: impl fmt::Display) -> CredentialsError {
     CredentialsError::Tls(error.to_string())
 }
 
-/// Credentials as TLS takes them, for one protocol on top of it. No session is resumed: whoever
+/// Credentials as TLS takes them, for what is spoken on top of it. No session is resumed: whoever
 /// connects shows its certificate each time, and one that has run out is of no use.
 pub(super) struct Keys {
     pub(super) server: Arc<ServerConfig>,
@@ -57,8 +57,12 @@ pub(super) struct Keys {
 }
 
 impl Credentials {
-    /// Of replica `id`, for connections that speak `protocol`.
-    pub(super) fn keys(&self, id: ReplicaId, protocol: &[u8]) -> Result<Keys, CredentialsError> {
+    /// Of replica `id`, for connections that speak one of `protocols`, the best first.
+    pub(super) fn keys(
+        &self,
+        id: ReplicaId,
+        protocols: &[&[u8]],
+    ) -> Result<Keys, CredentialsError> {
         let chain = certificates(&self.certificate, "certificate")?;
         if chain.first().and_then(replica_of) != Some(id) {
             return Err(CredentialsError::NotOwn(id));
@@ -70,15 +74,15 @@ impl Credentials {
             .map_err(tls)?
             .with_client_cert_verifier(verifier.build().map_err(tls)?);
         let mut server = server.with_single_cert(chain, self.private_key()?).map_err(tls)?;
-        server.alpn_protocols = vec![protocol.to_vec()];
+        server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
-        let client = Arc::new(self.client(protocol)?);
+        let client = Arc::new(self.client(protocols)?);
         Ok(Keys { server: Arc::new(server), client })
     }
 
     /// For calling, whoever these credentials are for. Whom it reaches is checked by name.
-    pub(super) fn client(&self, protocol: &[u8]) -> Result<ClientConfig, CredentialsError> {
+    pub(super) fn client(&self, protocols: &[&[u8]]) -> Result<ClientConfig, CredentialsError> {
         let mut client = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(tls)?
@@ -88,7 +92,7 @@ impl Credentials {
                 self.private_key()?,
             )
             .map_err(tls)?;
-        client.alpn_protocols = vec![protocol.to_vec()];
+        client.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         client.resumption = Resumption::disabled();
         Ok(client)
     }

@@ -5,7 +5,7 @@ use super::counts::{Counts, add};
 use crate::base::ReplicaId;
 use crate::runtime::Post;
 use crate::snapshot::{PARCEL_BYTES_MAX, Parcel, ParcelError};
-use crate::wire::{self, FRAME_BYTES_MAX, WireError};
+use crate::wire::{self, FRAME_BYTES_MAX, Version, WireError};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl Refused {
     /// Whether the other end speaks another version of the protocol.
     pub(super) fn is_version(&self) -> bool {
         let parcel = matches!(self, Refused::Parcel(ParcelError::Version(_)));
-        parcel || matches!(self, Refused::Message(WireError::Version(_)) | Refused::Kind(_))
+        parcel || matches!(self, Refused::Message(WireError::Version { .. }) | Refused::Kind(_))
     }
 }
 
@@ -73,6 +73,7 @@ impl Refused {
 pub(super) struct Ear {
     pub(super) id: ReplicaId,
     pub(super) cluster: u64,
+    pub(super) wire_max: Version,
     pub(super) door: Door,
     pub(super) counts: Arc<Counts>,
 }
@@ -102,7 +103,7 @@ impl Ear {
     ) -> Result<(), Refused> {
         let (from, to, post) = match kind {
             Kind::Messages => {
-                let envelope = wire::admit(frame, self.cluster)?;
+                let envelope = wire::admit(frame, self.cluster, self.wire_max)?;
                 (envelope.from, envelope.to, Post::Message(Box::new(envelope)))
             }
             Kind::Parcels => {

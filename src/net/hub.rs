@@ -9,14 +9,18 @@ use super::lanes::{KINDS, Lane, Lanes, Queue};
 use super::newcomers::Newcomers;
 use super::{Door, NetError, NetOptions};
 use crate::base::ReplicaId;
+use crate::wire::{Apart, Version, Versions};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 /// What TLS shows and believes at the moment; `None` without TLS.
 pub(super) type Current = Option<Arc<Keys>>;
+
+/// The version of the wire in which each other replica is written to; or why in none.
+pub type Spoken = BTreeMap<ReplicaId, Result<Version, Apart>>;
 
 /// What all connections of one network share.
 pub(super) struct Hub {
@@ -24,7 +28,10 @@ pub(super) struct Hub {
     pub(super) door: Door,
     pub(super) counts: Arc<Counts>,
     keys: watch::Sender<Current>,
-    protocol: &'static [u8],
+    /// What is offered as spoken on top of TLS, the best first.
+    protocols: Vec<&'static [u8]>,
+    /// What was agreed with each other one when it was called last.
+    spoken: Mutex<Spoken>,
     /// Those that have not shown who they are.
     unknown: Arc<Crowd<IpAddr>>,
     replicas: Arc<Crowd<ReplicaId>>,
@@ -40,9 +47,12 @@ pub(super) enum Place {
 }
 
 impl Hub {
-    /// For connections that speak `protocol`.
-    pub(super) fn new(options: NetOptions, protocol: &'static [u8]) -> Result<Arc<Hub>, NetError> {
-        let keys = |credentials: &Credentials| credentials.keys(options.id, protocol);
+    /// For connections that speak one of these, the best first.
+    pub(super) fn new(
+        options: NetOptions,
+        protocols: Vec<&'static [u8]>,
+    ) -> Result<Arc<Hub>, NetError> {
+        let keys = |credentials: &Credentials| credentials.keys(options.id, &protocols);
         let keys = options.credentials.as_ref().map(keys).transpose()?.map(Arc::new);
         let guests = options.guests.clone();
         let replicas_max = guests.replica_max.saturating_mul(options.peers.len().max(16));
@@ -51,7 +61,8 @@ impl Hub {
             door: Door::default(),
             counts: Arc::default(),
             keys: watch::Sender::new(keys),
-            protocol,
+            protocols,
+            spoken: Mutex::default(),
             unknown: Crowd::new(guests.unknown_each_max, guests.unknown_max),
             replicas: Crowd::new(guests.replica_max, replicas_max),
             others: Crowd::new(guests.others_max, guests.others_max),
@@ -70,6 +81,7 @@ impl Hub {
         Ear {
             id: self.options.id,
             cluster: self.options.cluster,
+            wire_max: self.options.wire_max,
             door: self.door.clone(),
             counts: self.counts.clone(),
         }
@@ -97,7 +109,7 @@ impl Hub {
         if self.options.credentials.is_none() {
             return Err(NetError::NoCredentials);
         }
-        Ok(Arc::new(credentials.keys(self.options.id, self.protocol)?))
+        Ok(Arc::new(credentials.keys(self.options.id, &self.protocols)?))
     }
 
     /// From now on TLS shows and believes these. All connections end, and are made anew with them:
@@ -121,6 +133,21 @@ impl Hub {
         let mut all = self.newcomers.all();
         all.extend(self.options.peers.clone());
         all
+    }
+
+    /// Which versions of the wire are spoken here.
+    pub(super) fn versions(&self) -> Versions {
+        Versions::up_to(self.options.wire_max)
+    }
+
+    /// Keeps what was agreed with another one, for whoever asks.
+    pub(super) fn agreed(&self, id: ReplicaId, version: Result<Version, Apart>) {
+        self.spoken.lock().unwrap_or_else(PoisonError::into_inner).insert(id, version);
+    }
+
+    /// What was agreed with all of them.
+    pub(super) fn spoken(&self) -> Spoken {
+        self.spoken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Lets in somebody who has not shown anything.

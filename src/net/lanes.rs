@@ -6,7 +6,7 @@ use super::newcomers::Both;
 use crate::base::ReplicaId;
 use crate::runtime::{Post, Transport};
 use crate::snapshot::Transfer;
-use crate::wire;
+use crate::wire::{self, Version};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -80,7 +80,7 @@ impl Transport<Post> for Lanes {
 /// About how much memory it takes.
 fn size(post: &Post) -> usize {
     let bytes = match post {
-        Post::Message(envelope) => wire::encoded_len(envelope),
+        Post::Message(envelope) => wire::encoded_len(envelope, Version::OLDEST),
         Post::Parcel(parcel) => match &parcel.transfer {
             Transfer::Chunk(chunk) => chunk.bytes.len(),
             Transfer::Offer(_) | Transfer::Want(_) => SMALL_PARCEL,
@@ -137,13 +137,14 @@ impl End {
 }
 
 impl Queue {
-    /// The next frame to send; none when the lane is gone. Nothing is lost if it is not waited for.
-    pub(super) async fn next(&mut self) -> Option<Bytes> {
+    /// The next frame to send, a message in this version; none when the lane is gone. Nothing is
+    /// lost if it is not waited for.
+    pub(super) async fn next(&mut self, version: Version) -> Option<Bytes> {
         let (post, size) = self.posts.recv().await?;
         self.state.waiting.fetch_sub(size, Ordering::Relaxed);
         add(&self.counts.sent, 1);
         Some(match post {
-            Post::Message(envelope) => wire::encode(&envelope),
+            Post::Message(envelope) => wire::encode(&envelope, version),
             Post::Parcel(parcel) => parcel.encode(),
         })
     }

@@ -41,10 +41,12 @@ mod options;
 #[cfg(feature = "quic")]
 mod quic;
 
+pub use crate::wire::{Apart, Version};
 pub use clients::Admit;
 pub use counts::Totals;
 pub use credentials::{CLIENT_NAME, Credentials, CredentialsError, name_of};
 pub use grpc::Grpc;
+pub use hub::Spoken;
 pub use options::{Calls, Guests, NetError, NetOptions};
 #[cfg(feature = "quic")]
 pub use quic::Quic;
@@ -61,7 +63,7 @@ pub mod proto {
     pub use super::generated::{Closed, Frame};
     pub use super::grpc::{ConnectError, connect};
     #[cfg(feature = "quic")]
-    pub use super::quic::{MESSAGE, PARCEL, PROTOCOL, client};
+    pub use super::quic::{MESSAGE, PARCEL, client};
 }
 
 use crate::runtime::{Inbox, Post};

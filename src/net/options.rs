@@ -2,6 +2,7 @@
 
 use super::credentials::{Credentials, CredentialsError};
 use crate::base::ReplicaId;
+use crate::wire::Version;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -36,6 +37,10 @@ pub struct NetOptions {
     pub calls: Calls,
     /// What those who call here may take.
     pub guests: Guests,
+    /// The newest version of the wire that is written and read here. Default the newest there is:
+    /// what goes over a connection is agreed with the other end anyway. With a lower one this is
+    /// like a release that knows no newer one, so that a cluster can be taken back to such.
+    pub wire_max: Version,
 }
 
 /// How messages become calls of gRPC.
@@ -95,6 +100,7 @@ impl NetOptions {
             connections: 4,
             calls: Calls::default(),
             guests: Guests::default(),
+            wire_max: Version::NEWEST,
         }
     }
 }

@@ -79,17 +79,22 @@ pub struct Invitation {
     pub transport: &'static str,
     /// Where replicas are reached by others, as far as this one knows at the moment.
     pub peers: Arc<dyn Fn() -> BTreeMap<ReplicaId, String> + Send + Sync>,
+    /// In which version of the wire each other one is written to at the moment, or why in none.
+    pub wire: Arc<dyn Fn() -> BTreeMap<ReplicaId, String> + Send + Sync>,
 }
 
 impl Invitation {
     /// As lines of `TRAFT STATUS`.
     pub(super) fn lines(&self) -> String {
-        let Invitation { cluster, members, transport, peers } = self;
+        let Invitation { cluster, members, transport, peers, wire } = self;
         let mut lines =
             format!("cluster:{cluster}\r\nstarted_with:{members}\r\ntransport:{transport}\r\n");
         for (id, address) in peers() {
             // Writing to a string does not fail.
             let _ = write!(lines, "peer_{}:{address}\r\n", id.0);
+        }
+        for (id, spoken) in wire() {
+            let _ = write!(lines, "wire_{}:{spoken}\r\n", id.0);
         }
         lines
     }

@@ -4,7 +4,7 @@
 /// Every message with its ends. At most 16 MiB.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Envelope {
-    /// 1.
+    /// 1 or 2, as the two ends of the connection have agreed.
     #[prost(uint32, tag = "1")]
     pub version: u32,
     #[prost(uint64, tag = "2")]
@@ -68,7 +68,7 @@ pub struct Replicate {
     pub leader: ::core::option::Option<LeaderId>,
     #[prost(message, optional, tag = "2")]
     pub lineage: ::core::option::Option<Lineage>,
-    /// Each is a Record. Kept as bytes so that a reader takes them one by one.
+    /// Each is a Record. Kept as bytes so that a reader takes them one by one. In version 1.
     #[prost(bytes = "bytes", repeated, tag = "3")]
     pub records: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     #[prost(message, optional, tag = "4")]
@@ -79,6 +79,9 @@ pub struct Replicate {
     pub round: u64,
     #[prost(uint64, optional, tag = "7")]
     pub repaired: ::core::option::Option<u64>,
+    /// Each is a Lean. From version 2 on.
+    #[prost(bytes = "bytes", repeated, tag = "8")]
+    pub lean: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplicateReply {
@@ -329,6 +332,37 @@ pub struct Record {
 }
 /// Nested message and enum types in `Record`.
 pub mod record {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Payload {
+        #[prost(message, tag = "6")]
+        Command(super::Command),
+        #[prost(message, tag = "7")]
+        Membership(super::Membership),
+    }
+}
+/// A Record without what is known already where it is read. The fields that are not described are
+/// those of a Record.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Lean {
+    /// How far its position lies from the one after the record before it; that of the first from
+    /// `settled.offset` of the message.
+    #[prost(sint64, tag = "1")]
+    pub step: i64,
+    /// Absent from a command: the leader of the message. All others say whose they are, so that no
+    /// record takes less than four bytes.
+    #[prost(message, optional, tag = "2")]
+    pub author: ::core::option::Option<LeaderId>,
+    #[prost(uint64, tag = "3")]
+    pub above_floor: u64,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub depends: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub overrides: ::prost::bytes::Bytes,
+    #[prost(oneof = "lean::Payload", tags = "6, 7")]
+    pub payload: ::core::option::Option<lean::Payload>,
+}
+/// Nested message and enum types in `Lean`.
+pub mod lean {
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Payload {
         #[prost(message, tag = "6")]

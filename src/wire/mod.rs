@@ -10,6 +10,9 @@
 //! a few bytes on the wire and a bit each in memory. Keys and bodies are not copied; they keep the
 //! frame alive instead.
 //!
+//! There are two [versions](Version) of the wire. Both are read; which one is written is agreed for
+//! each connection ([`Versions::common`]), by whoever makes it.
+//!
 //! [`Record::is_well_formed`]: crate::base::Record::is_well_formed
 //! [`Lsn::MAX`]: crate::base::Lsn::MAX
 
@@ -20,8 +23,10 @@ mod generated;
 mod membership;
 mod parts;
 mod put;
+mod replicate;
 mod runs;
 mod take;
+mod version;
 
 use crate::base::Malformed;
 use crate::message::Envelope;
@@ -30,10 +35,8 @@ pub use parts::{
     decode_lineage, decode_membership, decode_positions, decode_record, encode_lineage,
     encode_membership, encode_positions, encode_record, encode_record_front,
 };
-use put::Put;
-
-/// The version in every envelope.
-pub const VERSION: u32 = 1;
+use put::{As, Put};
+pub use version::{Apart, Version, Versions};
 
 /// The most bytes of one envelope: sixteen times the default budget for the records of a message,
 /// so that a large command and the widest sets that the default options allow fit in as well.
@@ -63,8 +66,13 @@ pub enum WireError {
     #[error("the frame is malformed: {0}")]
     Malformed(#[from] prost::DecodeError),
     /// The sender speaks another version of the protocol: upgrade one or the other.
-    #[error("the frame has version {0} and only {VERSION} is spoken here")]
-    Version(u32),
+    #[error("the frame has version {found}, and here {here} of the wire is spoken")]
+    Version {
+        /// That of the frame.
+        found: u32,
+        /// Those that are read where it came.
+        here: Versions,
+    },
     /// The sender belongs to another cluster. Nothing of it is used: mend the address or the number
     /// of the cluster at one end.
     #[error("the frame is of cluster {found}, and this is cluster {here}")]
@@ -107,28 +115,29 @@ pub enum WireError {
     Weights,
 }
 
-/// The bytes of an envelope. The same envelope always gives the same bytes.
+/// The bytes of an envelope in a version. The same envelope always gives the same bytes.
 ///
 /// Every envelope that a replica sends fits in [`FRAME_BYTES_MAX`] under the default options; a
 /// larger one is encoded all the same and refused by the receiver.
-pub fn encode(envelope: &Envelope) -> Bytes {
-    let mut frame = BytesMut::with_capacity(encoded_len(envelope));
-    envelope.put(&mut frame);
+pub fn encode(envelope: &Envelope, version: Version) -> Bytes {
+    let mut frame = BytesMut::with_capacity(encoded_len(envelope, version));
+    As(envelope, version).put(&mut frame);
     frame.freeze()
 }
 
 /// The length of [`encode`]'s result, by arithmetic alone: nothing is allocated or copied.
-pub fn encoded_len(envelope: &Envelope) -> usize {
-    put::len(envelope)
+pub fn encoded_len(envelope: &Envelope, version: Version) -> usize {
+    put::len(&As(envelope, version))
 }
 
-/// The same, if it is said in cluster `here`: what whoever listens to others calls.
+/// The envelope in `frame`, as of [`decode`], if it is said in cluster `here` and in no version
+/// above `max`: what whoever listens to others calls.
 ///
 /// # Errors
 ///
-/// [`WireError::Cluster`] if it is not, and whatever [`decode`] says.
-pub fn admit(frame: Bytes, here: u64) -> Result<Envelope, WireError> {
-    let envelope = decode(frame)?;
+/// [`WireError::Cluster`] or [`WireError::Version`] if it is not, and whatever [`decode`] says.
+pub fn admit(frame: Bytes, here: u64, max: Version) -> Result<Envelope, WireError> {
+    let envelope = take::envelope(frame, max)?;
     match envelope.cluster {
         found if found != here => Err(WireError::Cluster { found, here }),
         _ => Ok(envelope),
@@ -141,5 +150,5 @@ pub fn admit(frame: Bytes, here: u64) -> Result<Envelope, WireError> {
 ///
 /// See [`WireError`]. Fields that the schema does not know are skipped.
 pub fn decode(frame: Bytes) -> Result<Envelope, WireError> {
-    take::envelope(frame)
+    take::envelope(frame, Version::NEWEST)
 }

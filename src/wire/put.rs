@@ -2,14 +2,15 @@
 //! a [`Count`] it only adds up lengths. What comes out is what prost would write for the same
 //! message (a test compares), without building prost's tree of it first.
 
-use super::{VERSION, runs};
+use super::replicate::LeanReplicate;
+use super::{Version, runs};
 use crate::base::{
     Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload, Record, Run,
     Tail, TailBitmap,
 };
 use crate::message::{
     Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
-    Message, PreVote, PreVoteReply, ReadPoint, ReadRequest, Refuse, Replicate, ReplicateReply,
+    Message, PreVote, PreVoteReply, ReadPoint, ReadRequest, Refuse, ReplicateReply,
     SnapshotRequest, TakeOver, Vote, VoteReply,
 };
 use bytes::{BufMut, BytesMut};
@@ -119,14 +120,19 @@ pub(super) fn len(value: &impl Put) -> usize {
     count.0
 }
 
-impl Put for Envelope {
+/// An envelope as it is written in a version.
+pub(super) struct As<'a>(pub(super) &'a Envelope, pub(super) Version);
+
+impl Put for As<'_> {
     fn put<S: Sink>(&self, to: &mut S) {
-        to.uint(1, u64::from(VERSION));
-        to.uint(2, self.from.0);
-        to.uint(3, self.to.0);
-        to.uint(4, self.cluster);
-        to.uint(5, self.incarnation);
-        match &self.message {
+        let As(envelope, version) = *self;
+        to.uint(1, u64::from(version.number()));
+        to.uint(2, envelope.from.0);
+        to.uint(3, envelope.to.0);
+        to.uint(4, envelope.cluster);
+        to.uint(5, envelope.incarnation);
+        match &envelope.message {
+            Message::Replicate(m) if version >= Version::Two => to.message(10, &LeanReplicate(m)),
             Message::Replicate(m) => to.message(10, m),
             Message::ReplicateReply(m) => to.message(11, m),
             Message::Forward(m) => to.message(12, m),
@@ -144,18 +150,6 @@ impl Put for Envelope {
             Message::ReadPoint(m) => to.message(25, m),
             Message::Anew(m) => to.message(23, m),
         }
-    }
-}
-
-impl Put for Replicate {
-    fn put<S: Sink>(&self, to: &mut S) {
-        to.message(1, &self.leader);
-        self.lineage.iter().for_each(|lineage| to.message(2, lineage));
-        self.records.iter().for_each(|record| to.message(3, record));
-        to.message(4, &self.settled);
-        self.committed_membership.iter().for_each(|committed| to.message(5, committed));
-        to.uint(6, self.round);
-        self.repaired.iter().for_each(|incarnation| to.some_uint(7, *incarnation));
     }
 }
 
@@ -382,14 +376,19 @@ impl Put for Record {
     fn put<S: Sink>(&self, to: &mut S) {
         to.uint(1, self.lsn.0);
         to.message(2, &self.author);
-        to.uint(3, self.lsn.0 - self.floor.0);
-        put_set(to, 4, self.floor, &self.depends);
-        put_set(to, 5, self.floor, &self.overrides);
-        match &self.payload {
-            Payload::Void => {}
-            Payload::Command(command) => to.message(6, command),
-            Payload::Membership(membership) => to.message(7, membership),
-        }
+        put_content(self, to);
+    }
+}
+
+/// All of a record but where it stands and whose it is.
+pub(super) fn put_content<S: Sink>(record: &Record, to: &mut S) {
+    to.uint(3, record.lsn.0 - record.floor.0);
+    put_set(to, 4, record.floor, &record.depends);
+    put_set(to, 5, record.floor, &record.overrides);
+    match &record.payload {
+        Payload::Void => {}
+        Payload::Command(command) => to.message(6, command),
+        Payload::Membership(membership) => to.message(7, membership),
     }
 }
 

@@ -4,10 +4,11 @@ use super::generated as proto;
 use super::generated::envelope::Message as Kind;
 use super::generated::record::Payload as Content;
 use super::membership::take as membership;
-use super::{FRAME_BYTES_MAX, SET_WORDS_MAX, VERSION, WireError, runs};
+use super::replicate::lean;
+use super::{FRAME_BYTES_MAX, SET_WORDS_MAX, Version, Versions, WireError, runs};
 use crate::base::{
-    Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload, Record,
-    Records, ReplicaId, Run, Tail, TailBitmap,
+    BATCH_MAX, Command, Footprint, KeyRange, KeySet, LeaderId, Lineage, Lsn, Membership, Payload,
+    Record, Records, ReplicaId, Run, Tail, TailBitmap,
 };
 use crate::message::{
     Anew, Envelope, Fetch, FetchReply, Forward, ForwardOutcome, ForwardReply, Grant, Memberships,
@@ -26,22 +27,22 @@ const VARINT_BYTES_MAX: usize = 10;
 /// How many words the sets of positions that are still to come may take.
 pub(super) struct Budget(pub(super) usize);
 
-pub(super) fn envelope(frame: Bytes) -> Taken<Envelope> {
+pub(super) fn envelope(frame: Bytes, max: Version) -> Taken<Envelope> {
     if frame.len() > FRAME_BYTES_MAX {
         return Err(WireError::TooLarge { size: frame.len() });
     }
     whole(&frame)?;
     let envelope = proto::Envelope::decode(frame)?;
-    if envelope.version != VERSION {
-        return Err(WireError::Version(envelope.version));
-    }
+    let found = envelope.version;
+    let version = Version::numbered(found).filter(|version| *version <= max);
+    let version = version.ok_or(WireError::Version { found, here: Versions::up_to(max) })?;
     let kind = envelope.message.ok_or(WireError::Missing("message"))?;
     Ok(Envelope {
         cluster: envelope.cluster,
         incarnation: envelope.incarnation,
         from: ReplicaId(envelope.from),
         to: ReplicaId(envelope.to),
-        message: message(kind, &mut Budget(SET_WORDS_MAX))?,
+        message: message(kind, version, &mut Budget(SET_WORDS_MAX))?,
     })
 }
 
@@ -75,9 +76,9 @@ fn whole(frame: &[u8]) -> Taken<()> {
     Ok(())
 }
 
-fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
+fn message(kind: Kind, version: Version, budget: &mut Budget) -> Taken<Message> {
     Ok(match kind {
-        Kind::Replicate(m) => Message::Replicate(replicate(m, budget)?),
+        Kind::Replicate(m) => Message::Replicate(replicate(m, version, budget)?),
         Kind::ReplicateReply(m) => Message::ReplicateReply(ReplicateReply {
             leader: leader(m.leader)?,
             accepted: positions(m.accepted, budget)?,
@@ -151,12 +152,17 @@ fn message(kind: Kind, budget: &mut Budget) -> Taken<Message> {
     })
 }
 
-fn replicate(m: proto::Replicate, budget: &mut Budget) -> Taken<Replicate> {
+/// The records of the other version are a field that this one does not know, so they are skipped.
+fn replicate(m: proto::Replicate, version: Version, budget: &mut Budget) -> Taken<Replicate> {
+    let (leader, settled) = (leader(m.leader)?, positions(m.settled, budget)?);
     Ok(Replicate {
-        leader: leader(m.leader)?,
+        leader,
         lineage: m.lineage.map(|m| lineage(Some(m))).transpose()?,
-        records: records(m.records, budget)?,
-        settled: positions(m.settled, budget)?,
+        records: match version {
+            Version::One => records(m.records, budget)?,
+            Version::Two => lean(m.lean, leader, settled.offset(), budget)?,
+        },
+        settled,
         committed_membership: m.committed_membership.map(committed).transpose()?,
         round: m.round,
         repaired: m.repaired,
@@ -222,12 +228,54 @@ pub(super) fn positions(m: Option<proto::PositionSet>, budget: &mut Budget) -> T
 }
 
 fn records(coded: Vec<Bytes>, budget: &mut Budget) -> Taken<Records> {
-    let records = coded.into_iter().map(|coded| record(coded, budget));
-    Ok(Records::from(records.collect::<Taken<Vec<Record>>>()?))
+    gather(coded, budget, record)
+}
+
+/// Each taken by `one`, without another list of them in between.
+pub(super) fn gather(
+    coded: Vec<Bytes>,
+    budget: &mut Budget,
+    mut one: impl FnMut(Bytes, &mut Budget) -> Taken<Record>,
+) -> Taken<Records> {
+    let (mut extent, mut why) = (Extent::default(), None);
+    let records = coded.into_iter().enumerate().map_while(|(at, coded)| {
+        if at % BATCH_MAX == 0 {
+            extent = Extent::default();
+        }
+        let record = one(coded, budget).and_then(|record| extent.cover(record, budget));
+        record.map_err(|error| why = Some(error)).ok()
+    });
+    let records: Records = records.collect();
+    why.map_or(Ok(records), Err)
+}
+
+/// Of the positions in a batch of which it keeps sets: those of records that are not plain. Far
+/// apart, two of them would make such a set as wide as any that is written as one.
+#[derive(Default)]
+struct Extent(Option<(u64, u64)>);
+
+impl Extent {
+    fn cover(&mut self, record: Record, budget: &mut Budget) -> Taken<Record> {
+        let is_linked = !record.depends.is_empty() || !record.overrides.is_empty();
+        if is_linked || record.command().is_none() {
+            let word = record.lsn.0 / u64::from(u64::BITS);
+            let (first, end) = self.0.unwrap_or((word, word));
+            let (wider, later) = (first.min(word), end.max(word + 1));
+            // There are two sets.
+            let more = usize::try_from(2 * (later - wider - (end - first)));
+            let left = more.ok().and_then(|more| budget.0.checked_sub(more));
+            budget.0 = left.ok_or(WireError::SetsTooWide)?;
+            self.0 = Some((wider, later));
+        }
+        Ok(record)
+    }
 }
 
 pub(super) fn record(coded: Bytes, budget: &mut Budget) -> Taken<Record> {
-    let m = proto::Record::decode(coded)?;
+    well_formed(proto::Record::decode(coded)?, budget)
+}
+
+pub(super) fn well_formed(m: proto::Record, budget: &mut Budget) -> Taken<Record> {
     let ill_formed = WireError::IllFormed { lsn: m.lsn };
     let at = lsn(m.lsn)?;
     let floor = Lsn(m.lsn.checked_sub(m.above_floor).ok_or(ill_formed.clone())?);

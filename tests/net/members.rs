@@ -12,11 +12,13 @@ use traft::base::{LeaderId, Membership, ReplicaId};
 use traft::disk::SimDisk;
 use traft::message::{Envelope, Message, PreVote};
 use traft::net::proto::{Frame, PeerClient};
-use traft::net::{Calls, Credentials, Grpc, NetError, NetOptions, Quic, Totals, name_of, proto};
+use traft::net::{
+    Calls, Credentials, Grpc, NetError, NetOptions, Quic, Spoken, Totals, name_of, proto,
+};
 use traft::runtime::{
     Failure, Inbox, Network, Node, NodeOptions, Post, Refusal, Start, Transport, View,
 };
-use traft::wire;
+use traft::wire::{self, Version};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const CLUSTER: u64 = 0x7261_6674;
@@ -108,6 +110,13 @@ impl Net {
         match self {
             Net::Grpc(network) => network.totals(),
             Net::Quic(network) => network.totals(),
+        }
+    }
+
+    pub(crate) fn spoken(&self) -> Spoken {
+        match self {
+            Net::Grpc(network) => network.spoken()(),
+            Net::Quic(network) => network.spoken()(),
         }
     }
 
@@ -369,5 +378,5 @@ pub(crate) fn envelope(cluster: u64, from: u64, to: u64) -> Bytes {
     let candidate = LeaderId::new(1, from);
     let message = Message::PreVote(PreVote { candidate, committed_membership: None });
     let envelope = Envelope::new(ReplicaId(from), ReplicaId(to), message);
-    wire::encode(&Envelope { cluster, ..envelope })
+    wire::encode(&Envelope { cluster, ..envelope }, Version::OLDEST)
 }

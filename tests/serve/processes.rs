@@ -1,7 +1,8 @@
 //! A process for each replica, joined by gRPC with mutual TLS: one is killed and comes back, all
-//! are restarted in turn under load.
+//! are upgraded in turn under load, from one version of the wire to the next, and taken back.
 
 use super::program::{client, empty_dir, interrupt, up_with};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -129,21 +130,43 @@ fn write(number: usize, addresses: &[SocketAddr], stop: &AtomicBool, record: &Mu
 }
 
 #[test]
-fn a_rolling_restart_loses_nothing_that_was_acknowledged() {
-    restart_all("grpc");
+fn a_rolling_upgrade_loses_nothing_that_was_acknowledged() {
+    upgrade_all("grpc");
 }
 
 #[cfg(feature = "quic")]
 #[test]
 fn the_same_over_quic() {
-    restart_all("quic");
+    upgrade_all("quic");
 }
 
-fn restart_all(transport: &str) {
+/// Like a release that knows only the first version of the wire; and as it is.
+const OLD: &[&str] = &["--wire-max", "1"];
+const NEW: &[&str] = &[];
+
+/// Waits until replica `id` says in which version it writes to the others.
+fn until_spoken(fleet: &Fleet, id: ReplicaId, maxima: &BTreeMap<ReplicaId, &[&str]>) {
+    let is_old = |id: &ReplicaId| maxima[id] == OLD;
+    until("the newest version that both know", || {
+        let Some(Value::Bulk(text)) = ask(fleet.places()[&id].clients, &["TRAFT", "STATUS"]) else {
+            return None;
+        };
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let fits = |other: &&ReplicaId| {
+            let version = if is_old(&id) || is_old(other) { 1 } else { 2 };
+            text.lines().any(|line| line == format!("wire_{}:{version}", other.0))
+        };
+        maxima.keys().filter(|other| **other != id).all(|other| fits(&other)).then_some(())
+    });
+}
+
+fn upgrade_all(transport: &str) {
     let dir = empty_dir(&format!("rolling-{transport}"));
     let mut fleet = fleet(&dir, 3, None, transport);
     let ids: Vec<ReplicaId> = fleet.places().keys().copied().collect();
-    ids.iter().for_each(|id| drop(fleet.start(*id, &["--new"]).expect("it starts")));
+    let flags = [&["--new"], OLD].concat();
+    ids.iter().for_each(|id| drop(fleet.start(*id, &flags).expect("it starts")));
+    let mut maxima: BTreeMap<ReplicaId, &[&str]> = ids.iter().map(|id| (*id, OLD)).collect();
     let addresses = fleet.addresses();
     let serves = |address: SocketAddr| {
         until("it serves", || ask(address, &["SET", "ready", "yes"]));
@@ -157,14 +180,18 @@ fn restart_all(transport: &str) {
         })
         .collect();
     let count = || record.lock().expect("no panic").acknowledged.len();
-    for id in ids {
+    // One new, two, all; one back, two, and all new again.
+    let (new, old) = (|at: usize| (ids[at], NEW), |at: usize| (ids[at], OLD));
+    for (id, flags) in [new(0), new(1), new(2), old(0), old(1), new(1), new(0)] {
         let before = count();
         until("writes go on", || (count() > before + 100).then_some(()));
         fleet.stop(id).expect("it ends in good order");
         let without = count();
         until("writes without it", || (count() > without + 100).then_some(()));
-        drop(fleet.start(id, &[]).expect("it starts again"));
+        drop(fleet.start(id, flags).expect("it starts again"));
         serves(fleet.places()[&id].clients);
+        maxima.insert(id, flags);
+        ids.iter().for_each(|id| until_spoken(&fleet, *id, &maxima));
     }
     stop.store(true, Ordering::Release);
     clients.into_iter().for_each(|client| client.join().expect("no panic"));

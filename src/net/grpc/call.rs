@@ -6,11 +6,12 @@ use crate::base::ReplicaId;
 use crate::net::counts::add;
 use crate::net::credentials::{Credentials, CredentialsError, server_name};
 use crate::net::ear::Kind;
-use crate::net::generated::Frame;
 use crate::net::generated::peer_client::PeerClient;
+use crate::net::generated::{self, Frame};
 use crate::net::hub::{Current, Hub};
 use crate::net::lanes::{Queue, Way};
 use crate::net::options::Calls;
+use crate::wire::{Version, Versions};
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -61,7 +62,7 @@ pub async fn connect(
     id: ReplicaId,
     credentials: Option<&Credentials>,
 ) -> Result<Channel, ConnectError> {
-    let config = credentials.map(|credentials| credentials.client(PROTOCOL)).transpose()?;
+    let config = credentials.map(|credentials| credentials.client(&[PROTOCOL])).transpose()?;
     let dialler = Dialler { address: address.to_string(), id, config: config.map(Arc::new) };
     Ok(endpoint().connect_with_connector(dialler).await?)
 }
@@ -107,6 +108,16 @@ impl Service<Uri> for Dialler {
     }
 }
 
+/// A connection, and what is spoken on it.
+pub(super) struct Link {
+    client: PeerClient<Channel>,
+    version: Version,
+}
+
+pub(super) fn versions(said: &generated::Versions) -> Versions {
+    Versions { oldest: said.oldest, newest: said.newest }
+}
+
 /// How a line of one kind reaches one replica.
 pub(super) struct Call {
     hub: Arc<Hub>,
@@ -136,8 +147,29 @@ impl Call {
         objects
     }
 
+    /// Agrees with the other end on a version of the wire; nothing is said before that.
+    async fn hello(&self, client: &mut PeerClient<Channel>) -> Option<Version> {
+        let here = self.hub.versions();
+        let said = generated::Versions { oldest: here.oldest, newest: here.newest };
+        let answer = tokio::time::timeout(self.hub.options.silence, client.hello(said));
+        let theirs = match answer.await.ok()? {
+            Ok(theirs) => versions(theirs.get_ref()),
+            // It does not know the call.
+            Err(status) if status.code() == Code::Unimplemented => Versions::UNSAID,
+            Err(status) => {
+                self.objects(&status);
+                return None;
+            }
+        };
+        let version = here.common(theirs);
+        self.hub.agreed(self.id, version);
+        add(&self.hub.counts.rejected, u64::from(version.is_err()));
+        version.ok()
+    }
+
     /// All in one call.
-    async fn stream(&mut self, mut client: PeerClient<Channel>, queue: &mut Queue) -> bool {
+    async fn stream(&mut self, link: Link, queue: &mut Queue) -> bool {
+        let Link { mut client, version } = link;
         let (frames, stream) = mpsc::channel(AHEAD);
         let (mut request, kind) = (Request::new(ReceiverStream::new(stream)), self.kind);
         // Where this one is called back.
@@ -163,7 +195,7 @@ impl Call {
             let frame = tokio::select! {
                 ended = &mut call => return any && !ended.is_err_and(|s| self.objects(&s)),
                 _ = self.keys.changed() => return true,
-                frame = queue.next() => frame,
+                frame = queue.next(version) => frame,
             };
             let Some(data) = frame else { return any };
             room.send(Frame { data });
@@ -172,7 +204,8 @@ impl Call {
     }
 
     /// Each in a call of its own.
-    async fn unary(&mut self, client: PeerClient<Channel>, queue: &mut Queue) -> bool {
+    async fn unary(&mut self, link: Link, queue: &mut Queue) -> bool {
+        let Link { client, version } = link;
         let mut calls = JoinSet::new();
         let (mut any, deadline) = (false, self.hub.options.silence * 2);
         loop {
@@ -182,7 +215,7 @@ impl Call {
                     Ok(()) => any = true,
                     Err(status) => return !self.objects(&status) && any,
                 },
-                frame = queue.next(), if calls.len() < UNARY_MAX => {
+                frame = queue.next(version), if calls.len() < UNARY_MAX => {
                     let Some(data) = frame else { return any };
                     calls.spawn(one(client.clone(), self.kind, data, deadline));
                 }
@@ -208,9 +241,9 @@ async fn one(
 }
 
 impl Way for Call {
-    type Link = Channel;
+    type Link = Link;
 
-    async fn dial(&mut self) -> Option<Channel> {
+    async fn dial(&mut self) -> Option<Link> {
         let keys = self.keys.borrow_and_update().clone();
         let config = keys.map(|keys| keys.client.clone());
         let dialler = Dialler { address: self.address.clone(), id: self.id, config };
@@ -223,14 +256,15 @@ impl Way for Call {
             .keep_alive_while_idle(true);
         let channel = endpoint.connect_with_connector(dialler).await.ok()?;
         add(&self.hub.counts.dialled, 1);
-        Some(channel)
+        let mut client = PeerClient::new(channel);
+        let version = self.hello(&mut client).await?;
+        Some(Link { client, version })
     }
 
-    async fn serve(&mut self, channel: Channel, queue: &mut Queue) -> bool {
-        let client = PeerClient::new(channel);
+    async fn serve(&mut self, link: Link, queue: &mut Queue) -> bool {
         match self.hub.options.calls {
-            Calls::Streaming => self.stream(client, queue).await,
-            Calls::Unary => self.unary(client, queue).await,
+            Calls::Streaming => self.stream(link, queue).await,
+            Calls::Unary => self.unary(link, queue).await,
         }
     }
 }

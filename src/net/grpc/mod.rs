@@ -11,7 +11,7 @@ use super::credentials::Credentials;
 use super::hub::Hub;
 use super::lanes::line;
 use super::options::check_local;
-use super::{NetError, NetOptions, Totals, lock};
+use super::{NetError, NetOptions, Spoken, Totals, lock};
 use crate::base::ReplicaId;
 use crate::runtime::{Front, Inbox, Network, Post, Transport};
 use call::Call;
@@ -46,7 +46,7 @@ impl Grpc {
             check_local(&address, &options)?;
         }
         listener.set_nonblocking(true)?;
-        let hub = Hub::new(options, PROTOCOL)?;
+        let hub = Hub::new(options, vec![PROTOCOL])?;
         let runtime = hub.runtime()?;
         let within = runtime.enter();
         serve::start(listener, &hub)?;
@@ -76,6 +76,13 @@ impl Grpc {
     pub fn addresses(&self) -> impl Fn() -> BTreeMap<ReplicaId, String> + Send + Sync + use<> {
         let hub = Arc::downgrade(&self.hub);
         move || hub.upgrade().map(|hub| hub.addresses()).unwrap_or_default()
+    }
+
+    /// In which version of the wire each other replica is written to, as was agreed when it was
+    /// called last; or why in none. To be asked like [`Grpc::addresses`].
+    pub fn spoken(&self) -> impl Fn() -> Spoken + Send + Sync + use<> {
+        let hub = Arc::downgrade(&self.hub);
+        move || hub.upgrade().map(|hub| hub.spoken()).unwrap_or_default()
     }
 
     /// Lets programs with the certificate of a client ([`CLIENT_NAME`](super::CLIENT_NAME)) have

@@ -1,7 +1,7 @@
 //! What others say.
 
 use super::accept::accept;
-use super::call::ADDRESS;
+use super::call::{ADDRESS, versions};
 use crate::net::NetError;
 use crate::net::clients::generated::client_server::ClientServer;
 use crate::net::clients::health::health_server::HealthServer;
@@ -9,7 +9,7 @@ use crate::net::clients::{Clients, reflection};
 use crate::net::counts::add;
 use crate::net::ear::{Ear, Kind, LARGEST, Refused, Speaker, Who};
 use crate::net::generated::peer_server::{Peer, PeerServer};
-use crate::net::generated::{Closed, Frame};
+use crate::net::generated::{Closed, Frame, Versions};
 use crate::net::hub::Hub;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -122,6 +122,17 @@ async fn next(frames: &mut Streaming<Frame>) -> Result<Option<Frame>, Status> {
 
 #[tonic::async_trait]
 impl Peer for Service {
+    /// The caller finds out by itself whether there is a common one, and says why not.
+    async fn hello(&self, request: Request<Versions>) -> Result<Response<Versions>, Status> {
+        let here = self.1.versions();
+        let is_fit = speaker(&request).map(|_| here.common(versions(request.get_ref())).is_ok());
+        if !matches!(is_fit, Ok(true)) {
+            add(&self.0.counts.refused, 1);
+        }
+        is_fit?;
+        Ok(Response::new(Versions { oldest: here.oldest, newest: here.newest }))
+    }
+
     async fn messages(
         &self,
         request: Request<Streaming<Frame>>,

@@ -8,6 +8,7 @@ use crate::net::ear::Kind;
 use crate::net::hub::{Current, Hub};
 use crate::net::lanes::{Queue, Way};
 use crate::net::name_of;
+use crate::wire::{Apart, Version};
 use bytes::Bytes;
 use quinn::{Connection, Endpoint, SendStream, WriteError};
 use std::net::SocketAddr;
@@ -57,8 +58,16 @@ impl Messages {
         let address = self.address().await?;
         let connecting = self.endpoint.connect_with(config, address, &name_of(self.id)).ok()?;
         match connecting.await {
-            Ok(connection) => Some(connection),
+            Ok(connection) => {
+                let version = config::agreed(&connection)?;
+                self.hub.agreed(self.id, Ok(version));
+                Some(connection)
+            }
             Err(why) => {
+                if config::are_apart(&why) {
+                    let here = self.hub.versions();
+                    self.hub.agreed(self.id, Err(Apart::Neither { here }));
+                }
                 add(&self.hub.counts.rejected, u64::from(config::objects(&why)));
                 None
             }
@@ -96,6 +105,7 @@ impl Way for Messages {
     }
 
     async fn serve(&mut self, link: Connection, queue: &mut Queue) -> bool {
+        let version = config::agreed(&link).unwrap_or(Version::OLDEST);
         let closed = link.closed();
         tokio::pin!(closed);
         let mut any = false;
@@ -106,7 +116,7 @@ impl Way for Messages {
                     link.close(RELOAD, b"the credentials have changed");
                     return true;
                 }
-                frame = queue.next() => frame,
+                frame = queue.next(version) => frame,
             };
             let Some(frame) = frame else {
                 link.close(DONE, b"");
@@ -151,7 +161,8 @@ impl Way for Parcels {
             tokio::select! {
                 _ = &mut closed => return any,
                 Some(_) = flying.join_next(), if !flying.is_empty() => {}
-                frame = queue.next(), if flying.len() < PARCELS_MAX => {
+                // Of parcels there is one version.
+                frame = queue.next(Version::OLDEST), if flying.len() < PARCELS_MAX => {
                     let Some(frame) = frame else { return any };
                     let sent = send(&link, Kind::Parcels, frame, PARCELS_PRIORITY).await;
                     if let Ok(stream) = sent {

@@ -3,20 +3,22 @@
 use crate::net::credentials::{Credentials, CredentialsError, Keys};
 use crate::net::ear::{Kind, Refused};
 use crate::net::{NetError, NetOptions};
+use crate::wire::Version;
 use quinn::congestion::BbrConfig;
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use quinn::{
-    ClientConfig, ConnectionError, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig,
-    TransportErrorCode, VarInt,
+    ClientConfig, Connection, ConnectionError, EndpointConfig, IdleTimeout, ServerConfig,
+    TransportConfig, TransportErrorCode, VarInt,
 };
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What both ends have to say that they speak. A version that cannot be understood by this one gets
-/// another number, and the handshake of two ends without a common one fails.
-pub const PROTOCOL: &[u8] = b"traft-peer/1";
+/// What both ends say that they speak, the best first: frames on streams, of this version of the
+/// wire at most. The handshake of two ends without a common one fails.
+const PROTOCOLS: [(Version, &[u8]); 2] =
+    [(Version::Two, b"traft-peer/2"), (Version::One, b"traft-peer/1")];
 
 /// The first byte of a stream with a message of the algorithm, an envelope of `proto/wire.proto`.
 pub const MESSAGE: u8 = 1;
@@ -49,6 +51,9 @@ const INCOMING_BYTES_MAX: u64 = 4 << 20;
 /// is lost is sent again after thrice that.
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 
+/// The alert of TLS that says so.
+const NO_APPLICATION_PROTOCOL: u8 = 120;
+
 /// Which code says why.
 pub(super) fn code(why: &Refused) -> VarInt {
     let fault = match why {
@@ -69,6 +74,29 @@ pub(super) fn objects(why: &ConnectionError) -> bool {
         ConnectionError::ApplicationClosed(close) => close.error_code >= VarInt::from_u32(REFUSED),
         ConnectionError::ConnectionClosed(close) => is_of_tls(close.error_code),
         ConnectionError::TransportError(error) => is_of_tls(error.code),
+        _ => false,
+    }
+}
+
+/// Those of the versions up to this one.
+pub(super) fn protocols(max: Version) -> Vec<&'static [u8]> {
+    let spoken = PROTOCOLS.iter().filter(|(version, _)| *version <= max);
+    spoken.map(|(_, name)| *name).collect()
+}
+
+/// Which version two ends have agreed on.
+pub(super) fn agreed(connection: &Connection) -> Option<Version> {
+    let data = connection.handshake_data()?.downcast::<HandshakeData>().ok()?;
+    let name = data.protocol?;
+    PROTOCOLS.iter().find(|(_, known)| *known == name).map(|(version, _)| *version)
+}
+
+/// Whether a handshake failed because the two ends have nothing in common.
+pub(super) fn are_apart(why: &ConnectionError) -> bool {
+    let code = TransportErrorCode::crypto(NO_APPLICATION_PROTOCOL);
+    match why {
+        ConnectionError::ConnectionClosed(close) => close.error_code == code,
+        ConnectionError::TransportError(error) => error.code == code,
         _ => false,
     }
 }
@@ -144,7 +172,7 @@ pub(super) fn calling(
 ///
 /// The credentials are of no use.
 pub fn client(credentials: &Credentials) -> Result<ClientConfig, NetError> {
-    calling(Arc::new(credentials.client(PROTOCOL)?), Duration::from_secs(2))
+    calling(Arc::new(credentials.client(&protocols(Version::NEWEST))?), Duration::from_secs(2))
 }
 
 /// A replica that was started again tells those who take it for the one before that their
@@ -159,7 +187,7 @@ pub(super) fn endpoint(credentials: &Credentials) -> EndpointConfig {
 }
 
 /// What the other end has shown.
-pub(super) fn certificate(connection: &quinn::Connection) -> Option<CertificateDer<'static>> {
+pub(super) fn certificate(connection: &Connection) -> Option<CertificateDer<'static>> {
     let identity = connection.peer_identity()?;
     let shown = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
     shown.into_iter().next()

@@ -4,13 +4,13 @@ mod accept;
 mod call;
 mod config;
 
-pub use config::{MESSAGE, PARCEL, PROTOCOL, client};
+pub use config::{MESSAGE, PARCEL, client};
 
 use super::credentials::Credentials;
 use super::ear::Kind;
 use super::hub::Hub;
 use super::lanes::line;
-use super::{NetError, NetOptions, Totals, lock};
+use super::{NetError, NetOptions, Spoken, Totals, lock};
 use crate::base::ReplicaId;
 use crate::runtime::{Inbox, Network, Post, Transport};
 use call::{Messages, Parcels};
@@ -46,7 +46,8 @@ impl Quic {
         let Some(credentials) = options.credentials.clone() else {
             return Err(NetError::NoCredentials);
         };
-        let hub = Hub::new(options, PROTOCOL)?;
+        let protocols = config::protocols(options.wire_max);
+        let hub = Hub::new(options, protocols)?;
         let runtime = hub.runtime()?;
         let within = runtime.enter();
         let server = match hub.keys() {
@@ -80,6 +81,13 @@ impl Quic {
     pub fn addresses(&self) -> impl Fn() -> BTreeMap<ReplicaId, String> + Send + Sync + use<> {
         let hub = Arc::downgrade(&self.hub);
         move || hub.upgrade().map(|hub| hub.addresses()).unwrap_or_default()
+    }
+
+    /// In which version of the wire each other replica is written to: as of
+    /// [`Grpc::spoken`](super::Grpc::spoken).
+    pub fn spoken(&self) -> impl Fn() -> Spoken + Send + Sync + use<> {
+        let hub = Arc::downgrade(&self.hub);
+        move || hub.upgrade().map(|hub| hub.spoken()).unwrap_or_default()
     }
 
     /// From now on shows and believes these: as of [`Grpc::reload`](super::Grpc::reload).

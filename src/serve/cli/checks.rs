@@ -4,6 +4,7 @@ use super::password;
 use super::settings::{Address, Transport};
 use super::url::Url;
 use crate::base::{Membership, ReplicaId};
+use crate::net::Version;
 use crate::quorum::soundness;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -48,6 +49,12 @@ pub(super) fn distinct(all: &[Address], name: &str) -> Result<BTreeMap<ReplicaId
         }
     }
     Ok(map)
+}
+
+pub(super) fn wire_max(number: Option<u32>) -> Result<Version, String> {
+    let version = number.map_or(Some(Version::NEWEST), Version::numbered);
+    let (oldest, newest) = (Version::OLDEST, Version::NEWEST);
+    version.ok_or_else(|| format!("wire-max must be {oldest} to {newest}"))
 }
 
 pub(super) fn transport(name: Option<&str>) -> Result<Transport, String> {

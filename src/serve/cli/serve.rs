@@ -8,7 +8,7 @@ use crate::base::ReplicaId;
 use crate::disk::{Faulty, RealDisk, Trouble};
 #[cfg(feature = "quic")]
 use crate::net::Quic;
-use crate::net::{Credentials, Grpc, NetError, NetOptions};
+use crate::net::{Apart, Credentials, Grpc, NetError, NetOptions, Version};
 use crate::runtime::{self, Inbox, Network, NodeOptions, Post, Start};
 use crate::serve::{
     Cluster, Door, Invitation, Metrics, Options, Seating, Standing, UpError, certs,
@@ -129,6 +129,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
     let mut options = NetOptions::new(id, settings.peers.clone());
     options.cluster = cluster_number(&settings.cluster);
     options.credentials = credentials;
+    options.wire_max = settings.wire_max;
     let network = Line::open(settings.transport, peer_listen, options);
     let network = network.map_err(|error| opened("peer-listen", peer_listen, &error))?;
     let address = door.address();
@@ -138,6 +139,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<Ended, String> {
         members: settings.members.clone(),
         transport: settings.transport.name(),
         peers: network.addresses(),
+        wire: network.spoken(),
     });
     let recorder = args.trace.as_ref().map(|dir| steps::recorder(dir, id.0));
     seating.node.recorder = recorder.transpose()?;
@@ -245,6 +247,24 @@ impl Line {
             Line::Grpc(grpc) => Arc::new(grpc.addresses()),
             #[cfg(feature = "quic")]
             Line::Quic(quic) => Arc::new(quic.addresses()),
+        }
+    }
+
+    /// In which version of the wire others are written to, or why in none, when it is asked.
+    fn spoken(&self) -> Arc<dyn Fn() -> BTreeMap<ReplicaId, String> + Send + Sync> {
+        let one = |(id, spoken): (ReplicaId, Result<Version, Apart>)| {
+            (id, spoken.map_or_else(|why| why.to_string(), |version| version.to_string()))
+        };
+        match self {
+            Line::Grpc(grpc) => {
+                let spoken = grpc.spoken();
+                Arc::new(move || spoken().into_iter().map(one).collect())
+            }
+            #[cfg(feature = "quic")]
+            Line::Quic(quic) => {
+                let spoken = quic.spoken();
+                Arc::new(move || spoken().into_iter().map(one).collect())
+            }
         }
     }
 

@@ -1,11 +1,12 @@
 //! What `traft serve` is told: by flags, by the environment, by a file; and what is wrong with it.
 
 use super::checks::{
-    distinct, is_logged, local_only, members, needed, resolve, secret, seed, transport,
+    distinct, is_logged, local_only, members, needed, resolve, secret, seed, transport, wire_max,
 };
 use super::join::{NOTE, Newcomer, is_fresh};
 use super::url::Url;
 use crate::base::{Membership, ReplicaId};
+use crate::net::Version;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use serde::Deserialize;
@@ -61,6 +62,9 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',', value_parser = address,
           env = "TRAFT_PEERS")]
     peers: Vec<Address>,
+    /// Write no newer version of the wire than this to other replicas [the newest]
+    #[arg(long, value_name = "N", env = "TRAFT_WIRE_MAX")]
+    wire_max: Option<u32>,
     /// Where each replica is reached by clients, to be told to those who ask
     #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',', value_parser = address,
           env = "TRAFT_CLIENTS")]
@@ -125,6 +129,7 @@ struct Written {
     members: Option<String>,
     certs: Option<PathBuf>,
     transport: Option<String>,
+    wire_max: Option<u32>,
     #[serde(default)]
     redirect: bool,
     metrics: Option<String>,
@@ -174,6 +179,7 @@ pub(super) struct Settings {
     pub(super) members: Membership,
     pub(super) certs: Option<PathBuf>,
     pub(super) transport: Transport,
+    pub(super) wire_max: Version,
     pub(super) life: Life,
     pub(super) redirect: bool,
     pub(super) metrics: Option<SocketAddr>,
@@ -203,6 +209,7 @@ impl fmt::Display for Settings {
             writeln!(f, "                  {id} at {address}")?;
         }
         writeln!(f, "transport         {:?}", self.transport)?;
+        writeln!(f, "wire-max          {}", self.wire_max)?;
         writeln!(f, "TLS               {}", yes(self.certs.is_some()))?;
         writeln!(f, "password          {}", yes(self.password.is_some()))?;
         writeln!(f, "redirect          {}", yes(self.redirect))?;
@@ -355,6 +362,7 @@ impl ServeArgs {
             members: here.members.or(written.members),
             certs: here.certs.or(written.certs),
             transport: here.transport.or(written.transport),
+            wire_max: here.wire_max.or(written.wire_max),
             new: here.new,
             wiped: here.wiped,
             redirect: here.redirect || written.redirect,
@@ -416,6 +424,7 @@ impl ServeArgs {
             members,
             certs,
             transport,
+            wire_max: wire_max(self.wire_max)?,
             life,
             redirect,
             metrics,

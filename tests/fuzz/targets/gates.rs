@@ -6,7 +6,7 @@ use traft::check::scenario;
 use traft::disk::{Disk, SimDisk};
 use traft::snapshot::Snapshot;
 use traft::wal::{Identity, Wal, WalOptions};
-use traft::wire;
+use traft::wire::{self, Version};
 
 /// Whose log the seeds of `corpus/wal` are.
 const IDENTITY: Identity = Identity { cluster: 0x7261_6674, replica: ReplicaId(1) };
@@ -17,9 +17,11 @@ const MARK: &[u8] = include_bytes!("../corpus/wal/mark-whole");
 /// A message: refused, or what it says goes out and in again.
 pub(crate) fn wire(bytes: &[u8]) {
     if let Ok(envelope) = wire::decode(Bytes::copy_from_slice(bytes)) {
-        let frame = wire::encode(&envelope);
-        assert_eq!(frame.len(), wire::encoded_len(&envelope));
-        assert_eq!(wire::decode(frame), Ok(envelope));
+        for version in Version::ALL {
+            let frame = wire::encode(&envelope, version);
+            assert_eq!(frame.len(), wire::encoded_len(&envelope, version));
+            assert_eq!(wire::decode(frame).as_ref(), Ok(&envelope));
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::replica::{
 };
 use crate::sim::invariants::{Auditor, Shadow};
 use crate::sim::{Preload, Routing, Side, Spec};
-use crate::wire;
+use crate::wire::{self, Version};
 use std::collections::VecDeque;
 
 /// What replicas send each other.
@@ -235,7 +235,8 @@ impl TraftReplica {
         effects.push(match output {
             Output::Send(envelope) => Effect::Send {
                 to: envelope.to.0 as usize - 1,
-                bytes: wire::encoded_len(&envelope) as u64,
+                // Never more: what is compared does not change with the newest version.
+                bytes: wire::encoded_len(&envelope, Version::One) as u64,
                 records: records(&envelope.message),
                 message: Post::Message(envelope),
             },
