@@ -220,6 +220,19 @@ fn a_cluster_for_each_seed() {
     std::fs::remove_dir_all(dir).expect("it made the directory");
 }
 
+/// What the replicas recorded.
+fn is_drawn(steps: &std::path::Path) {
+    let files = std::fs::read_dir(steps).expect("they recorded").map(|entry| entry.unwrap().path());
+    let drawn = traft()
+        .args(["explain", "--from", "500", "--steps", "100", "--classic", "--trace"])
+        .args(files)
+        .output()
+        .expect("it runs");
+    assert_eq!(drawn.status.code(), Some(0), "{}", String::from_utf8_lossy(&drawn.stderr));
+    let story = text(&drawn);
+    assert!(story.contains(" has synced\n") && story.contains("n1  "), "{story}");
+}
+
 fn nemesis(name: &str, more: &[&str]) {
     let dir = empty_dir(name);
     let history = dir.with_extension("jsonl");
@@ -237,6 +250,9 @@ fn nemesis(name: &str, more: &[&str]) {
     assert!(text(&output).contains("states      equal"), "{}", text(&output));
     let traced = text(&output).lines().any(|line| line.ends_with(", all allowed"));
     assert_eq!(traced, more.contains(&"--trace"), "{}", text(&output));
+    if traced {
+        is_drawn(&dir.join("steps"));
+    }
     // The record says the same to another reader.
     let checked = traft().args(["check", "history"]).arg(&history).output().expect("it runs");
     assert_eq!(checked.status.code(), Some(0));

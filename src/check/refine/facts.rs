@@ -94,6 +94,11 @@ impl Leader {
         [known].into_iter().chain(later).collect()
     }
 
+    /// The same, for whoever looks.
+    pub(super) fn memberships(&self, initial: &Membership) -> Vec<Membership> {
+        self.in_force(initial).into_iter().cloned().collect()
+    }
+
     fn has(&self, id: ReplicaId, lsn: Lsn) -> bool {
         self.acks.get(&id).is_some_and(|acks| acks.contains(lsn))
     }

@@ -27,6 +27,7 @@
 //! | executing, purging | `apply.rs` |
 //! | steps as lines of a file | `lines.rs` |
 //! | all steps of a cluster | `trace.rs` |
+//! | a stretch of them as pictures | `watch.rs` |
 //!
 //! Where it is wider than a specification: an action that one replica has not heard of yet counts
 //! as known (a membership is in force for a leader no longer than the specification would have it).
@@ -41,11 +42,15 @@ mod propose;
 mod store;
 #[cfg(feature = "compare")]
 mod trace;
+#[cfg(feature = "compare")]
+mod watch;
 
 #[cfg(feature = "compare")]
 pub use lines::{BadStep, Line, parse, print};
 #[cfg(feature = "compare")]
 pub use trace::{Traced, check};
+#[cfg(feature = "compare")]
+pub use watch::{Stretch, watch};
 
 use crate::base::{LeaderId, Lsn, Membership, ReplicaId, TailBitmap};
 use crate::replica::Step;

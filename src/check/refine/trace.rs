@@ -23,12 +23,9 @@ pub struct Traced {
 ///
 /// `initial` is the membership that the cluster started with; without it, a majority of those that
 /// have recorded.
-pub fn check(mut lines: Vec<Line>, initial: Option<Membership>) -> Traced {
-    // Those of one replica stay in their order.
-    lines.sort_by_key(|line| line.at);
-    let replicas: BTreeSet<ReplicaId> = lines.iter().map(|line| line.replica).collect();
-    let count = replicas.len();
-    let mut refinement = Refinement::new(initial.unwrap_or_else(|| Membership::majority(replicas)));
+pub fn check(lines: Vec<Line>, initial: Option<Membership>) -> Traced {
+    let (lines, mut refinement) = in_order(lines, initial);
+    let count = lines.iter().map(|line| line.replica).collect::<BTreeSet<_>>().len();
     let wrong = lines.iter().enumerate().find_map(|(nth, line)| {
         let what = refinement.step(line.replica, &line.step).err()?;
         Some(format!("step {}, at {} ns: {what}", nth + 1, line.at))
@@ -37,14 +34,26 @@ pub fn check(mut lines: Vec<Line>, initial: Option<Membership>) -> Traced {
     Traced { steps: lines.len(), replicas: count, counts, wrong }
 }
 
+/// The steps by time, and the variables before the first.
+pub(super) fn in_order(
+    mut lines: Vec<Line>,
+    initial: Option<Membership>,
+) -> (Vec<Line>, Refinement) {
+    // Those of one replica stay in their order.
+    lines.sort_by_key(|line| line.at);
+    let replicas: BTreeSet<ReplicaId> = lines.iter().map(|line| line.replica).collect();
+    let initial = initial.unwrap_or_else(|| Membership::majority(replicas));
+    (lines, Refinement::new(initial))
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::check::refine::parse;
 
     /// Replica 2 becomes a leader after replica 3, which alone has a record. It takes the log of
     /// those that it heard in this order.
-    fn elected_by(order: [u64; 2]) -> Option<String> {
+    pub(in super::super) fn text(order: [u64; 2]) -> String {
         let none = r#""lineage":{"end":0,"leader":"0#0","runs":[]},"records":[]"#;
         let start = format!(
             r#""step":"starts",{none},"doubt":false,"incarnation":0,"life":0,"voted":"0#0""#
@@ -98,8 +107,11 @@ mod tests {
         let line = |(at, (replica, step)): (usize, &(u64, String))| {
             format!("{{\"at\":{at},\"replica\":{replica},{step}}}\n")
         };
-        let text: String = steps.iter().enumerate().map(line).collect();
-        let traced = check(parse(&text).expect("lines"), None);
+        steps.iter().enumerate().map(line).collect()
+    }
+
+    fn elected_by(order: [u64; 2]) -> Option<String> {
+        let traced = check(parse(&text(order)).expect("lines"), None);
         assert_eq!((traced.steps, traced.replicas), (25, 3));
         traced.wrong
     }

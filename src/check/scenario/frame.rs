@@ -1,5 +1,6 @@
 //! What a scenario looks like after a command: every replica, and why each position is as it is.
 
+use super::arrival::Arrival;
 use super::stage::{Stage, set};
 use crate::base::*;
 use crate::replica::{Replica, RoleName};
@@ -14,6 +15,8 @@ pub struct Frame {
     pub command: String,
     /// What the replicas did about it.
     pub said: Vec<String>,
+    /// The messages that have come since the last frame, in their order.
+    pub arrivals: Vec<Arrival>,
     /// Every replica that was named so far, in order of number.
     pub replicas: Vec<View>,
 }
@@ -88,9 +91,9 @@ impl View {
         let leading = replica.leading().filter(|_| up);
         // What is on its way to the disk is not accepted yet, nor taken, nor promised.
         let held = replica.accepted().difference_iter(written).skip_while(|lsn| *lsn < first);
-        let slots = held.filter_map(|lsn| Some((lsn, slot(replica.record(lsn)?)))).collect();
+        let slots = held.filter_map(|lsn| Some((lsn, Slot::of(replica.record(lsn)?)))).collect();
         let placed = leading.iter().flat_map(|(next, ..)| (first.0..next.0).map(Lsn));
-        let log = placed.filter_map(|lsn| Some((lsn, slot(replica.record(lsn)?)))).collect();
+        let log = placed.filter_map(|lsn| Some((lsn, Slot::of(replica.record(lsn)?)))).collect();
         View {
             id,
             up,
@@ -111,7 +114,7 @@ impl View {
 }
 
 impl Frame {
-    pub(super) fn of(stage: &Stage, line: usize, command: &str, said: &[String]) -> Frame {
+    pub(super) fn of(stage: &mut Stage, line: usize, command: &str, said: &[String]) -> Frame {
         let view = |(id, node): (&ReplicaId, &super::node::Node)| {
             let written = node.writes.iter().flat_map(|write| write.records.iter());
             View::of(Seen {
@@ -129,6 +132,7 @@ impl Frame {
             line,
             command: command.to_string(),
             said: said.to_vec(),
+            arrivals: std::mem::take(&mut stage.arrivals),
             replicas: stage.nodes.iter().map(view).collect(),
         }
     }
@@ -214,26 +218,31 @@ impl Frame {
     }
 }
 
-fn slot(record: &Record) -> Slot {
-    let what = match &record.payload {
-        Payload::Void => "void".into(),
-        Payload::Membership(_) => "membership".into(),
-        Payload::Command(command) => {
-            let keys = |word: &str, keys: &KeySet| {
-                let names: Vec<String> =
-                    keys.points().iter().map(|key| String::from_utf8_lossy(key).into()).collect();
-                (!names.is_empty()).then(|| format!("{word} {}", names.join(" ")))
-            };
-            let footprint = &command.footprint;
-            let parts = [keys("read", &footprint.reads), keys("write", &footprint.writes)];
-            parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+impl Slot {
+    pub(crate) fn of(record: &Record) -> Slot {
+        let what = match &record.payload {
+            Payload::Void => "void".into(),
+            Payload::Membership(_) => "membership".into(),
+            Payload::Command(command) => {
+                let keys = |word: &str, keys: &KeySet| {
+                    let names: Vec<String> = keys
+                        .points()
+                        .iter()
+                        .map(|key| String::from_utf8_lossy(key).into())
+                        .collect();
+                    (!names.is_empty()).then(|| format!("{word} {}", names.join(" ")))
+                };
+                let footprint = &command.footprint;
+                let parts = [keys("read", &footprint.reads), keys("write", &footprint.writes)];
+                parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+            }
+        };
+        Slot {
+            author: record.author,
+            what,
+            depends: record.depends.iter().collect(),
+            overrides: record.overrides.iter().collect(),
+            floor: record.floor,
         }
-    };
-    Slot {
-        author: record.author,
-        what,
-        depends: record.depends.iter().collect(),
-        overrides: record.overrides.iter().collect(),
-        floor: record.floor,
     }
 }

@@ -14,6 +14,7 @@
 //! Each of the numbered invariants I-2, I-5, I-6, I-8, I-9 and I-12 is checked throughout; one
 //! that is broken fails the scenario whatever its file says.
 
+mod arrival;
 mod checks;
 mod doubt;
 mod frame;
@@ -24,6 +25,7 @@ mod steps;
 mod suspect;
 mod verbs;
 
+pub use arrival::Arrival;
 pub(crate) use frame::Seen;
 pub use frame::{Frame, Slot, View};
 pub use script::{Outcome, run, watch};

@@ -41,7 +41,7 @@ pub fn watch(text: &str) -> (Outcome, Vec<Frame>) {
 }
 
 /// Hears of the stage after each command: in which line it stood, how it goes, what came of it.
-type Watcher<'a> = &'a mut dyn FnMut(&Stage, usize, &str, &[String]);
+type Watcher<'a> = &'a mut dyn FnMut(&mut Stage, usize, &str, &[String]);
 
 fn drive(text: &str, watcher: Watcher) -> Outcome {
     let mut stage = Stage::default();
@@ -74,7 +74,7 @@ fn drive(text: &str, watcher: Watcher) -> Outcome {
             broken.push(format!("line {}, {line}: {what}", number + 1));
         }
         let mut said = stage.finish_command();
-        watcher(&stage, number + 1, line, &said);
+        watcher(&mut stage, number + 1, line, &said);
         output.append(&mut said);
     }
     broken.extend(stage.broken());

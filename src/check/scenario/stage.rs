@@ -1,5 +1,6 @@
 //! Replicas on a stage: what they send waits until the script delivers it.
 
+use super::arrival::Arrival;
 use super::checks::Checks;
 use super::node::{Disk, Node, State};
 use crate::base::*;
@@ -50,6 +51,8 @@ pub(super) struct Stage {
     pub(super) snapshots: BTreeMap<u64, (SnapshotMeta, State)>,
     /// How many proposals were made; their numbers.
     pub(super) proposed: u64,
+    /// What has come, for whoever draws it.
+    pub(super) arrivals: Vec<Arrival>,
     lines: Vec<String>,
 }
 
@@ -132,9 +135,11 @@ impl Stage {
     }
 
     pub(super) fn input(&mut self, id: ReplicaId, input: Input) {
-        let node = self.node(id);
-        if node.up {
-            node.replica.handle(input);
+        if self.node(id).up {
+            if let Input::Receive(envelope) = &input {
+                self.arrivals.push(Arrival::of(envelope));
+            }
+            self.node(id).replica.handle(input);
             self.take_outputs(id);
         }
     }

@@ -4,13 +4,15 @@
 //! The production replica runs it (`check::scenario`, `sim::storm`); what is drawn is what the
 //! replicas hold and know after each command, nothing else.
 
+mod classic;
 mod events;
 mod page;
 mod run;
 mod text;
+mod twin;
 
-use crate::base::TailBitmap;
-use crate::check::scenario::{self, Frame, Outcome, View};
+use crate::base::Membership;
+use crate::check::scenario::{self, Frame, Outcome};
 use clap::Args;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -25,12 +27,14 @@ Examples:
       what each replica does at each step, a column each
   traft explain --scenario tests/scenarios/elect-duel.txt --report duel.html
       a page to step through: every position at every replica, and why it is as it is
-  traft explain --scenario FILE --why 2
-      after each step, the reason for the state of position 2
+  traft explain --scenario FILE --why 2 --classic
+      after each step, the reason for the state of position 2, and what classic Raft would have done
   traft explain --seed 17 --from 4000 --report run.html
       what `traft sim` does from its step 4000 on
   traft explain --schedule tests/schedules/promise-lost-twice.txt
       a schedule that `traft sim --shrink` wrote: the steps before it fails, or the first ones
+  traft explain --trace steps/*.jsonl --from 4000 --report run.html
+      what processes did: `traft cluster up --trace steps` records it, and `traft nemesis --trace`
 
 Exit codes:
   0  done
@@ -40,8 +44,8 @@ Exit codes:
 #[derive(Args, Debug)]
 pub(in super::super) struct ExplainArgs {
     /// The scenario
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["seed", "schedule"],
-          conflicts_with_all = ["seed", "schedule"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["seed", "schedule", "trace"],
+          conflicts_with_all = ["seed", "schedule", "trace"])]
     scenario: Option<PathBuf>,
     /// This seed of the fault simulator
     #[arg(long, value_name = "N")]
@@ -49,10 +53,16 @@ pub(in super::super) struct ExplainArgs {
     /// This schedule of the fault simulator
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     schedule: Option<PathBuf>,
-    /// From this step of the simulator on; if not said, up to the one that fails, or from the first
+    /// What the replicas of a cluster have recorded with `--trace DIR`: all of their files
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["seed", "schedule"])]
+    trace: Vec<PathBuf>,
+    /// The membership that the cluster of the trace began with; else a majority of those in it
+    #[arg(long, value_name = "TEXT", requires = "trace")]
+    members: Option<Membership>,
+    /// From this step on; if not said, up to the one that fails, or from the first
     #[arg(long, value_name = "STEP", conflicts_with = "scenario")]
     from: Option<u64>,
-    /// So many steps of the simulator; those that change no replica are not drawn
+    /// So many steps of the simulator or the trace; those that change no replica are not drawn
     #[arg(long, value_name = "K", default_value_t = 200, conflicts_with = "scenario",
           value_parser = clap::value_parser!(u64).range(1..=run::STEPS_MAX))]
     steps: u64,
@@ -62,6 +72,9 @@ pub(in super::super) struct ExplainArgs {
     /// Say after each step why this position is settled, or is not
     #[arg(long, value_name = "LSN")]
     why: Option<u64>,
+    /// Say after each step what classic Raft would have done (the page always does)
+    #[arg(long)]
+    classic: bool,
 }
 
 /// What is to be drawn.
@@ -82,14 +95,20 @@ struct Story {
 /// One sentence on what is wrong with the command line or a file.
 pub(super) fn run(args: &ExplainArgs) -> Result<(String, Vec<String>), String> {
     let story = match (&args.scenario, &args.schedule, args.seed) {
+        _ if !args.trace.is_empty() => {
+            run::of_trace(&args.trace, args.members.clone(), args.from, args.steps)?
+        }
         (Some(path), ..) => scenario_of(path)?,
         (_, Some(path), _) => run::of_schedule(path, args.from, args.steps)?,
         (.., seed) => run::of_seed(seed.unwrap_or_default(), args.from, args.steps)?,
     };
+    let beside = classic::beside(&story);
     if let Some(to) = &args.report {
-        std::fs::write(to, page::html(&story)).map_err(|e| format!("{}: {e}", to.display()))?;
+        std::fs::write(to, page::html(&story, &beside))
+            .map_err(|e| format!("{}: {e}", to.display()))?;
     }
-    let text = text::columns(&story, args.why.map(crate::base::Lsn));
+    let why = args.why.map(crate::base::Lsn);
+    let text = text::columns(&story, &beside, text::Wanted { why, classic: args.classic });
     Ok((text, story.broken))
 }
 
@@ -122,51 +141,6 @@ impl Story {
     }
 }
 
-/// The first step at which classic Raft would have done something else, and what.
-fn differs_from_raft(frames: &[Frame]) -> Option<(usize, String)> {
-    frames.iter().enumerate().find_map(|(at, frame)| {
-        let hole = |view: &View| {
-            let held: Vec<u64> = view.slots.keys().map(|lsn| lsn.0).collect();
-            let from = view.done.offset().0.max(view.purged.0);
-            let first = (from..).find(|lsn| !held.contains(lsn)).unwrap_or(from);
-            let above = held.iter().find(|lsn| **lsn > first)?;
-            let (id, role) = (view.id, view.next.is_none());
-            role.then(|| {
-                format!(
-                    "{id} holds position {above} and not {first}. A follower of classic Raft would \
-                     have refused it."
-                )
-            })
-        };
-        let above = |leader: &View| {
-            let open = leader.settled.offset();
-            let above = leader.settled.difference_iter(&TailBitmap::below(open)).next();
-            above.map(|lsn| {
-                format!(
-                    "Position {lsn} is settled and {open} is not. Classic Raft commits a prefix: \
-                     it would wait."
-                )
-            })
-        };
-        let switch = || frame.said.iter().find_map(|said| in_one_term(said));
-        let found = frame.leader().and_then(above);
-        let found = found.or_else(|| frame.replicas.iter().find_map(hole)).or_else(switch)?;
-        Some((at, found))
-    })
-}
-
-/// What `n1 refuses 1#0: it has promised 1#1` says of a term with two candidates.
-fn in_one_term(said: &str) -> Option<String> {
-    let (lesser, greater) = said.split_once(" refuses ")?.1.split_once(": it has promised ")?;
-    let term = |id: &str| Some(id.split_once('#')?.0.to_string());
-    (term(lesser)? == term(greater)?).then(|| {
-        format!(
-            "{lesser} and {greater} are of one term, and the greater one wins in it. In classic \
-             Raft the votes may be split, and the term is lost."
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,17 +149,6 @@ mod tests {
         let path = format!("{}/tests/scenarios/{name}.txt", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).expect("a scenario");
         Story::of(name.into(), &text).expect("it runs")
-    }
-
-    #[test]
-    fn the_first_difference_from_raft_is_named() {
-        let commit = story("quorum-commit-above-a-hole");
-        let (at, what) = differs_from_raft(&commit.frames).expect("a difference");
-        assert_eq!(commit.frames[at].command, "n1 n2 accept 1 2 from 1#0");
-        assert!(what.starts_with("n1 holds position 1 and not 0."), "{what}");
-        let (_, what) = differs_from_raft(&story("elect-duel").frames).expect("a difference");
-        assert!(what.contains("are of one term"), "{what}");
-        assert_eq!(differs_from_raft(&story("quorum-one-node").frames), None);
     }
 
     #[test]

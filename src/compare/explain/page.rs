@@ -4,22 +4,65 @@
 //! what a button already says to a screen reader.
 
 use super::super::page::escaped;
+use super::Story;
+use super::classic::{Beside, Told};
 use super::events::events;
 use super::text::{is_for_clients, replicas, view};
-use super::{Story, differs_from_raft};
-use crate::base::{LeaderId, Lsn};
-use crate::check::scenario::{Frame, View};
+use crate::base::{LeaderId, Lsn, ReplicaId};
+use crate::check::scenario::{Arrival, Frame, View};
 use crate::replica::RoleName;
 use std::fmt::Write;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("step.js");
 
+/// More messages in one step nobody can tell apart.
+const ARROWS_MAX: usize = 24;
+
 /// So many authors have a colour of their own.
 const COLOURS: usize = 5;
 
 /// The whole page.
-pub(super) fn html(story: &Story) -> String {
+pub(super) fn html(story: &Story, beside: &Beside) -> String {
+    let mut text = head(story, beside);
+    text += "<div class=\"space\">\n<table>\n<thead><tr><th scope=\"col\">step</th>";
+    let ids = replicas(&story.frames);
+    for id in &ids {
+        let _ = write!(text, "<th scope=\"col\">{id}</th>");
+    }
+    text += "</tr></thead>\n<tbody>\n";
+    let authors = authors(&story.frames);
+    let mut before: Option<&Frame> = story.opening.as_ref();
+    for (at, frame) in story.frames.iter().enumerate() {
+        let class =
+            if beside.differs.as_ref().is_some_and(|d| d.0 == at) { "differs" } else { "same" };
+        step(&mut text, class, frame, &arrows(&story.frames, at, &ids));
+        for id in &ids {
+            match view(frame, *id) {
+                Some(after) => {
+                    let earlier = before.and_then(|before| view(before, *id));
+                    let twin = beside.steps.get(at).and_then(|step| step.get(id));
+                    cell(&mut text, frame, (earlier, after), &authors, twin);
+                }
+                None => text += "<td class=\"replica\"></td>",
+            }
+        }
+        text += "</tr>\n";
+        before = Some(frame);
+    }
+    let _ = write!(
+        text,
+        "</tbody>\n</table>\n<svg aria-hidden=\"true\"></svg>\n</div>\n</main>\n\
+         <aside id=\"panel\" aria-live=\"polite\">\
+         <nav aria-label=\"Steps\"><button id=\"back\">back</button>\
+         <button id=\"forth\">forth</button></nav><p id=\"step\"></p><p id=\"why\"></p></aside>\n\
+         <script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+    );
+    text
+}
+
+/// What stands above the table.
+fn head(story: &Story, beside: &Beside) -> String {
     let name = escaped(&story.name);
     let mut text = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -29,11 +72,14 @@ pub(super) fn html(story: &Story) -> String {
     for line in &story.about {
         let _ = writeln!(text, "{}", escaped(line));
     }
-    text += "</p>\n<p class=\"soft\">Each box is a position at a replica: dotted, it is not held \
-             there; \u{25cb} accepted, \u{25d0} known settled, \u{25cf} done. The colour is that \
-             of the author. Choose a box to learn why it is so; arrow keys step.</p>\n";
-    let differs = differs_from_raft(&story.frames);
-    match &differs {
+    text += "</p>\n<p class=\"soft\">Time runs downward, a column for each replica. Each box is a \
+             position: dotted, it is not held there; \u{25cb} accepted, \u{25d0} known settled, \
+             \u{25cf} done. The colour is that of the author. Choose a box to learn why it is so; \
+             arrow keys step. An arrow is a message; one with records begins where the last of them \
+             was placed. Below the line in each cell stands what classic Raft would have made of \
+             the same messages: filled, it knows that it is committed; dotted, it has come and \
+             waits for the one before.</p>\n";
+    match &beside.differs {
         Some((at, what)) => {
             let _ = writeln!(
                 text,
@@ -44,46 +90,57 @@ pub(super) fn html(story: &Story) -> String {
         }
         None => text += "<p>Beside classic Raft: it could have done all of this, too.</p>\n",
     }
-    text += "<table>\n<thead><tr><th scope=\"col\">step</th>";
-    let ids = replicas(&story.frames);
-    for id in &ids {
-        let _ = write!(text, "<th scope=\"col\">{id}</th>");
-    }
-    text += "</tr></thead>\n<tbody>\n";
-    let authors = authors(&story.frames);
-    let mut before: Option<&Frame> = story.opening.as_ref();
-    for (at, frame) in story.frames.iter().enumerate() {
-        let class = if differs.as_ref().is_some_and(|d| d.0 == at) { "differs" } else { "same" };
-        let command = escaped(&frame.command);
-        let _ = write!(
+    if beside.steps.len() < story.frames.len() {
+        let _ = writeln!(
             text,
-            "<tr class=\"{class}\" data-step=\"{command}\"><td>\
-             <div class=\"command\">{command}</div>"
+            "<p class=\"soft\">The comparison ends with step {}: what follows is many messages at \
+             once.</p>",
+            beside.steps.len()
         );
-        for said in frame.said.iter().filter(|said| is_for_clients(said)) {
-            let _ = write!(text, "<div class=\"said\">{}</div>", escaped(said));
-        }
-        text += "</td>";
-        for id in &ids {
-            match view(frame, *id) {
-                Some(after) => {
-                    let earlier = before.and_then(|before| view(before, *id));
-                    cell(&mut text, frame, earlier, after, &authors);
-                }
-                None => text += "<td class=\"replica\"></td>",
-            }
-        }
-        text += "</tr>\n";
-        before = Some(frame);
     }
+    text
+}
+
+/// The first cell of a row: what happens, which messages came, what clients hear.
+fn step(text: &mut String, class: &str, frame: &Frame, arrows: &str) {
+    let command = escaped(&frame.command);
     let _ = write!(
         text,
-        "</tbody>\n</table>\n</main>\n<aside id=\"panel\" aria-live=\"polite\">\
-         <nav aria-label=\"Steps\"><button id=\"back\">back</button>\
-         <button id=\"forth\">forth</button></nav><p id=\"step\"></p><p id=\"why\"></p></aside>\n\
-         <script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+        "<tr class=\"{class}\" data-step=\"{command}\" data-arrows=\"{arrows}\"><td>\
+         <div class=\"command\">{command}</div>"
     );
-    text
+    for arrival in frame.arrivals.iter().take(ARROWS_MAX) {
+        let arrival = arrival.to_string();
+        // The simulator names a step by its message.
+        if !frame.command.ends_with(&arrival) {
+            let _ = write!(text, "<div class=\"came\">{}</div>", escaped(&arrival));
+        }
+    }
+    for said in frame.said.iter().filter(|said| is_for_clients(said)) {
+        let _ = write!(text, "<div class=\"said\">{}</div>", escaped(said));
+    }
+    *text += "</td>";
+}
+
+/// For the script: from which column to which, and since which row if that is known.
+fn arrows(frames: &[Frame], at: usize, ids: &[ReplicaId]) -> String {
+    let column = |id| ids.iter().position(|other| *other == id);
+    let arrow = |arrival: &Arrival| {
+        let (from, to) = (column(arrival.from)?, column(arrival.to)?);
+        let had = |lsn| {
+            let has = |frame: &Frame| {
+                view(frame, arrival.from).is_some_and(|sender| sender.log.contains_key(&lsn))
+            };
+            let since = frames[..=at].iter().rposition(|frame| !has(frame)).map_or(0, |n| n + 1);
+            since.min(at)
+        };
+        let since = arrival.newest.map_or(at, had);
+        Some(format!("{from},{to},{since}"))
+    };
+    let mut arrows: Vec<String> = frames[at].arrivals.iter().filter_map(arrow).collect();
+    arrows.dedup();
+    arrows.truncate(ARROWS_MAX);
+    arrows.join(" ")
 }
 
 /// In order of first appearance.
@@ -102,9 +159,9 @@ fn authors(frames: &[Frame]) -> Vec<LeaderId> {
 fn cell(
     text: &mut String,
     frame: &Frame,
-    before: Option<&View>,
-    after: &View,
+    (before, after): (Option<&View>, &View),
     authors: &[LeaderId],
+    twin: Option<&Told>,
 ) {
     let down = if after.up { "" } else { " down" };
     let role = match (after.up, after.role) {
@@ -125,7 +182,35 @@ fn cell(
     for event in events(before, after) {
         let _ = write!(text, "<div class=\"event\">{}</div>", escaped(&event));
     }
+    if let Some(twin) = twin {
+        under_classic_rules(text, twin, after.purged);
+    }
     *text += "</td>";
+}
+
+/// What classic Raft would have.
+fn under_classic_rules(text: &mut String, twin: &Told, first: Lsn) {
+    let Told { events, log, early } = twin;
+    let committed: Vec<String> =
+        log.iter().filter(|(_, known)| *known).map(|(lsn, _)| lsn.to_string()).collect();
+    let _ = write!(
+        text,
+        "<div class=\"classic\" role=\"group\" aria-label=\"Under classic rules: {} entries, \
+         committed {}\">",
+        log.len(),
+        if committed.is_empty() { "none".into() } else { committed.join(" ") }
+    );
+    for (lsn, known) in log.iter().filter(|(lsn, _)| *lsn >= first) {
+        let class = if *known { "entry known" } else { "entry" };
+        let _ = write!(text, "<span class=\"{class}\">{lsn}</span>");
+    }
+    for lsn in early {
+        let _ = write!(text, "<span class=\"entry early\">{lsn}</span>");
+    }
+    for event in events {
+        let _ = write!(text, "<div class=\"event\">{}</div>", escaped(event));
+    }
+    *text += "</div>";
 }
 
 fn position(text: &mut String, frame: &Frame, view: &View, lsn: Lsn, authors: &[LeaderId]) {
@@ -162,12 +247,18 @@ fn position(text: &mut String, frame: &Frame, view: &View, lsn: Lsn, authors: &[
 
 #[cfg(test)]
 mod tests {
+    use super::super::classic::beside;
     use super::super::tests::story;
     use super::*;
 
+    fn page(name: &str) -> String {
+        let story = story(name);
+        html(&story, &beside(&story))
+    }
+
     #[test]
     fn a_page_fetches_nothing_and_says_why() {
-        let page = html(&story("quorum-commit-above-a-hole"));
+        let page = page("quorum-commit-above-a-hole");
         for fetched in ["http:", "https:", "src=", "@import", "url(", "<link"] {
             assert!(!page.contains(fetched), "{fetched}");
         }
@@ -184,9 +275,10 @@ mod tests {
 
     #[test]
     fn the_ends_of_cells_and_rows_are_there() {
-        let page = html(&story("member-joint"));
+        let page = page("member-joint");
         let (body, _) = page.split_once("<script>").expect("a script at the end");
-        for tag in ["tr", "td", "th", "button", "div", "p", "table", "main", "aside", "nav"] {
+        for tag in ["tr", "td", "th", "button", "div", "p", "table", "main", "aside", "nav", "span"]
+        {
             let opened = body.matches(&format!("<{tag}>")).count()
                 + body.matches(&format!("<{tag} ")).count();
             assert_eq!(opened, body.matches(&format!("</{tag}>")).count(), "{tag}");

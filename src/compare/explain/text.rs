@@ -1,7 +1,8 @@
 //! A column for each replica, time downward.
 
+use super::Story;
+use super::classic::Beside;
 use super::events::events;
-use super::{Story, differs_from_raft};
 use crate::base::{Lsn, ReplicaId};
 use crate::check::scenario::{Frame, View};
 use std::fmt::Write;
@@ -9,8 +10,17 @@ use std::fmt::Write;
 /// Characters of a column.
 const WIDTH: usize = 24;
 
-/// The whole story; after each step, `why` this position is as it is.
-pub(super) fn columns(story: &Story, why: Option<Lsn>) -> String {
+/// What is told after each step, besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wanted {
+    /// Why this position is as it is.
+    pub(super) why: Option<Lsn>,
+    /// What classic Raft would have done.
+    pub(super) classic: bool,
+}
+
+/// The whole story.
+pub(super) fn columns(story: &Story, beside: &Beside, wanted: Wanted) -> String {
     let mut text = String::new();
     for line in &story.about {
         let _ = writeln!(text, "# {line}");
@@ -18,18 +28,24 @@ pub(super) fn columns(story: &Story, why: Option<Lsn>) -> String {
     let ids = replicas(&story.frames);
     let heads: String = ids.iter().map(|id| format!("{:<WIDTH$}", id.to_string())).collect();
     let _ = writeln!(text, "\n      {}", heads.trim_end());
-    let differs = differs_from_raft(&story.frames);
     let mut before: Option<&Frame> = story.opening.as_ref();
     for (at, frame) in story.frames.iter().enumerate() {
         let _ = writeln!(text, "{:>4}  {}", frame.line, frame.command);
-        rows(&mut text, &ids, before, frame);
+        let done = |id: &ReplicaId| {
+            let after = view(frame, *id)?;
+            Some(events(before.and_then(|before| view(before, *id)), after))
+        };
+        rows(&mut text, "      ", &ids, done);
+        if let Some(step) = beside.steps.get(at).filter(|_| wanted.classic) {
+            rows(&mut text, " raft ", &ids, |id| Some(step.get(id)?.events.clone()));
+        }
         for said in frame.said.iter().filter(|said| is_for_clients(said)) {
             let _ = writeln!(text, "      => {said}");
         }
-        if let Some(lsn) = why {
+        if let Some(lsn) = wanted.why {
             let _ = writeln!(text, "      {lsn}: {}", frame.why(lsn));
         }
-        if let Some((_, what)) = differs.as_ref().filter(|(first, _)| *first == at) {
+        if let Some((_, what)) = beside.differs.as_ref().filter(|(first, _)| *first == at) {
             let _ = writeln!(text, "      !! here classic Raft differs: {what}");
         }
         before = Some(frame);
@@ -54,22 +70,20 @@ pub(super) fn view(frame: &Frame, id: ReplicaId) -> Option<&View> {
     frame.replicas.iter().find(|view| view.id == id)
 }
 
-fn rows(text: &mut String, ids: &[ReplicaId], before: Option<&Frame>, frame: &Frame) {
-    let columns: Vec<Vec<String>> = ids
-        .iter()
-        .map(|id| {
-            let after = view(frame, *id);
-            after.map_or_else(Vec::new, |after| {
-                let events = events(before.and_then(|before| view(before, *id)), after);
-                events.iter().flat_map(|event| wrapped(event)).collect()
-            })
-        })
-        .collect();
+/// What each did; `margin` stands before each line.
+fn rows(
+    text: &mut String,
+    margin: &str,
+    ids: &[ReplicaId],
+    done: impl Fn(&ReplicaId) -> Option<Vec<String>>,
+) {
+    let lines = |id| done(id).unwrap_or_default().iter().flat_map(|event| wrapped(event)).collect();
+    let columns: Vec<Vec<String>> = ids.iter().map(lines).collect();
     let height = columns.iter().map(Vec::len).max().unwrap_or(0);
     for row in 0..height {
         let cells = columns.iter().map(|column| column.get(row).map_or("|", String::as_str));
         let line: String = cells.map(|cell| format!("{cell:<WIDTH$}")).collect();
-        let _ = writeln!(text, "      {}", line.trim_end());
+        let _ = writeln!(text, "{margin}{}", line.trim_end());
     }
 }
 
@@ -91,12 +105,18 @@ fn wrapped(event: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::classic::beside;
     use super::super::tests::story;
     use super::*;
 
+    fn told(name: &str, why: Option<Lsn>) -> String {
+        let story = story(name);
+        columns(&story, &beside(&story), Wanted { why, classic: false })
+    }
+
     #[test]
     fn a_commit_above_a_hole_is_seen_and_explained() {
-        let text = columns(&story("quorum-commit-above-a-hole"), Some(Lsn(2)));
+        let text = told("quorum-commit-above-a-hole", Some(Lsn(2)));
         let wanted = [
             "      n0                      n1                      n2\n",
             "n1 n2 accept 1 2 from 1#0\n      |                       has 1 2",
@@ -111,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_overridden_position_says_by_what() {
-        let text = columns(&story("replicate-covered-is-not-sent"), Some(Lsn(0)));
+        let text = told("replicate-covered-is-not-sent", Some(Lsn(0)));
         assert!(text.contains("0: Settled: 2 overrides it and is settled. Done at"), "{text}");
     }
 
@@ -123,9 +143,13 @@ mod tests {
             let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
             let story = story(&name);
             assert!(story.broken.is_empty() && !story.about.is_empty(), "{name}");
-            let text = columns(&story, None);
+            let wanted = Wanted { why: None, classic: true };
+            let text = columns(&story, &beside(&story), wanted);
             let wide = 6 + WIDTH * replicas(&story.frames).len();
-            let drawn = |line: &&str| line.starts_with("      ") && !line.contains(['=', '!']);
+            let drawn = |line: &&str| {
+                (line.starts_with("      ") || line.starts_with(" raft "))
+                    && !line.contains(['=', '!'])
+            };
             let fits = |line: &str| line.len() <= wide;
             assert!(text.lines().filter(drawn).all(fits), "{name}:\n{text}");
         }

@@ -5,8 +5,7 @@ use super::node::Node;
 use super::queue::Due;
 use super::world::World;
 use crate::base::{LeaderId, Lsn, ReplicaId, TailBitmap};
-use crate::check::scenario::{Frame, Seen, View};
-use crate::message::{Envelope, Message};
+use crate::check::scenario::{Arrival, Frame, Seen, View};
 use crate::replica::RoleName;
 
 /// Which steps are wanted, and what they looked like.
@@ -21,6 +20,8 @@ pub(super) struct Album {
     read: usize,
     /// What was drawn last: a step that changes nothing is not drawn.
     last: String,
+    /// Messages that have come since.
+    arrivals: Vec<Arrival>,
 }
 
 impl World {
@@ -35,6 +36,9 @@ impl World {
         let (steps, text) = (self.steps(), self.text_len());
         let album = self.album.as_mut()?;
         album.read = text;
+        if let (Due::Message(envelope), true) = (due, steps >= album.from) {
+            album.arrivals.push(Arrival::of(envelope));
+        }
         (album.from..album.to).contains(&steps).then(|| told(due))
     }
 
@@ -53,6 +57,7 @@ impl World {
                 line: usize::try_from(self.steps()).unwrap_or(usize::MAX),
                 command: format!("{} {what}", clock(self.now)),
                 said,
+                arrivals: std::mem::take(&mut album.arrivals),
                 replicas: views,
             });
         }
@@ -121,7 +126,7 @@ fn act(line: &str) -> Option<String> {
 /// What happens, in a few words.
 fn told(due: &Due) -> String {
     match due {
-        Due::Message(envelope) => message(envelope),
+        Due::Message(envelope) => Arrival::of(envelope).to_string(),
         Due::Parcel(parcel) => format!("{} to {}: of a snapshot", parcel.from, parcel.to),
         Due::Tick { at, .. } => format!("n{} ticks", at + 1),
         Due::Synced { at, .. } => format!("n{} has synced", at + 1),
@@ -135,33 +140,4 @@ fn told(due: &Due) -> String {
         Due::Calm => "the faults end".into(),
         Due::Look => "is everything done?".into(),
     }
-}
-
-fn message(envelope: &Envelope) -> String {
-    let what = match &envelope.message {
-        Message::PreVote(m) => format!("would you vote for {}?", m.candidate),
-        Message::PreVoteReply(m) if m.granted => format!("would vote for {}", m.candidate),
-        Message::PreVoteReply(m) => format!("would not vote for {}", m.candidate),
-        Message::Vote(m) => format!("vote for {}!", m.candidate),
-        Message::VoteReply(m) if m.grant.is_some() => format!("votes for {}", m.candidate),
-        Message::VoteReply(m) => format!("has promised {}, no vote for {}", m.voted, m.candidate),
-        Message::Fetch(_) => "asks for records".into(),
-        Message::FetchReply(_) => "gives records".into(),
-        Message::Replicate(m) => {
-            let records: Vec<String> = m.records.iter().map(|r| r.lsn.to_string()).collect();
-            let lineage = if m.lineage.is_some() { " lineage" } else { "" };
-            let of = format!("of {}:{lineage} {}", m.leader, records.join(" "));
-            format!("{}; settled {}", of.trim_end(), m.settled)
-        }
-        Message::ReplicateReply(m) => format!("has accepted {} under {}", m.accepted, m.leader),
-        Message::Refuse(m) => format!("refuses {}", m.leader),
-        Message::Forward(_) => "passes a command on".into(),
-        Message::ForwardReply(_) => "answers what was passed on".into(),
-        Message::SnapshotRequest(_) => "asks for a snapshot".into(),
-        Message::TakeOver(_) => "take over!".into(),
-        Message::ReadRequest(_) => "asks for a read point".into(),
-        Message::ReadPoint(_) => "gives a read point".into(),
-        Message::Anew(_) => "has lost something".into(),
-    };
-    format!("{} to {}: {what}", envelope.from, envelope.to)
 }
