@@ -1,8 +1,9 @@
 //! The `raft` crate 0.7, tuned: no limit on message size or on messages in flight, entries batched,
 //! a storage that clones nothing but what is sent, no message for a mere commit.
 
-use crate::Work;
+use crate::Item;
 use crate::kv::{BODIES, Kv};
+use crate::peer::Peer;
 use raft::eraftpb::{ConfState, Entry, HardState, Message, Snapshot};
 use raft::{Config, Error, GetEntriesContext, RaftState, RawNode, Storage, StorageError};
 use slog::{Logger, o};
@@ -77,12 +78,14 @@ struct Node {
 
 pub(crate) struct Cluster {
     nodes: Vec<Node>,
-    next: u64,
+    /// How many commands were executed: they are in the order of their numbers.
     answered: u64,
 }
 
-impl Cluster {
-    pub(crate) fn new() -> Cluster {
+impl Peer for Cluster {
+    const NAME: &'static str = "raft";
+
+    fn new() -> Cluster {
         let nodes = (1..=3)
             .map(|id| {
                 let config = Config {
@@ -100,32 +103,33 @@ impl Cluster {
                 Node { raft, machine: Kv::default(), inbox: Vec::new() }
             })
             .collect();
-        let mut cluster = Cluster { nodes, next: 0, answered: 0 };
+        let mut cluster = Cluster { nodes, answered: 0 };
         cluster.nodes[0].raft.campaign().expect("may campaign");
         while cluster.round() {}
         cluster
     }
 
-    pub(crate) fn run(&mut self, work: &mut Work, in_flight: u64, count: u64) {
-        let end = self.next + count;
-        self.answered = self.next;
-        while self.answered < end {
-            let open = end.min(self.answered + in_flight);
-            while self.next < open {
-                self.next += 1;
-                let body = BODIES.of(work.next());
-                let entry = Entry { data: body, ..Entry::default() };
-                let mut propose = Message { from: 1, ..Message::default() };
-                propose.set_msg_type(raft::eraftpb::MessageType::MsgPropose);
-                propose.mut_entries().push(entry);
-                self.nodes[0].raft.step(propose).expect("leads");
-            }
-            self.round();
-        }
+    fn propose(&mut self, _: u64, item: Item) {
+        let entry = Entry { data: BODIES.of(item), ..Entry::default() };
+        let mut propose = Message { from: 1, ..Message::default() };
+        propose.set_msg_type(raft::eraftpb::MessageType::MsgPropose);
+        propose.mut_entries().push(entry);
+        self.nodes[0].raft.step(propose).expect("leads");
+    }
+
+    fn step(&mut self, answered: &mut Vec<u64>) {
+        let before = self.answered;
+        self.round();
+        answered.extend(before + 1..=self.answered);
+    }
+
+    fn settle(&mut self) {
         while self.round() {}
         self.forget();
     }
+}
 
+impl Cluster {
     /// The logs need not grow without end; traft's do not either.
     fn forget(&mut self) {
         for node in &mut self.nodes {

@@ -1,7 +1,8 @@
 //! traft: three replicas and a router.
 
+use crate::Item;
 use crate::kv::{BODIES, Kv};
-use crate::{Item, Work};
+use crate::peer::Peer;
 use traft::base::{Command, Footprint, KeySet, Membership, ReplicaId};
 use traft::message::Envelope;
 use traft::replica::{Durable, Input, Options, Output, Replica, Task};
@@ -17,12 +18,12 @@ struct Node {
 pub(crate) struct Cluster {
     nodes: Vec<Node>,
     outputs: Vec<Output>,
-    next: u64,
-    answered: u64,
 }
 
-impl Cluster {
-    pub(crate) fn new() -> Cluster {
+impl Peer for Cluster {
+    const NAME: &'static str = "traft";
+
+    fn new() -> Cluster {
         let members = Membership::majority((1..=3).map(ReplicaId));
         let node = |id| {
             let mut options = Options::new(ReplicaId(id), members.clone());
@@ -31,44 +32,34 @@ impl Cluster {
             Node { replica, machine: Kv::default(), inbox: Vec::new() }
         };
         let nodes = (1..=3).map(node).collect();
-        let mut cluster = Cluster { nodes, outputs: Vec::new(), next: 0, answered: 0 };
+        let mut cluster = Cluster { nodes, outputs: Vec::new() };
         cluster.nodes[0].replica.handle(Input::Campaign);
-        cluster.settle_down();
+        cluster.settle();
         assert!(cluster.nodes[0].replica.leading().is_some());
         cluster
     }
 
-    /// Commits `count` commands, at most `in_flight` of them at once.
-    pub(crate) fn run(&mut self, work: &mut Work, in_flight: u64, count: u64) {
-        let end = self.next + count;
-        self.answered = self.next;
-        while self.answered < end {
-            let open = end.min(self.answered + in_flight);
-            while self.next < open {
-                self.next += 1;
-                let command = command(work.next());
-                let proposal = self.next;
-                self.nodes[0].replica.handle(Input::Propose { proposal, command });
-            }
-            self.round();
-        }
-        self.settle_down();
+    fn propose(&mut self, number: u64, item: Item) {
+        let command = command(item);
+        self.nodes[0].replica.handle(Input::Propose { proposal: number, command });
     }
 
-    fn settle_down(&mut self) {
-        while self.nodes.iter().any(|n| !n.replica.is_idle() || !n.inbox.is_empty()) {
-            self.round();
-        }
-    }
-
-    fn round(&mut self) {
+    fn step(&mut self, answered: &mut Vec<u64>) {
         for at in 0..self.nodes.len() {
-            self.step(at);
+            self.turn(at, answered);
         }
     }
 
+    fn settle(&mut self) {
+        while self.nodes.iter().any(|n| !n.replica.is_idle() || !n.inbox.is_empty()) {
+            self.step(&mut Vec::new());
+        }
+    }
+}
+
+impl Cluster {
     /// Handles what has come for one replica, and carries out what it asks for.
-    fn step(&mut self, at: usize) {
+    fn turn(&mut self, at: usize, answered: &mut Vec<u64>) {
         let node = &mut self.nodes[at];
         if !node.inbox.is_empty() {
             node.inbox.drain(..).for_each(|envelope| node.replica.handle(Input::Receive(envelope)));
@@ -77,13 +68,13 @@ impl Cluster {
             let mut outputs = std::mem::take(&mut self.outputs);
             self.nodes[at].replica.drain(&mut outputs);
             for output in outputs.drain(..) {
-                self.carry_out(at, output);
+                self.carry_out(at, output, answered);
             }
             self.outputs = outputs;
         }
     }
 
-    fn carry_out(&mut self, at: usize, output: Output) {
+    fn carry_out(&mut self, at: usize, output: Output, answered: &mut Vec<u64>) {
         let node = &mut self.nodes[at];
         match output {
             Output::Send(envelope) => {
@@ -96,11 +87,11 @@ impl Cluster {
                 for Task { lsn, proposal, .. } in &tasks {
                     let body = &node.replica.command(*lsn).expect("held until it is applied").body;
                     std::hint::black_box(node.machine.apply(body));
-                    self.answered += u64::from(proposal.is_some());
+                    answered.extend(*proposal);
                 }
                 node.replica.handle(Input::AppliedTasks(tasks));
             }
-            Output::Settled { .. } => self.answered += 1,
+            Output::Settled { proposal, .. } => answered.push(proposal),
             Output::Rejected { reason, .. } => panic!("{reason}"),
             Output::Unknown { .. } => panic!("the leader changed"),
             _ => {}
