@@ -205,9 +205,22 @@ impl Plan {
                 true => self.all || default.contains(v) || self.alone_unordered(default, *v),
                 false => self.links.contains(&v.link),
             };
-            side && link
+            side && link && v.side != OMNIPAXOS.side
         };
         all.filter(asked).collect()
+    }
+
+    /// The same, and who is in no table by default, for scenarios that everybody can run.
+    fn and_others(&self, default: &[Variant]) -> Vec<Variant> {
+        let mut variants = self.variants(default);
+        let side = match self.sides.is_empty() {
+            true => self.all,
+            false => self.sides.contains(&OMNIPAXOS.side),
+        };
+        if side && (self.links.is_empty() || self.links.contains(&OMNIPAXOS.link)) {
+            variants.push(OMNIPAXOS);
+        }
+        variants
     }
 
     /// A side named by `--side` that the default leaves out runs on unordered links.
@@ -274,6 +287,9 @@ const EVERYBODY: [Variant; 4] = [
     EITHER_LINK[2],
 ];
 
+/// Omni-Paxos, on the only kind of link that its crate can do with.
+const OMNIPAXOS: Variant = Variant { side: Side::OmniPaxos, link: LinkKind::Ordered };
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,7 +297,7 @@ mod tests {
     #[test]
     fn filters_choose_sides_and_links() {
         let names = |plan: &Plan| -> Vec<String> {
-            let variants = plan.variants(&EITHER_LINK);
+            let variants = plan.and_others(&EITHER_LINK);
             variants.iter().map(|v| format!("{}/{}", v.side.name(), v.link.name())).collect()
         };
         let plan = |sides: &[Side], links: &[LinkKind]| Plan {
@@ -293,7 +309,10 @@ mod tests {
         assert_eq!(names(&plan(&[Side::TraftSerial], &[])), ["traft-serial/unordered"]);
         assert_eq!(names(&plan(&[Side::Raft], &[])), ["raft/unordered", "raft/ordered"]);
         assert_eq!(names(&plan(&[], &[LinkKind::Ordered])), ["traft/ordered", "raft/ordered"]);
-        assert_eq!(names(&Plan { all: true, ..Plan::default() }).len(), 6);
+        assert_eq!(names(&plan(&[Side::OmniPaxos], &[])), ["omnipaxos/ordered"]);
+        assert!(plan(&[Side::OmniPaxos], &[]).variants(&PAIR).is_empty());
+        assert!(names(&plan(&[Side::OmniPaxos], &[LinkKind::Unordered])).is_empty());
+        assert_eq!(names(&Plan { all: true, ..Plan::default() }).len(), 7);
     }
 
     /// The limit for the default run.

@@ -34,6 +34,9 @@ pub use preload::Preload;
 pub use spec::{Act, Finish, Kind, LinkKind, Load, Op, Routing, Side, Spec, SpecError};
 pub use time::Time;
 
+#[cfg(feature = "compare")]
+pub(crate) use sides::omnipaxos::log as paxos_log;
+
 /// Runs `spec` to its end. The outcome depends on nothing but the spec.
 ///
 /// # Errors
@@ -44,9 +47,11 @@ pub fn run(spec: &Spec) -> Result<Outcome, SpecError> {
     match spec.side {
         #[cfg(feature = "compare")]
         Side::Raft => Ok(world::run::<sides::raft::RaftReplica>(spec)),
+        #[cfg(feature = "compare")]
+        Side::OmniPaxos => Ok(world::run::<sides::omnipaxos::PaxosReplica>(spec)),
         Side::Traft | Side::TraftSerial => Ok(world::run::<sides::traft::TraftReplica>(spec)),
         #[cfg(not(feature = "compare"))]
-        Side::Raft => Err(SpecError::NoSuchSide(Side::Raft)),
+        side @ (Side::Raft | Side::OmniPaxos) => Err(SpecError::NoSuchSide(side)),
     }
 }
 

@@ -137,6 +137,7 @@ pub(super) fn failover(plan: &Plan) -> Vec<Cell> {
             spec.script = vec![(death, Act::Crash(leader))];
         };
         let mut cell = cell(Scenario::Failover, setting, about, plan, change);
+        cell.variants = plan.and_others(&PAIR);
         cell.views = vec![
             view("op=write".into(), Measure::AfterDeath(1)),
             view("op=read".into(), Measure::AfterDeath(2)),

@@ -108,7 +108,7 @@ pub(super) fn slow_command(plan: &Plan) -> Vec<Cell> {
             };
             let until = Time::s(seconds + 60);
             let mut cell = cell(Scenario::SlowCommand, setting, about, plan, load, until);
-            cell.variants = plan.variants(&EVERYBODY[..3]);
+            cell.variants = plan.and_others(&EVERYBODY[..3]);
             cell.views = match with_slow {
                 true => vec![view("others", 0), view("slow", 1)],
                 false => vec![view("others-alone", 0)],
@@ -154,7 +154,7 @@ pub(super) fn ycsb(plan: &Plan) -> Vec<Cell> {
         let about = format!("{}, {count} operations, {depth} at a time", setting.about());
         let load = move |seed| Load::Closed { depth, ops: mix.ops(seed, count, leader) };
         let mut cell = cell(Scenario::Ycsb, setting, about, plan, load, Time::s(3_600));
-        cell.variants = plan.variants(&EITHER_LINK);
+        cell.variants = plan.and_others(&EITHER_LINK);
         cell.views[0].param = Some(format!("workload={}", mix.name()));
         cell
     };
@@ -195,7 +195,7 @@ fn cell(
         about,
         interference: None,
         repeats: 1,
-        variants: plan.variants(&EVERYBODY),
+        variants: plan.and_others(&EVERYBODY),
         views: vec![View { param: None, measure: Measure::Class(0) }],
         bounded: true,
         make: Box::new(move |seed| Spec {

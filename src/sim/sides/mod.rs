@@ -1,6 +1,8 @@
 //! The protocols that can run in the world, behind one trait.
 
 #[cfg(feature = "compare")]
+pub(super) mod omnipaxos;
+#[cfg(feature = "compare")]
 pub(super) mod raft;
 pub(super) mod traft;
 
