@@ -1,9 +1,10 @@
 //! `traft compare --durable`: commits per second in real time, on a real disk, generalized beside
-//! classic Raft on the same log.
+//! classic Raft and Omni-Paxos on the same log.
 //!
 //! ```text
-//!   client loop ──> Local (a thread for each of three replicas, channels) ──> Host | Classic
-//!                                                                               └─ Wal on a Meter
+//!   client loop ──> Local (a thread for each of three replicas, channels)
+//!                     └─> Host | Classic | Paxos
+//!                           └─ Wal on a Meter
 //!   limit: three threads write and sync the groups that the meters saw, and do nothing else
 //! ```
 //!
@@ -12,6 +13,7 @@
 mod classic;
 mod limit;
 mod meter;
+mod paxos;
 mod print;
 
 pub(super) use print::{csv, json, table};
@@ -23,6 +25,7 @@ use crate::runtime::{Busy, Engine, Host, Local, NodeError, NodeOptions, Reply, S
 use crate::wal::WalOptions;
 use classic::Classic;
 use meter::{Group, Meter};
+use paxos::Paxos;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -35,6 +38,9 @@ const TURN: Duration = Duration::from_millis(1_200);
 
 /// The sides take turns, and the median turn of each is shown: disks and machines have moods.
 const TURNS: usize = 5;
+
+/// How many sides there are.
+const SIDES: usize = 3;
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,7 +56,7 @@ const LEADER: ReplicaId = ReplicaId(1);
 /// A side in one setting. Times are real.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Row {
-    /// `traft` or `raft`.
+    /// `traft`, `raft` or `omnipaxos`.
     pub(super) side: &'static str,
     /// How many commands were outstanding.
     pub(super) in_flight: usize,
@@ -81,7 +87,7 @@ pub(super) struct Report {
     pub(super) real_time: bool,
     /// Where.
     pub(super) dir: PathBuf,
-    /// Pairs of sides, in order of `in_flight`.
+    /// All sides, in order of `in_flight`.
     pub(super) rows: Vec<Row>,
 }
 
@@ -119,11 +125,12 @@ fn measure_all(dir: &Path, tick: impl Fn(usize, usize)) -> Result<Vec<Row>, Dura
     let mut rows = Vec::new();
     let place = dir.join("turn");
     for in_flight in IN_FLIGHT {
-        let mut turns = [Vec::new(), Vec::new()];
+        let mut turns = [const { Vec::new() }; SIDES];
         for turn in 0..TURNS {
-            tick(rows.len() * TURNS + 2 * turn, 2 * IN_FLIGHT.len() * TURNS);
+            tick(rows.len() * TURNS + SIDES * turn, SIDES * IN_FLIGHT.len() * TURNS);
             turns[0].push(measure(("traft", in_flight), TURN, &place, ours)?);
             turns[1].push(measure(("raft", in_flight), TURN, &place, classic)?);
+            turns[2].push(measure(("omnipaxos", in_flight), TURN, &place, paxos)?);
         }
         for mut turns in turns {
             turns.sort_by(|a: &Row, b: &Row| a.commits_per_s.total_cmp(&b.commits_per_s));
@@ -146,13 +153,17 @@ fn ours(id: ReplicaId, disk: Meter) -> Result<Host<Meter, Kv>, NodeError> {
     options.start = Start::First;
     options.store.wal = wal();
     options.snapshot_records = u64::MAX;
-    // Both sides keep their logs in memory.
+    // All sides keep their logs in memory.
     options.replica.log_bytes_max = 1 << 30;
     Ok(Host::open(disk, options, Kv::new())?.0)
 }
 
 fn classic(id: ReplicaId, disk: Meter) -> Result<Classic<Meter>, NodeError> {
     Classic::open(id, disk, wal())
+}
+
+fn paxos(id: ReplicaId, disk: Meter) -> Result<Paxos<Meter>, NodeError> {
+    Paxos::open(id, disk, wal())
 }
 
 fn command(nth: u64) -> Command {
@@ -275,14 +286,15 @@ impl<E: Engine> Client<E> {
 mod tests {
     use super::*;
 
-    /// Both sides work on a real disk, and what they write is what the limit writes.
+    /// All sides work on a real disk, and what they write is what the limit writes.
     #[test]
-    fn both_sides_are_measured() {
+    fn all_sides_are_measured() {
         let dir = std::env::temp_dir().join(format!("traft-durable-test-{}", std::process::id()));
         let long = Duration::from_millis(60);
         let rows = [
             measure(("traft", 16), long, &dir, ours).expect("a directory"),
             measure(("raft", 16), long, &dir, classic).expect("a directory"),
+            measure(("omnipaxos", 16), long, &dir, paxos).expect("a directory"),
         ];
         for row in rows {
             assert!(row.commits_per_s > 0.0 && row.limit_per_s > 0.0, "{row:?}");

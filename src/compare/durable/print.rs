@@ -51,13 +51,13 @@ fn figures(row: &Row) -> [f64; 9] {
 /// What a person reads.
 pub(in crate::compare) fn table(report: &Report) -> String {
     let mut text = format!(
-        "traft beside classic Raft (the raft crate) on the same log, in REAL TIME: no two runs are \
-         alike.\n\
+        "traft beside classic Raft (the raft crate) and Omni-Paxos (the omnipaxos crate) on the \
+         same log, in REAL TIME: no two runs are alike.\n\
          One process, three replicas with a thread and a log each, on one disk ({}); blind writes \
          of 256 bytes.\n\
          limit: three threads that only write and sync the same groups, measured right after. The \
          median of five turns.\n\n\
-         {:<7} {:>9} {:>10} {:>8} {:>8} {:>8} {:>9} {:>9} {:>8} {:>10} {:>8}\n",
+         {:<9} {:>9} {:>10} {:>8} {:>8} {:>8} {:>9} {:>9} {:>8} {:>10} {:>8}\n",
         report.dir.display(),
         "side",
         "in flight",
@@ -74,7 +74,7 @@ pub(in crate::compare) fn table(report: &Report) -> String {
     for row in &report.rows {
         let _ = writeln!(
             text,
-            "{:<7} {:>9} {:>10.0} {:>8.2} {:>8.2} {:>8.1} {:>9.0} {:>9.1} {:>8.0} {:>10.0} {:>8.2}",
+            "{:<9} {:>9} {:>10.0} {:>8.2} {:>8.2} {:>8.1} {:>9.0} {:>9.1} {:>8.0} {:>10.0} {:>8.2}",
             row.side,
             row.in_flight,
             row.commits_per_s,
