@@ -9,6 +9,8 @@
 //! get the same one. What the figures mean is in `docs/compare.md`.
 
 mod ablate;
+#[cfg(test)]
+mod book;
 mod cell;
 mod change;
 mod cli;

@@ -75,10 +75,10 @@ fn head(story: &Story, beside: &Beside) -> String {
     text += "</p>\n<p class=\"soft\">Time runs downward, a column for each replica. Each box is a \
              position: dotted, it is not held there; \u{25cb} accepted, \u{25d0} known settled, \
              \u{25cf} done. The colour is that of the author. Choose a box to learn why it is so; \
-             arrow keys step. An arrow is a message; one with records begins where the last of them \
-             was placed. Below the line in each cell stands what classic Raft would have made of \
-             the same messages: filled, it knows that it is committed; dotted, it has come and \
-             waits for the one before.</p>\n";
+             arrow keys step. An arrow is a message; one with records begins where the last \
+             of them was placed. Below the line in each cell stands what classic Raft would have \
+             made of the same messages: filled, it knows that it is committed; dotted, it has \
+             come and waits for the one before.</p>\n";
     match &beside.differs {
         Some((at, what)) => {
             let _ = writeln!(
