@@ -123,7 +123,7 @@ fn every_command_of_the_pages_is_one() {
 #[test]
 fn what_is_no_command_is_found() {
     let (lines, spans) = commands(
-        "`traft member add` and `traft nonsense` and\n\n```text\ntraft compare --no-such   a table\n\
+        "`traft member add` and `traft nonsense`\n\n```text\ntraft compare --no-such  a table\n\
          $ traft sim --seed N\n```\n\n    traft load --clients x\n",
     );
     assert_eq!(lines, ["compare --no-such", "sim --seed N", "load --clients x"]);
