@@ -95,6 +95,7 @@ impl Leader {
     }
 
     /// The same, for whoever looks.
+    #[cfg(feature = "compare")]
     pub(super) fn memberships(&self, initial: &Membership) -> Vec<Membership> {
         self.in_force(initial).into_iter().cloned().collect()
     }

@@ -37,6 +37,7 @@ impl Arrival {
     }
 
     /// A follower says what it has accepted.
+    #[cfg(feature = "compare")]
     pub(crate) fn report(
         from: ReplicaId,
         to: ReplicaId,
