@@ -142,7 +142,7 @@ impl World {
     }
 
     fn trim(&mut self, below: u64) {
-        self.index.trim(Lsn(below), |lsn| held(&self.log, lsn));
+        self.index.trim(Lsn(below));
     }
 
     fn run(&mut self, step: &Step) -> Option<(Placement, Literal)> {

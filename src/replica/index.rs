@@ -10,8 +10,8 @@ mod stack;
 use crate::base::{Footprint, Key, KeyRange, KeySet, Lsn, Record, Tail};
 use border::Span;
 use place::Search;
-use points::Points;
-use positions::{Log, PointAt, Positions, Slot, footprint, hash_of};
+use points::{Points, Spot};
+use positions::{Log, PointAt, Positions, footprint, hash_of};
 use segments::Segments;
 use smallvec::SmallVec;
 
@@ -49,7 +49,7 @@ pub struct Placement {
 /// record inserted and not trimmed.
 ///
 /// Memory: one entry a key and record, from [`insert`](Self::insert) until something makes it
-/// unnecessary or [`trim`](Self::trim) passes it.
+/// unnecessary, or until as much as was in flight with it has been trimmed once more.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
     positions: Positions,
@@ -65,9 +65,9 @@ pub struct Index {
 /// What placing a command has found out about its only key.
 #[derive(Clone, Copy, Debug)]
 struct Placed {
-    hash: u64,
+    hash: u32,
     /// Where the point of the key is, if it is live.
-    at: Option<usize>,
+    at: Option<Spot>,
 }
 
 /// The records that no later one depends on or overrides: what a command that interferes with
@@ -99,13 +99,12 @@ impl Index {
         let placed = self.placed.take();
         let Some(command) = record.command() else { return };
         let footprint = &command.footprint;
+        self.positions.push(record.lsn, footprint);
         let log = |lsn| if lsn == record.lsn { Some(record) } else { log(lsn) };
         let found = || only_point(footprint).map(|key| self.look_up(key, &log));
         if let Some(placed) = placed.or_else(found) {
-            self.positions.push(record.lsn, Slot::Point(placed.hash));
             self.points.push(placed, PointAt::only(footprint), record);
         } else {
-            self.positions.push(record.lsn, Slot::Command);
             if is_barrier(footprint) {
                 self.set_barrier(record.lsn);
                 return;
@@ -179,9 +178,9 @@ impl Index {
         self.place(&footprint, from, false, log).depends.iter().collect()
     }
 
-    /// Forgets the records below `below`, for good: no later floor may be less. The log still has
-    /// them. Constant time amortized for each key of a record.
-    pub fn trim<'l>(&mut self, below: Lsn, log: impl Fn(Lsn) -> Option<&'l Record>) {
+    /// Forgets the records below `below`, for good: no later floor may be less. Constant time
+    /// amortized for each record and range.
+    pub fn trim(&mut self, below: Lsn) {
         if below <= self.positions.start() {
             return;
         }
@@ -189,22 +188,10 @@ impl Index {
         if below >= self.positions.end() {
             return self.forget_all(below);
         }
-        let mut ranges = 0;
-        while let Some((lsn, slot)) = self.positions.pop_below(below) {
-            if self.barrier.is_some_and(|barrier| barrier >= lsn) {
-                self.barrier = self.barrier.filter(|barrier| *barrier != lsn);
-            } else if let Slot::Point(hash) = slot {
-                self.points.trim(hash, lsn, below);
-            } else if slot == Slot::Command {
-                let Footprint { reads, writes } = footprint(log.record(lsn));
-                for key in reads.points().iter().chain(writes.points()) {
-                    self.points.trim(hash_of(key), lsn, below);
-                }
-                ranges += reads.ranges().len() + writes.ranges().len();
-            }
-        }
-        self.segments.trim(ranges, self.positions.start());
-        self.points.sweep(self.positions.start());
+        let ranges = self.positions.trim(below);
+        self.barrier = self.barrier.filter(|barrier| *barrier >= below);
+        self.segments.trim(ranges, below);
+        self.points.trim(below, self.positions.end());
     }
 
     /// All that was in flight is done: no record has to be looked at by itself.
@@ -241,10 +228,10 @@ impl Index {
         for key in footprint.writes.points() {
             self.insert_point(key, record, log);
         }
-        let (blind, start) = (footprint.is_blind(), self.positions.start());
+        let blind = footprint.is_blind();
         for range in footprint.writes.ranges() {
             let span = Span::from(range);
-            self.points.overwrite(&span, record, blind, start, log);
+            self.points.overwrite(&span, record, blind, log);
             self.segments.push_writer(span, record, blind);
         }
     }

@@ -386,7 +386,7 @@ impl Replica {
         if let Role::Leader(lead) = &mut self.role {
             needless = needless.min(lead.settled.offset());
             assert!(needless <= lead.next, "I-11 {} settled, next is {}", needless, lead.next);
-            lead.index.trim(needless, |lsn| self.log.get(lsn));
+            lead.index.trim(needless);
         }
         if self.writes.durable() == self.writes.newest() {
             let most = mutant!(LogNeverShrinks, self.options.log_bytes_max, usize::MAX);

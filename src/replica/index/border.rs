@@ -1,24 +1,20 @@
 //! Keys as they stand in the ordered maps of the index.
 
 use crate::base::{Key, KeyRange};
-use std::cmp::Ordering;
-use std::num::NonZeroU8;
 use std::ops::Bound;
 
 /// How many bytes of a key stand in the map itself.
 const INLINE: usize = 16;
 
-/// A key with its first 16 bytes in place: a wide map is searched without following a pointer to
-/// each key, which costs a cache miss. A key that is not longer is wholly in place; a copy of a
-/// longer one is kept beside. Ordered like the keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A key with its first 16 bytes in place, zeros after its end: a wide map is searched without
+/// following a pointer to each key, which costs a cache miss. A key that is longer, or whose own
+/// zeros at its end would be taken for those, is kept beside. Ordered like the keys: of those with
+/// the same 16 bytes the one in place is the shortest, and all others begin with it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Border {
-    /// The first bytes, the most significant first, zeros after the end of the key.
+    /// The most significant first.
     prefix: [u64; 2],
-    /// One more than how many bytes are in place, or for a longer key the greatest value: of keys
-    /// with the same prefix the shorter one is less.
-    length: NonZeroU8,
-    long: Option<Box<Key>>,
+    whole: Option<Box<Key>>,
 }
 
 impl From<&Key> for Border {
@@ -27,38 +23,21 @@ impl From<&Key> for Border {
         let inline = key.len().min(INLINE);
         bytes[..inline].copy_from_slice(&key[..inline]);
         let prefix = u128::from_be_bytes(bytes);
-        let long = (key.len() > INLINE).then(|| Box::new(key.clone()));
-        let length = inline as u8 + 1 + u8::from(long.is_some());
-        Border {
-            prefix: [(prefix >> 64) as u64, prefix as u64],
-            length: NonZeroU8::MIN.saturating_add(length - 1),
-            long,
-        }
+        let beside = key.len() > INLINE || key.last() == Some(&0);
+        let whole = beside.then(|| Box::new(key.clone()));
+        Border { prefix: [(prefix >> 64) as u64, prefix as u64], whole }
     }
 }
 
 impl Border {
     /// Looks at the key.
     pub(super) fn with_key<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
-        if let Some(long) = &self.long {
-            return look(long);
+        if let Some(key) = &self.whole {
+            return look(key);
         }
         let [high, low] = self.prefix;
-        let bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
-        look(&bytes[..usize::from(self.length.get()) - 1])
-    }
-}
-
-impl Ord for Border {
-    fn cmp(&self, other: &Border) -> Ordering {
-        let place = |border: &Border| (border.prefix, border.length);
-        place(self).cmp(&place(other)).then_with(|| self.long.cmp(&other.long))
-    }
-}
-
-impl PartialOrd for Border {
-    fn partial_cmp(&self, other: &Border) -> Option<Ordering> {
-        Some(self.cmp(other))
+        let prefix = u128::from(high) << 64 | u128::from(low);
+        look(&prefix.to_be_bytes()[..INLINE - prefix.trailing_zeros() as usize / 8])
     }
 }
 

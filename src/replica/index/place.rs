@@ -143,8 +143,7 @@ impl<'a, 'l, L: Log<'l>> Search<'a, L> {
     fn add_range(&mut self, range: &KeyRange, written: bool) {
         let index = self.index;
         let span = Span::from(range);
-        let start = index.positions.start();
-        let mut points = index.points.live_in(&span, start, self.log).peekable();
+        let mut points = index.points.live_in(&span, self.log).peekable();
         for (start, segment) in index.segments.overlapping(&span) {
             while let Some((_, point)) = points.next_if(|(key, _)| !segment.reaches_past(key)) {
                 self.add(point, false, written);

@@ -14,33 +14,19 @@ pub(super) trait Log<'l>: Fn(Lsn) -> Option<&'l Record> {
 
 impl<'l, F: Fn(Lsn) -> Option<&'l Record>> Log<'l> for F {}
 
-/// What is known of a position without looking at its record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Slot {
-    /// It has no command.
-    Nothing,
-    /// A command that touches a single point and nothing else: the hash of the key.
-    Point(u64),
-    /// Any other command.
-    Command,
-}
-
-/// The positions from the first one that is not trimmed to the last one inserted, a word each.
+/// The positions from the first one that is not trimmed to the last one inserted: what has to be
+/// known of a record when it is trimmed, without looking at it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Positions {
-    slots: VecDeque<u64>,
+    /// How many ranges a command touches, if there is one that touches anything.
+    slots: VecDeque<Option<u32>>,
     start: Lsn,
 }
 
-const NOTHING: u64 = 0;
-const COMMAND: u64 = 1;
-/// Keeps hashes apart from the two values above.
-const HASH_BIT: u64 = 2;
-
 /// The hash of a key, with a fixed hasher.
-pub(super) fn hash_of(key: &[u8]) -> u64 {
+pub(super) fn hash_of(key: &[u8]) -> u32 {
     use std::hash::BuildHasher;
-    rustc_hash::FxBuildHasher.hash_one(key) | HASH_BIT
+    rustc_hash::FxBuildHasher.hash_one(key) as u32
 }
 
 impl Positions {
@@ -64,19 +50,18 @@ impl Positions {
         Lsn(self.start.0 + self.slots.len() as u64)
     }
 
-    /// Puts a command at the end.
-    pub(super) fn push(&mut self, lsn: Lsn, slot: Slot) {
+    /// Puts a command with this footprint at the end.
+    pub(super) fn push(&mut self, lsn: Lsn, footprint: &Footprint) {
         assert!(lsn >= self.end(), "{lsn} is not above {}", self.end());
         if self.slots.is_empty() {
             self.start = lsn;
         } else if lsn > self.end() {
-            self.slots.resize((lsn.0 - self.start.0) as usize, NOTHING);
+            self.slots.resize((lsn.0 - self.start.0) as usize, None);
         }
-        self.slots.push_back(match slot {
-            Slot::Nothing => NOTHING,
-            Slot::Command => COMMAND,
-            Slot::Point(hash) => hash,
-        });
+        let Footprint { reads, writes } = footprint;
+        let ranges = (reads.ranges().len() + writes.ranges().len()) as u32;
+        let touches = !reads.is_empty() || !writes.is_empty();
+        self.slots.push_back(touches.then_some(ranges));
     }
 
     /// Takes all out, below `start`.
@@ -85,39 +70,25 @@ impl Positions {
         self.start = start;
     }
 
-    /// Takes the first position out if it is below `below`, which is below the end.
-    pub(super) fn pop_below(&mut self, below: Lsn) -> Option<(Lsn, Slot)> {
-        if self.start >= below {
-            return None;
-        }
-        let slot = self.slots.pop_front()?;
-        let lsn = self.start;
-        self.start = lsn.next();
-        Some((lsn, read(slot)))
+    /// Takes out what is below `below`, which is below the end. How many ranges that touches.
+    pub(super) fn trim(&mut self, below: Lsn) -> usize {
+        let gone = below.0.saturating_sub(self.start.0);
+        self.start = self.start.max(below);
+        self.slots.drain(..gone as usize).flatten().map(|ranges| ranges as usize).sum()
     }
 
-    /// The positions at and above `from` that have a command, in order.
+    /// The positions at and above `from` that have a command which touches something, in order.
     pub(super) fn commands_from(&self, from: Lsn) -> impl Iterator<Item = Lsn> {
         let from = from.max(self.start).min(self.end());
         let slots = self.slots.range((from.0 - self.start.0) as usize..);
-        slots.zip(from.0..).filter(|(slot, _)| **slot != NOTHING).map(|(_, lsn)| Lsn(lsn))
+        slots.zip(from.0..).filter(|(slot, _)| slot.is_some()).map(|(_, lsn)| Lsn(lsn))
     }
 }
 
-fn read(slot: u64) -> Slot {
-    match slot {
-        NOTHING => Slot::Nothing,
-        COMMAND => Slot::Command,
-        hash => Slot::Point(hash),
-    }
-}
-
-/// Which of the points of a record's footprint, to tell a key without keeping a copy of it.
+/// Which of the points of a record's footprint, to tell a key without keeping a copy of it: twice
+/// the place among those that are written or among those that are only read, and one if written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PointAt {
-    written: bool,
-    at: u32,
-}
+pub(super) struct PointAt(u32);
 
 impl PointAt {
     /// What `record`, which has `key` among its points, calls it.
@@ -127,24 +98,28 @@ impl PointAt {
             Ok(at) => (true, at),
             Err(_) => (false, reads.points().partition_point(|point| point[..] < *key)),
         };
-        PointAt { written, at: at as u32 }
+        PointAt::new(written, at)
     }
 
     /// The only point of a footprint, which may be written and read.
     pub(super) fn only(footprint: &Footprint) -> PointAt {
-        PointAt { written: !footprint.writes.is_empty(), at: 0 }
+        PointAt::new(!footprint.writes.is_empty(), 0)
+    }
+
+    fn new(written: bool, at: usize) -> PointAt {
+        PointAt(2 * at as u32 + u32::from(written))
     }
 
     /// Whether the record writes it.
     pub(super) fn is_written(self) -> bool {
-        self.written
+        self.0 % 2 == 1
     }
 
     /// The key that `record` calls so.
     pub(super) fn key(self, record: &Record) -> &Key {
         let footprint = footprint(record);
-        let keys = if self.written { &footprint.writes } else { &footprint.reads };
-        &keys.points()[self.at as usize]
+        let keys = if self.is_written() { &footprint.writes } else { &footprint.reads };
+        &keys.points()[self.0 as usize / 2]
     }
 }
 
