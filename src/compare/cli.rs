@@ -96,7 +96,8 @@ pub(super) struct CompareArgs {
     /// A network from a TOML file with `regions` and a square `rtt_ms`
     #[arg(long, value_name = "FILE")]
     matrix: Option<PathBuf>,
-    /// Block requests from a file with the columns seconds,op,lbn,sectors: scenario `trace`
+    /// Requests from a file, to a disk (columns seconds,op,lbn,sectors) or a cache
+    /// (timestamp,key,key_size,value_size,client,operation,ttl): scenario `trace`
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Only these sides: traft, traft-serial (every command interferes), raft (the `raft` crate)
@@ -111,9 +112,10 @@ pub(super) struct CompareArgs {
     /// How many replicas
     #[arg(long, value_name = "N")]
     replicas: Option<usize>,
-    /// How many operations are outstanding in a closed loop: ycsb and trace
-    #[arg(long, value_name = "N", default_value_t = 32)]
-    depth: usize,
+    /// How many operations are outstanding in a closed loop: ycsb, and trace, which has rows for
+    /// each of several
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "32")]
+    depth: Vec<usize>,
     /// Instead of all this: real time, three replicas in this process, their logs in this directory
     #[cfg(unix)]
     #[arg(long, value_name = "DIR", conflicts_with_all = SIMULATED)]
@@ -220,7 +222,7 @@ impl CompareArgs {
             links: links.into_iter().map(|n| LINKS[n]).collect(),
             interference: self.interference.iter().map(|p| percent(p)).collect::<Result<_, _>>()?,
             replicas: self.replicas,
-            depth: self.depth,
+            depths: self.depth.clone(),
             trace: Arc::default(),
             all: self.all,
             trace_path: self.trace.clone(),
@@ -266,8 +268,8 @@ impl CompareArgs {
 }
 
 fn check_sizes(plan: &Plan) -> Result<(), BadInput> {
-    if !(1..=DEPTH_MAX).contains(&plan.depth) {
-        return Err(range("--depth", format!("1 to {DEPTH_MAX}"), plan.depth));
+    if let Some(depth) = plan.depths.iter().find(|depth| !(1..=DEPTH_MAX).contains(*depth)) {
+        return Err(range("--depth", format!("1 to {DEPTH_MAX}"), *depth));
     }
     for place in &plan.places {
         let (name, room) = (place.name(), place.replicas_max());

@@ -8,7 +8,7 @@ mod wan;
 
 use super::cell::{Cell, Variant};
 use super::place::{Place, center};
-use super::trace::Request;
+use super::trace::Trace;
 use crate::sim::{LinkKind, Network, Side, Time};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl Scenario {
             }
             Scenario::ReconfigureMajority => "the same, three of five at once",
             Scenario::Wan => "clients at every site: by who leads, and who answers them",
-            Scenario::Trace => "block requests of a real machine (--trace FILE), closed loop",
+            Scenario::Trace => "requests to a real disk or cache (--trace FILE), closed loop",
         }
     }
 
@@ -158,9 +158,9 @@ pub(super) struct Plan {
     pub(super) links: Vec<LinkKind>,
     pub(super) interference: Vec<u32>,
     pub(super) replicas: Option<usize>,
-    /// How many operations are outstanding in a closed loop.
-    pub(super) depth: usize,
-    pub(super) trace: Arc<Vec<Request>>,
+    /// How many operations are outstanding in a closed loop, at least one number.
+    pub(super) depths: Vec<usize>,
+    pub(super) trace: Arc<Trace>,
     pub(super) all: bool,
     /// The file of `trace`.
     pub(super) trace_path: Option<PathBuf>,
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn the_default_run_has_at_most_120_rows() {
         let scenarios = Scenario::ALL.into_iter().filter(|s| s.is_default()).collect();
-        let plan = Plan { seed: 1, scenarios, depth: 32, ..Plan::default() };
+        let plan = Plan { seed: 1, scenarios, depths: vec![32], ..Plan::default() };
         let rows: usize =
             plan.cells().iter().map(|cell| cell.views.len() * cell.variants.len()).sum();
         assert!((60..=120).contains(&rows), "{rows} rows");
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn every_spec_of_the_default_run_can_be_run() {
         let scenarios = Scenario::ALL.into_iter().filter(|s| *s != Scenario::Trace).collect();
-        let plan = Plan { seed: 1, scenarios, depth: 32, ..Plan::default() };
+        let plan = Plan { seed: 1, scenarios, depths: vec![32], ..Plan::default() };
         for cell in plan.cells() {
             let spec = cell.spec(cell.variants[0], 1, 0);
             assert_eq!(spec.check(), Ok(()), "{} on {}", cell.scenario.name(), cell.network);

@@ -1,28 +1,59 @@
-//! `--trace FILE`: the block requests of a real machine.
+//! `--trace FILE`: what clients asked of a real machine.
 //!
-//! One request a line, `seconds,op,lbn,sectors`: when it was sent (whole seconds since the first
-//! one), `R` or `W`, the first 512-byte sector, and how many. Lines that start with `#` and empty
+//! One request a line, with four columns for the requests of a [block device](block) and seven for
+//! those of a [cache](cache); the first request tells which. Lines that start with `#` and empty
 //! lines are skipped, and so is one line with the names of the columns. The clock of such a trace
 //! is too coarse to be replayed, so the requests run in order in a closed loop: at most `--depth`
 //! of them at a time.
 
-use crate::apply::block::SECTORS_MAX;
+mod block;
+mod cache;
+
+pub(super) use block::Request;
+pub(super) use cache::{Access, What};
 use std::path::Path;
 
-/// The names of the columns, in order.
-pub(super) const COLUMNS: &str = "seconds,op,lbn,sectors";
+/// The requests of a trace, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trace {
+    /// Of a block device.
+    Block(Vec<Request>),
+    /// Of a cache.
+    Cache(Vec<Access>),
+}
 
-/// One request of the trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    /// Seconds since the first request.
-    pub(super) seconds: u64,
-    /// Whether it writes; else it reads.
-    pub(super) write: bool,
-    /// The first sector.
-    pub(super) first: u64,
-    /// How many sectors, at least 1.
-    pub(super) sectors: u64,
+impl Default for Trace {
+    fn default() -> Trace {
+        Trace::Block(Vec::new())
+    }
+}
+
+impl Trace {
+    /// How many there are, and of what.
+    pub(super) fn about(&self) -> String {
+        match self {
+            Trace::Block(requests) => format!("{} block requests", requests.len()),
+            Trace::Cache(accesses) => format!("{} requests of a cache", accesses.len()),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Trace::Block(requests) => requests.is_empty(),
+            Trace::Cache(accesses) => accesses.is_empty(),
+        }
+    }
+
+    fn push(&mut self, line: &str) -> Result<(), String> {
+        if self.is_empty() && line.split(',').count() == cache::COLUMNS.split(',').count() {
+            *self = Trace::Cache(Vec::new());
+        }
+        match self {
+            Trace::Block(requests) => requests.push(block::parse_request(line)?),
+            Trace::Cache(accesses) => accesses.push(cache::parse_access(line)?),
+        }
+        Ok(())
+    }
 }
 
 /// What is wrong with a trace. The caller mends the file.
@@ -47,7 +78,11 @@ pub(super) enum TraceError {
         why: String,
     },
     /// It holds no request.
-    #[error("{path}: no request in the trace (expected lines of {COLUMNS})")]
+    #[error(
+        "{path}: no request in the trace (expected lines of {}, or of {})",
+        block::COLUMNS,
+        cache::COLUMNS
+    )]
     Empty {
         /// Its path.
         path: String,
@@ -55,7 +90,7 @@ pub(super) enum TraceError {
 }
 
 /// Reads the trace in the file at `path`.
-pub(super) fn load(path: &Path) -> Result<Vec<Request>, TraceError> {
+pub(super) fn load(path: &Path) -> Result<Trace, TraceError> {
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) => parse(&name, &text),
@@ -64,55 +99,27 @@ pub(super) fn load(path: &Path) -> Result<Vec<Request>, TraceError> {
 }
 
 /// The requests of `text`; `path` is its name in errors.
-pub(super) fn parse(path: &str, text: &str) -> Result<Vec<Request>, TraceError> {
-    let mut requests = Vec::new();
+pub(super) fn parse(path: &str, text: &str) -> Result<Trace, TraceError> {
+    let mut trace = Trace::default();
     let mut header_allowed = true;
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        if !(std::mem::take(&mut header_allowed) && line == COLUMNS) {
-            let request = parse_request(line).map_err(|why| TraceError::Line {
+        let is_header = [block::COLUMNS, cache::COLUMNS].contains(&line);
+        if !(std::mem::take(&mut header_allowed) && is_header) {
+            trace.push(line).map_err(|why| TraceError::Line {
                 path: path.to_string(),
                 line: at + 1,
                 why,
             })?;
-            requests.push(request);
         }
     }
-    if requests.is_empty() {
+    if trace.is_empty() {
         return Err(TraceError::Empty { path: path.to_string() });
     }
-    Ok(requests)
-}
-
-fn parse_request(line: &str) -> Result<Request, String> {
-    let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-    let [seconds, op, first, sectors] = fields[..] else {
-        return Err(format!("expected the 4 columns {COLUMNS}, found {}", fields.len()));
-    };
-    let number = |name: &str, text: &str| {
-        text.parse::<u64>().map_err(|_| format!("{name} must be a whole number, found {text:?}"))
-    };
-    let write = match op {
-        "W" | "w" => true,
-        "R" | "r" => false,
-        other => return Err(format!("op must be R or W, found {other:?}")),
-    };
-    let request = Request {
-        seconds: number("seconds", seconds)?,
-        write,
-        first: number("lbn", first)?,
-        sectors: number("sectors", sectors)?,
-    };
-    if !(1..=SECTORS_MAX).contains(&request.sectors) {
-        return Err(format!("sectors must be 1 to {SECTORS_MAX}, found {sectors}"));
-    }
-    if request.first.checked_add(request.sectors).is_none() {
-        return Err(format!("lbn {first} and {sectors} sectors leave the 64-bit range"));
-    }
-    Ok(request)
+    Ok(trace)
 }
 
 #[cfg(test)]
@@ -130,12 +137,13 @@ mod tests {
             Request { seconds: 0, write: true, first: 42, sectors: 8 },
             Request { seconds: 3, write: false, first: 7, sectors: 1 },
         ];
-        assert_eq!(parse("t.csv", text).expect("a good trace"), expected);
+        assert_eq!(parse("t.csv", text).expect("a good trace"), Trace::Block(expected.to_vec()));
     }
 
     #[test]
     fn the_header_may_be_missing() {
-        assert_eq!(parse("t.csv", "1,R,5,2\n").expect("a good trace").len(), 1);
+        let trace = parse("t.csv", "1,R,5,2\n").expect("a good trace");
+        assert_eq!(trace.about(), "1 block requests");
     }
 
     #[test]
@@ -164,7 +172,9 @@ mod tests {
 
     #[test]
     fn a_trace_without_requests_is_refused() {
-        let expected = "t.csv: no request in the trace (expected lines of seconds,op,lbn,sectors)";
+        let expected = "t.csv: no request in the trace (expected lines of \
+                        seconds,op,lbn,sectors, or of \
+                        timestamp,key,key_size,value_size,client,operation,ttl)";
         assert_eq!(why("# nothing\n\n"), expected);
         assert_eq!(why(""), expected);
     }
@@ -173,5 +183,32 @@ mod tests {
     fn a_missing_file_is_named() {
         let error = load(Path::new("no/such.csv")).expect_err("no such file").to_string();
         assert!(error.starts_with("cannot read the trace no/such.csv: "), "{error}");
+    }
+
+    #[test]
+    fn seven_columns_are_those_of_a_cache() {
+        let text =
+            "0,a,1,256,7,get,0\n0,a,1,10,7,set,86400\n1,b,1,0,9,incr,0\n2,a,1,0,9,delete,0\n";
+        let Trace::Cache(accesses) = parse("t.csv", text).expect("a good trace") else {
+            panic!("it is of a cache")
+        };
+        let whats: Vec<What> = accesses.iter().map(|access| access.what).collect();
+        assert_eq!(whats, [What::Get, What::Set, What::Modify, What::Delete]);
+        assert_eq!((&accesses[1].key[..], accesses[1].bytes), (&b"a"[..], 10));
+        let named = format!("{}\n{text}", cache::COLUMNS);
+        assert_eq!(parse("t.csv", &named).expect("a good trace"), Trace::Cache(accesses));
+        let cases = [
+            ("0,a,1,1,1,fly,0\n", "t.csv, line 1: operation must be one of get, gets, set, add, "),
+            ("0,a,1,x,1,set,0\n", "t.csv, line 1: value_size must be a whole number, found \"x\""),
+            ("0,,0,1,1,set,0\n", "t.csv, line 1: the key is empty"),
+            (
+                "0,a,1,9999999,1,set,0\n",
+                "t.csv, line 1: value_size must be at most 1048576, found ",
+            ),
+            ("0,a,1,1,1,set,0\n0,W,1,1\n", "t.csv, line 2: expected the 7 columns timestamp,key,"),
+        ];
+        for (text, expected) in cases {
+            assert!(why(text).starts_with(expected), "{}", why(text));
+        }
     }
 }

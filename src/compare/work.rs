@@ -264,7 +264,8 @@ fn command(cell: &Cell, plan: &Plan) -> String {
         line += &format!(" --replicas {replicas}");
     }
     if matches!(cell.scenario, Scenario::Ycsb | Scenario::Trace) {
-        line += &format!(" --depth {}", plan.depth);
+        let depths: Vec<String> = plan.depths.iter().map(usize::to_string).collect();
+        line += &format!(" --depth {}", depths.join(","));
     }
     if let Some(path) = plan.trace_path.as_ref().filter(|_| cell.scenario == Scenario::Trace) {
         line += &format!(" --trace {}", path.display());

@@ -1,7 +1,7 @@
 //! What the clients ask for: operations from a seed, the same for every side.
 
 use super::rng::Rng;
-use super::trace::Request;
+use super::trace::{Access, Request, Trace, What};
 use super::zipf::{YCSB_THETA, Zipf};
 use crate::apply::{block, kv};
 use crate::base::Command;
@@ -88,9 +88,30 @@ pub(super) fn overwrites(seed: u64, count: usize, keys: usize, site: usize) -> V
     (0..count).map(|_| write(set(zipf.draw(&mut rng) as u64), site)).collect()
 }
 
-/// The requests of a trace, in order. It knows no content: writes fill their sectors with a
-/// pattern, and reads give a checksum.
-pub(super) fn block_requests(requests: &[Request], site: usize) -> Vec<Op> {
+/// The requests of a trace, in order.
+pub(super) fn traced(trace: &Trace, site: usize) -> Vec<Op> {
+    match trace {
+        Trace::Block(requests) => block_requests(requests, site),
+        Trace::Cache(accesses) => accesses.iter().map(|access| accessed(access, site)).collect(),
+    }
+}
+
+/// A request of a cache. Of a value its size is known.
+fn accessed(access: &Access, site: usize) -> Op {
+    let key = &access.key[..];
+    let value = vec![b'x'; access.bytes as usize];
+    let op = match access.what {
+        What::Get => return read(kv::Op::Get { key }.command(), site),
+        What::Set => kv::Op::Set { key, value: &value },
+        What::Delete => kv::Op::Delete { key },
+        What::Modify => kv::Op::CompareAndSet { key, expected: None, value: Some(&value) },
+    };
+    write(op.command(), site)
+}
+
+/// A block trace knows no content: writes fill their sectors with a pattern, and reads give a
+/// checksum.
+fn block_requests(requests: &[Request], site: usize) -> Vec<Op> {
     let op = |request: &Request| {
         let Request { first, sectors, .. } = *request;
         match request.write {
@@ -215,6 +236,21 @@ mod tests {
         assert!(!meets(0, 1) && meets(0, 2) && meets(1, 2) && !meets(2, 3) && !meets(1, 3));
         assert!(ops[0].command.footprint.is_blind());
         assert_eq!(ops[2].kind, Kind::Read);
+    }
+
+    #[test]
+    fn a_cache_is_asked_as_its_operations_say() {
+        let access = |what| Access { key: b"k"[..].into(), bytes: 300, what };
+        let whats = [What::Get, What::Set, What::Delete, What::Modify];
+        let ops = traced(&Trace::Cache(whats.map(access).to_vec()), 2);
+        let kinds = ops.iter().map(|op| (op.kind == Kind::Read, op.command.footprint.is_blind()));
+        assert_eq!(
+            kinds.collect::<Vec<_>>(),
+            [(true, false), (false, true), (false, true), (false, false)]
+        );
+        let long: Vec<bool> = ops.iter().map(|op| op.command.body.len() > 300).collect();
+        assert_eq!(long, [false, true, false, true]);
+        assert!(ops.iter().all(|op| op.site == 2));
     }
 
     #[test]

@@ -147,7 +147,7 @@ pub(super) fn overwrite(plan: &Plan) -> Vec<Cell> {
 
 /// `ycsb`.
 pub(super) fn ycsb(plan: &Plan) -> Vec<Cell> {
-    let (count, depth) = (20_000, plan.depth);
+    let (count, depth) = (20_000, plan.depths.first().copied().unwrap_or(1));
     let on = |place: &Place, mix: Ycsb| {
         let setting = plan.setting(place);
         let leader = setting.leader;
@@ -164,18 +164,17 @@ pub(super) fn ycsb(plan: &Plan) -> Vec<Cell> {
 
 /// `trace`.
 pub(super) fn trace(plan: &Plan) -> Vec<Cell> {
-    let on = |place: &Place| {
+    let on = |place: &Place, depth: usize| {
         let setting = plan.setting(place);
-        let (leader, depth, requests) = (setting.leader, plan.depth, plan.trace.clone());
-        let count = requests.len();
-        let about = format!("{}, {count} block requests, {depth} at a time", setting.about());
-        let load =
-            move |_| Load::Closed { depth, ops: workload::block_requests(&requests, leader) };
+        let (leader, trace) = (setting.leader, plan.trace.clone());
+        let about = format!("{}, {}, closed loop", setting.about(), trace.about());
+        let load = move |_| Load::Closed { depth, ops: workload::traced(&trace, leader) };
         let mut cell = cell(Scenario::Trace, setting, about, plan, load, Time::s(36_000));
         cell.views[0].param = Some(format!("depth={depth}"));
         cell
     };
-    plan.places(&[Place::Lan, Place::Loss]).iter().map(on).collect()
+    let places = plan.places(&[Place::Lan, Place::Loss]);
+    places.iter().flat_map(|place| plan.depths.iter().map(move |depth| on(place, *depth))).collect()
 }
 
 /// A cell that measures every operation of one run.
