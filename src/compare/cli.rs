@@ -100,7 +100,8 @@ pub(super) struct CompareArgs {
     /// (timestamp,key,key_size,value_size,client,operation,ttl): scenario `trace`
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Only these sides: traft, traft-serial (every command interferes), raft (the `raft` crate)
+    /// Only these sides: traft, traft-serial (every command interferes), raft and omnipaxos (the
+    /// crates of these names)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     side: Vec<String>,
     /// Only these links: unordered (datagrams), ordered (one TCP-like stream)
@@ -356,7 +357,10 @@ mod tests {
                  lagging, duel, failover, overwrite, ycsb, reads, reconfigure-one, \
                  reconfigure-majority, wan, trace",
             ),
-            (&["--side", "paxos"], "unknown side \"paxos\"; there are: traft, traft-serial, raft"),
+            (
+                &["--side", "paxos"],
+                "unknown side \"paxos\"; there are: traft, traft-serial, raft, omnipaxos",
+            ),
             (&["--link", "tcp"], "unknown link \"tcp\"; there are: unordered, ordered"),
             (
                 &["--network", "wan"],
