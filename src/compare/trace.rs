@@ -13,6 +13,9 @@ pub(super) use block::Request;
 pub(super) use cache::{Access, What};
 use std::path::Path;
 
+/// What all values of a trace may take: they are made before the first request.
+const VALUES_BYTES_MAX: u64 = 1 << 30;
+
 /// The requests of a trace, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trace {
@@ -44,15 +47,23 @@ impl Trace {
         }
     }
 
-    fn push(&mut self, line: &str) -> Result<(), String> {
+    /// One request more. How many bytes its value takes.
+    fn push(&mut self, line: &str) -> Result<u32, String> {
         if self.is_empty() && line.split(',').count() == cache::COLUMNS.split(',').count() {
             *self = Trace::Cache(Vec::new());
         }
         match self {
-            Trace::Block(requests) => requests.push(block::parse_request(line)?),
-            Trace::Cache(accesses) => accesses.push(cache::parse_access(line)?),
+            Trace::Block(requests) => {
+                requests.push(block::parse_request(line)?);
+                Ok(0)
+            }
+            Trace::Cache(accesses) => {
+                let access = cache::parse_access(line)?;
+                let bytes = if access.writes_value() { access.bytes } else { 0 };
+                accesses.push(access);
+                Ok(bytes)
+            }
         }
-        Ok(())
     }
 }
 
@@ -101,7 +112,7 @@ pub(super) fn load(path: &Path) -> Result<Trace, TraceError> {
 /// The requests of `text`; `path` is its name in errors.
 pub(super) fn parse(path: &str, text: &str) -> Result<Trace, TraceError> {
     let mut trace = Trace::default();
-    let mut header_allowed = true;
+    let (mut header_allowed, mut values) = (true, 0);
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -109,11 +120,14 @@ pub(super) fn parse(path: &str, text: &str) -> Result<Trace, TraceError> {
         }
         let is_header = [block::COLUMNS, cache::COLUMNS].contains(&line);
         if !(std::mem::take(&mut header_allowed) && is_header) {
-            trace.push(line).map_err(|why| TraceError::Line {
-                path: path.to_string(),
-                line: at + 1,
-                why,
-            })?;
+            let wrong = |why| TraceError::Line { path: path.to_string(), line: at + 1, why };
+            values += u64::from(trace.push(line).map_err(wrong)?);
+            if values > VALUES_BYTES_MAX {
+                let most = VALUES_BYTES_MAX >> 20;
+                return Err(wrong(format!(
+                    "the values up to here take more than {most} MiB: cut it"
+                )));
+            }
         }
     }
     if trace.is_empty() {
@@ -197,6 +211,10 @@ mod tests {
         assert_eq!((&accesses[1].key[..], accesses[1].bytes), (&b"a"[..], 10));
         let named = format!("{}\n{text}", cache::COLUMNS);
         assert_eq!(parse("t.csv", &named).expect("a good trace"), Trace::Cache(accesses));
+        let long = |operation| format!("0,a,1,1048576,1,{operation},0\n");
+        let most = "t.csv, line 1025: the values up to here take more than 1024 MiB: cut it";
+        assert_eq!(why(&long("set").repeat(1025)), most);
+        assert!(parse("t.csv", &long("get").repeat(1025)).is_ok(), "they are not made");
         let cases = [
             ("0,a,1,1,1,fly,0\n", "t.csv, line 1: operation must be one of get, gets, set, add, "),
             ("0,a,1,x,1,set,0\n", "t.csv, line 1: value_size must be a whole number, found \"x\""),

@@ -132,7 +132,7 @@ impl Frame {
             line,
             command: command.to_string(),
             said: said.to_vec(),
-            arrivals: std::mem::take(&mut stage.arrivals),
+            arrivals: stage.arrivals.replace(Vec::new()).unwrap_or_default(),
             replicas: stage.nodes.iter().map(view).collect(),
         }
     }

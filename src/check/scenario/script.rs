@@ -28,13 +28,13 @@ impl Outcome {
 
 /// Runs the commands of a file.
 pub fn run(text: &str) -> Outcome {
-    drive(text, &mut |_, _, _, _| {})
+    drive(text, Stage::default(), &mut |_, _, _, _| {})
 }
 
 /// Runs the commands of a file, and gives what every replica looks like after each of them.
 pub fn watch(text: &str) -> (Outcome, Vec<Frame>) {
     let mut frames = Vec::new();
-    let outcome = drive(text, &mut |stage, line, command, said| {
+    let outcome = drive(text, Stage::drawn(), &mut |stage, line, command, said| {
         frames.push(Frame::of(stage, line, command, said));
     });
     (outcome, frames)
@@ -43,8 +43,7 @@ pub fn watch(text: &str) -> (Outcome, Vec<Frame>) {
 /// Hears of the stage after each command: in which line it stood, how it goes, what came of it.
 type Watcher<'a> = &'a mut dyn FnMut(&mut Stage, usize, &str, &[String]);
 
-fn drive(text: &str, watcher: Watcher) -> Outcome {
-    let mut stage = Stage::default();
+fn drive(text: &str, mut stage: Stage, watcher: Watcher) -> Outcome {
     let mut broken = Vec::new();
     let mut paragraphs: Vec<String> = Vec::new();
     let (mut lines, mut output): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());

@@ -51,12 +51,17 @@ pub(super) struct Stage {
     pub(super) snapshots: BTreeMap<u64, (SnapshotMeta, State)>,
     /// How many proposals were made; their numbers.
     pub(super) proposed: u64,
-    /// What has come, for whoever draws it.
-    pub(super) arrivals: Vec<Arrival>,
+    /// What has come, if somebody draws it.
+    pub(super) arrivals: Option<Vec<Arrival>>,
     lines: Vec<String>,
 }
 
 impl Stage {
+    /// One that keeps what has come.
+    pub(super) fn drawn() -> Stage {
+        Stage { arrivals: Some(Vec::new()), ..Stage::default() }
+    }
+
     pub(super) fn say(&mut self, line: String) {
         self.lines.push(line);
     }
@@ -136,8 +141,8 @@ impl Stage {
 
     pub(super) fn input(&mut self, id: ReplicaId, input: Input) {
         if self.node(id).up {
-            if let Input::Receive(envelope) = &input {
-                self.arrivals.push(Arrival::of(envelope));
+            if let (Input::Receive(envelope), Some(arrivals)) = (&input, &mut self.arrivals) {
+                arrivals.push(Arrival::of(envelope));
             }
             self.node(id).replica.handle(input);
             self.take_outputs(id);

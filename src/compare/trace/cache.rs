@@ -22,6 +22,13 @@ pub(in super::super) struct Access {
     pub(in super::super) what: What,
 }
 
+impl Access {
+    /// Whether it brings a value along.
+    pub(super) fn writes_value(&self) -> bool {
+        matches!(self.what, What::Set | What::Modify)
+    }
+}
+
 /// What is done with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum What {
