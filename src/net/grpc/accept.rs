@@ -1,4 +1,9 @@
 //! Connections from outside, until they have shown who they are.
+//!
+//! They are let in by the threads that serve all connections: that is short, and nobody waits long
+//! in the system's own queue. Their handshakes are computed by another thread, the *door*, which the
+//! system runs after all others: so whoever comes in crowds has what is left of the processors, and
+//! those who are known lose no more than a tenth of one to them.
 
 use super::stream::{Guest, Stream};
 use crate::net::counts::add;
@@ -9,8 +14,10 @@ use crate::net::hub::{Current, Hub};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::Sender;
 use tokio_rustls::TlsAcceptor;
 
@@ -20,11 +27,52 @@ const BREATH: Duration = Duration::from_millis(50);
 /// The first byte of HTTP/2, which begins `PRI * HTTP/2.0`.
 const FIRST: u8 = b'P';
 
-/// Lets in whoever comes, for as long as there is somebody to hand them to.
-pub(super) async fn accept(
+/// How far the door stands back from other threads: beside one that wants all of a processor it has
+/// a tenth of it, which lets a few hundred in each second.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+/// Begins to let in whoever comes, for as long as there is somebody to hand them to. To be called
+/// within the runtime in which they are served.
+pub(super) fn start(
+    listener: std::net::TcpListener,
+    hub: &Arc<Hub>,
+    guests: Sender<io::Result<Guest>>,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let door = door(hub, guests.clone())?;
+    tokio::spawn(accept(listener, hub.clone(), guests, door));
+    Ok(())
+}
+
+/// The thread of handshakes. Their sockets belong to the runtime within which this is called, so
+/// that nothing has to move when they are done: it says when there is something to read, and the
+/// door reads.
+fn door(hub: &Hub, guests: Sender<io::Result<Guest>>) -> io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_time().build()?;
+    let handle = runtime.handle().clone();
+    let thread = thread::Builder::new().name(format!("{} door", hub.options.id));
+    thread.spawn(move || {
+        stand_back();
+        runtime.block_on(guests.closed());
+    })?;
+    Ok(handle)
+}
+
+/// Where the system has no such thing for a thread, the door is one like the others.
+fn stand_back() {
+    #[cfg(target_os = "linux")]
+    {
+        // Nobody is refused to be nicer; and if one were, it would be one like the others.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+    }
+}
+
+async fn accept(
     listener: TcpListener,
     hub: Arc<Hub>,
     guests: Sender<io::Result<Guest>>,
+    door: Handle,
 ) {
     while !guests.is_closed() {
         let Ok((stream, address)) = listener.accept().await else {
@@ -32,7 +80,7 @@ pub(super) async fn accept(
             continue;
         };
         let (seat, gone) = hub.greet(address.ip());
-        tokio::spawn(greet(stream, seat, gone, hub.clone(), guests.clone()));
+        door.spawn(greet(stream, seat, gone, hub.clone(), guests.clone()));
     }
 }
 

@@ -23,6 +23,10 @@ use tokio::runtime::Runtime;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+/// How many connections the system keeps for a moment until they are let in.
+#[cfg(unix)]
+const AT_THE_DOOR: i32 = 1_024;
+
 /// What TLS is told that is spoken on top of it.
 const PROTOCOL: &[u8] = b"h2";
 
@@ -35,7 +39,7 @@ pub struct Grpc {
 }
 
 impl Grpc {
-    /// Listens. Two threads serve all connections.
+    /// Listens. Two threads serve all connections, and one computes handshakes.
     ///
     /// # Errors
     ///
@@ -46,6 +50,10 @@ impl Grpc {
             check_local(&address, &options)?;
         }
         listener.set_nonblocking(true)?;
+        // What the standard library asks for is full when a few hundred come at once; whoever comes
+        // then is dropped without a word, a replica too.
+        #[cfg(unix)]
+        rustix::net::listen(&listener, AT_THE_DOOR).map_err(std::io::Error::from)?;
         let hub = Hub::new(options, vec![PROTOCOL])?;
         let runtime = hub.runtime()?;
         let within = runtime.enter();

@@ -1,6 +1,6 @@
 //! What others say.
 
-use super::accept::accept;
+use super::accept;
 use super::call::{ADDRESS, versions};
 use crate::net::NetError;
 use crate::net::clients::generated::client_server::ClientServer;
@@ -45,9 +45,8 @@ pub(super) fn start(listener: TcpListener, hub: &Arc<Hub>) -> Result<(), NetErro
         .add_service(ClientServer::new(Clients(hub.clone())).max_decoding_message_size(LARGEST))
         .add_service(HealthServer::new(Clients(hub.clone())))
         .add_service(reflection()?);
-    let listener = tokio::net::TcpListener::from_std(listener)?;
     let (guests, incoming) = mpsc::channel(WAITING_MAX);
-    tokio::spawn(accept(listener, hub.clone(), guests));
+    accept::start(listener, hub, guests)?;
     tokio::spawn(router.serve_with_incoming(ReceiverStream::new(incoming)));
     Ok(())
 }
