@@ -40,7 +40,14 @@ const QUICK: [&str; 4] = ["--scenario", "overwrite", "--network", "lan"];
 fn bad_input_is_one_sentence_and_exit_code_2() {
     let bad_trace = file("bad.csv", "# a trace\nseconds,op,lbn,sectors\n0,W,1,8\n0,W,x,8\n");
     let crooked = file("crooked.toml", "regions = [\"a\", \"b\"]\nrtt_ms = [[0, 1], [1]]\n");
-    let cases: [(&[&str], &[&str]); 9] = [
+    let cache = file("cache.csv", "0,a,1,256,7,get,0\n0,a,1,10,7,set,86400\n");
+    let block = ["--scenario", "block"];
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&block, &["the scenario block needs --trace FILE"]),
+        (
+            &[&block[..], &["--trace", &cache]].concat(),
+            &["the scenario block needs a trace of requests to a disk", "this one is of a cache"],
+        ),
         (&["--scenario", "storm"], &["unknown scenario \"storm\"", "quiet", "trace"]),
         (&["--trace", &bad_trace], &["bad.csv, line 4", "lbn must be a whole number"]),
         (&["--matrix", &crooked], &["crooked.toml", "not square"]),
@@ -153,6 +160,48 @@ fn a_trace_runs_in_a_closed_loop() {
     for row in &rows {
         assert_eq!((&row["scenario"], &row["param"]), (&"trace".into(), &"depth=4".into()));
         assert_eq!((&row["ops"], &row["unfinished"]), (&2_000.into(), &0.into()), "{row}");
+    }
+}
+
+/// A block trace on devices that take time: by depth, in each weather.
+#[test]
+fn a_block_store_is_faster_with_more_in_flight() {
+    let requests: String = (0..600)
+        .map(|n| format!("{},{},{},8\n", n / 100, if n % 5 == 0 { "R" } else { "W" }, n % 97 * 4))
+        .collect();
+    let path = file("block.csv", &requests);
+    let run = |more: &[&str]| {
+        let args = ["--scenario", "block", "--trace", &path, "--depth", "1,16", "--json"];
+        stdout(&[&args, more].concat())
+    };
+    let text = run(&[]);
+    assert!(text == run(&[]), "the same bytes");
+    let document: Value = serde_json::from_str(&text).expect("one JSON document");
+    let rows = document["rows"].as_array().expect("rows");
+    let weathers = ["lan", "loss", "jitter", "slow-leader", "all-at-once"];
+    assert_eq!(rows.len(), weathers.len() * 2 * 4, "{text}");
+    let per_second = |network: &str, side: &str, depth: &str| {
+        let is = |row: &&Value| {
+            (&row["network"], &row["side"], &row["link"], &row["param"])
+                == (&network.into(), &side.into(), &"unordered".into(), &depth.into())
+        };
+        let row = rows.iter().find(is).expect("a row");
+        assert_eq!((&row["ops"], &row["unfinished"]), (&600.into(), &0.into()), "{row}");
+        assert!(row["read_mean_ms"].is_f64() && row["write_p99_ms"].is_f64(), "{row}");
+        assert!(row["bound"].is_null(), "{row}");
+        row["per_second"].as_f64().expect("a rate")
+    };
+    for network in weathers {
+        let rates = ["depth=1", "depth=16"].map(|depth| per_second(network, "traft", depth));
+        assert!(rates[1] > 2.0 * rates[0], "{network}: {rates:?}");
+    }
+    let calm = per_second("lan", "traft", "depth=16");
+    assert!(calm > 1.2 * per_second("lan", "raft", "depth=16"), "one command at a time");
+    assert!(calm > 1.5 * per_second("slow-leader", "traft", "depth=16"), "a slow leader is slow");
+    let one = run(&["--network", "slow-leader", "--side", "raft", "--link", "ordered"]);
+    let one: Value = serde_json::from_str(&one).expect("one JSON document");
+    for row in one["rows"].as_array().expect("rows") {
+        assert!(rows.contains(row), "a row by itself is the same row: {row}");
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::place::Place;
 use super::rng::Rng;
+use super::row::Summary;
 use super::scenario::Scenario;
-use crate::sim::{ChangeStep, LinkKind, Outcome, Side, Spec, Time};
+use crate::sim::{ChangeStep, Kind, LinkKind, Outcome, Side, Spec, Time};
 
 /// A protocol on a kind of link: what differs between the rows of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,37 @@ pub(super) struct Sample {
     pub(super) sites: Option<SiteMeans>,
     /// What came of a change of membership.
     pub(super) change: Option<ChangeSample>,
+    /// Of a closed loop.
+    pub(super) closed: Option<ClosedSample>,
+}
+
+/// What a closed loop has besides: how fast it went, and its reads and writes apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct ClosedSample {
+    /// Operations answered in a second of virtual time, over the whole run.
+    pub(super) per_second: f64,
+    /// The percentiles of the reads, if there are any, and of the writes.
+    pub(super) reads: Option<Summary>,
+    pub(super) writes: Option<Summary>,
+}
+
+impl ClosedSample {
+    /// Of all operations of a run.
+    pub(super) fn of(outcome: &Outcome) -> ClosedSample {
+        let of_kind = |kind| {
+            let ops = outcome.ops.iter().filter(|op| op.kind == kind);
+            let times: Vec<Time> = ops.map(|op| op.latency(outcome.ended)).collect();
+            (!times.is_empty()).then(|| Summary::of(times))
+        };
+        let answered = outcome.ops.iter().filter(|op| op.finished.is_some()).count();
+        let seconds = outcome.ended.as_ms() / 1e3;
+        let rate = if seconds > 0.0 { answered as f64 / seconds } else { 0.0 };
+        ClosedSample {
+            per_second: (rate * 10.0).round() / 10.0,
+            reads: of_kind(Kind::Read),
+            writes: of_kind(Kind::Write),
+        }
+    }
 }
 
 /// What clients waited for, by site.
@@ -213,7 +245,7 @@ impl Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::{Kind, LeaderChange, OpResult};
+    use crate::sim::{LeaderChange, OpResult};
 
     fn op(class: u8, issued: u64, finished: Option<u64>) -> OpResult {
         OpResult {
@@ -235,6 +267,19 @@ mod tests {
         Measure::Class(0).take(&outcome, &mut sample);
         assert_eq!(sample.times, [Time::ms(3), Time::ms(47)]);
         assert_eq!((sample.unfinished, sample.detection), (1, None));
+    }
+
+    #[test]
+    fn a_closed_loop_is_as_fast_as_what_it_answers() {
+        let mut ops = vec![op(0, 0, Some(4)), op(0, 4, Some(10)), op(0, 10, None)];
+        ops[1].kind = Kind::Read;
+        let outcome = Outcome { ops, ended: Time::ms(20), ..Outcome::default() };
+        let closed = ClosedSample::of(&outcome);
+        assert_eq!(closed.per_second, 100.0);
+        assert_eq!(closed.reads.map(|s| (s.mean_ms, s.p99_ms)), Some((6.0, 6.0)));
+        assert_eq!(closed.writes.map(|s| (s.mean_ms, s.p99_ms)), Some((7.0, 10.0)));
+        let nothing = ClosedSample::of(&Outcome::default());
+        assert_eq!(nothing, ClosedSample::default());
     }
 
     #[test]

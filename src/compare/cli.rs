@@ -11,7 +11,7 @@ use super::place::Place;
 #[cfg(unix)]
 use super::recover;
 use super::scenario::{Plan, Scenario};
-use super::trace::{self, TraceError};
+use super::trace::{self, Trace, TraceError};
 use super::{ablate, change, explain, guide, history, inspect, simulate, steps, storage};
 #[cfg(all(feature = "serve", unix))]
 use crate::serve::cli as serve;
@@ -97,7 +97,8 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "FILE")]
     matrix: Option<PathBuf>,
     /// Requests from a file, to a disk (columns seconds,op,lbn,sectors) or a cache
-    /// (timestamp,key,key_size,value_size,client,operation,ttl): scenario `trace`
+    /// (timestamp,key,key_size,value_size,client,operation,ttl): scenarios `trace` and, by name,
+    /// `block`
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Only these sides: traft, traft-serial (every command interferes), raft and omnipaxos (the
@@ -113,9 +114,9 @@ pub(super) struct CompareArgs {
     /// How many replicas
     #[arg(long, value_name = "N")]
     replicas: Option<usize>,
-    /// How many operations are outstanding in a closed loop: ycsb, and trace, which has rows for
-    /// each of several
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "32")]
+    /// How many operations are outstanding in a closed loop: ycsb, and trace and block, which have
+    /// rows for each of several [default: 32; block: 1,2,4,8,16,32,64,128]
+    #[arg(long, value_name = "N", value_delimiter = ',')]
     depth: Vec<usize>,
     /// Instead of all this: real time, three replicas in this process, their logs in this directory
     #[cfg(unix)]
@@ -242,19 +243,33 @@ impl CompareArgs {
             let room = plan.replicas.unwrap_or(usize::MAX);
             plan.scenarios = Scenario::ALL
                 .into_iter()
-                .filter(|s| (*s == Scenario::Trace) == self.trace.is_some())
+                .filter(|s| s.needs_trace() == self.trace.is_some())
                 .filter(|s| s.is_default() || plan.all && !s.replaces() || *s == Scenario::Trace)
+                .filter(|s| *s != Scenario::Block || matches!(*plan.trace, Trace::Block(_)))
                 .filter(|s| !s.replaces() || plan.replicas.is_none())
                 .filter(|s| plan.interference.is_empty() || s.has_rates() || self.trace.is_some())
                 .filter(|s| room >= s.replicas_min())
                 .collect();
         }
         let has = |wanted: fn(Scenario) -> bool| plan.scenarios.iter().any(|s| wanted(*s));
-        let is_trace = |s| s == Scenario::Trace;
+        let has_block = has(|s| s == Scenario::Block);
         let complaint = match () {
-            () if has(is_trace) && self.trace.is_none() => "the scenario trace needs --trace FILE",
-            () if !has(is_trace) && self.trace.is_some() => {
-                "--trace needs the scenario trace among those of --scenario"
+            () if has(|s| s == Scenario::Trace) && self.trace.is_none() => {
+                "the scenario trace needs --trace FILE"
+            }
+            () if has_block && self.trace.is_none() => "the scenario block needs --trace FILE",
+            () if has_block && !matches!(*plan.trace, Trace::Block(_)) => {
+                "the scenario block needs a trace of requests to a disk (columns \
+                 seconds,op,lbn,sectors), and this one is of a cache"
+            }
+            () if !has(Scenario::needs_trace) && self.trace.is_some() => {
+                "--trace needs the scenario trace or block among those of --scenario"
+            }
+            () if plan.places.iter().any(|place| place.slow().is_some())
+                && plan.scenarios.iter().any(|s| *s != Scenario::Block) =>
+            {
+                "the networks slow-leader and all-at-once are for the scenario block alone: in \
+                 others no machine takes any time"
             }
             () if !has(Scenario::has_rates) && !plan.interference.is_empty() => {
                 "--interference applies to the scenarios quiet, jitter, loss and wan only"
@@ -350,12 +365,12 @@ mod tests {
 
     #[test]
     fn bad_input_is_one_sentence() {
-        let cases: [(&[&str], &str); 10] = [
+        let cases: [(&[&str], &str); 12] = [
             (
                 &["--scenario", "storm"],
                 "unknown scenario \"storm\"; there are: quiet, jitter, loss, slow-command, \
                  lagging, duel, failover, overwrite, ycsb, reads, reconfigure-one, \
-                 reconfigure-majority, wan, trace",
+                 reconfigure-majority, wan, trace, block",
             ),
             (
                 &["--side", "paxos"],
@@ -364,7 +379,8 @@ mod tests {
             (&["--link", "tcp"], "unknown link \"tcp\"; there are: unordered, ordered"),
             (
                 &["--network", "wan"],
-                "unknown network \"wan\"; there are: lan, jitter, loss, calibration, aws5",
+                "unknown network \"wan\"; there are: lan, jitter, loss, slow-leader, \
+                 all-at-once, calibration, aws5",
             ),
             (
                 &["--interference", "101"],
@@ -377,6 +393,12 @@ mod tests {
                 "the number of replicas in lagging must be at least 3, not 2",
             ),
             (&["--scenario", "trace"], "the scenario trace needs --trace FILE"),
+            (&["--scenario", "block"], "the scenario block needs --trace FILE"),
+            (
+                &["--network", "slow-leader"],
+                "the networks slow-leader and all-at-once are for the scenario block alone: in \
+                 others no machine takes any time",
+            ),
             (
                 &["--scenario", "duel", "--interference", "2"],
                 "--interference applies to the scenarios quiet, jitter, loss and wan only",

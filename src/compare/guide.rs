@@ -13,6 +13,8 @@ Networks:
   lan           0.25 ms one way
   jitter        lan with up to 0.125 ms of jitter
   loss          lan with 1 % loss
+  slow-leader   lan, the leader's machine takes ten times as long (block only)
+  all-at-once   loss, jitter and the slow leader (block only)
   calibration   10 ms one way, 1 % loss; jitter adds 0-5 ms: its figures are known
   aws5          five AWS regions, measured in 2021
 
@@ -27,6 +29,8 @@ Examples:
       three of five replicas are replaced under load: what is answered in each second
   traft compare --trace requests.csv --depth 64
       block requests of a real machine, 64 at a time
+  traft compare --scenario block --trace requests.csv --report block.html
+      the same on devices that take time: curves by queue depth, in five weathers
   traft compare --matrix regions.toml --scenario quiet,jitter
       your own places
   traft compare --json --seed 7 > seven.json

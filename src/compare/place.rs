@@ -14,6 +14,10 @@ pub(super) enum Place {
     Jitter,
     /// `lan` with 1 % loss.
     Loss,
+    /// `lan`, and the leader's machine takes [`SLOW`] times as long for everything.
+    SlowLeader,
+    /// Loss, jitter and the slow leader.
+    AllAtOnce,
     /// 10 ms one way, 1 % loss: the network whose figures are known from an independent harness.
     Calibration,
     /// Five AWS regions.
@@ -25,10 +29,20 @@ pub(super) enum Place {
 /// The loss of the scenario `loss`, and of the networks that have any.
 pub(super) const LOSS: f64 = 0.01;
 
+/// How many times as long the leader's machine takes where it is slow.
+const SLOW: f64 = 10.0;
+
 impl Place {
     /// Those that need no file.
-    pub(super) const BUILT_IN: [Place; 5] =
-        [Place::Lan, Place::Jitter, Place::Loss, Place::Calibration, Place::Aws5];
+    pub(super) const BUILT_IN: [Place; 7] = [
+        Place::Lan,
+        Place::Jitter,
+        Place::Loss,
+        Place::SlowLeader,
+        Place::AllAtOnce,
+        Place::Calibration,
+        Place::Aws5,
+    ];
 
     /// What `--network` and the tables call it.
     pub(super) fn name(&self) -> &str {
@@ -36,6 +50,8 @@ impl Place {
             Place::Lan => "lan",
             Place::Jitter => "jitter",
             Place::Loss => "loss",
+            Place::SlowLeader => "slow-leader",
+            Place::AllAtOnce => "all-at-once",
             Place::Calibration => "calibration",
             Place::Aws5 => "aws5",
             Place::File { name, .. } => name,
@@ -67,10 +83,18 @@ impl Place {
             Place::Lan => uniform(LAN),
             Place::Jitter => uniform(LAN).with_jitter(LAN.scaled(0.5)),
             Place::Loss => uniform(LAN).with_loss(LOSS),
+            Place::SlowLeader => uniform(LAN),
+            Place::AllAtOnce => uniform(LAN).with_jitter(LAN.scaled(0.5)).with_loss(LOSS),
             Place::Calibration => uniform(Time::ms(10)).with_loss(LOSS),
             Place::Aws5 => spread(self.name(), &Matrix::aws5(), replicas),
             Place::File { name, matrix, .. } => spread(name, matrix, replicas),
         }
+    }
+
+    /// How many times as long the leader's machine takes for everything, if it is slow. Only where
+    /// machines take time does it show.
+    pub(super) fn slow(&self) -> Option<f64> {
+        matches!(self, Place::SlowLeader | Place::AllAtOnce).then_some(SLOW)
     }
 
     /// The name of the place of a replica.

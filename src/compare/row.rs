@@ -93,6 +93,14 @@ pub(super) struct Row {
     pub(super) site_mean_ms: Option<Vec<f64>>,
     /// `wan`: the mean over all sites that the ways alone take.
     pub(super) floor_ms: Option<f64>,
+    /// Closed loops: operations answered in a second of virtual time, over the whole run.
+    pub(super) per_second: Option<f64>,
+    /// Closed loops with reads: the mean and the 99th percentile of those.
+    pub(super) read_mean_ms: Option<f64>,
+    pub(super) read_p99_ms: Option<f64>,
+    /// Closed loops with writes: the mean and the 99th percentile of those.
+    pub(super) write_mean_ms: Option<f64>,
+    pub(super) write_p99_ms: Option<f64>,
     /// Broken invariants. Anything but 0 ends the program with exit code 1.
     pub(super) violations: u64,
 }

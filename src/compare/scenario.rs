@@ -1,5 +1,6 @@
 //! The scenarios: what happens in each, and in how many settings.
 
+mod block;
 mod event;
 mod reads;
 mod reconfigure;
@@ -30,11 +31,12 @@ pub(super) enum Scenario {
     ReconfigureMajority,
     Wan,
     Trace,
+    Block,
 }
 
 impl Scenario {
     /// In the order of the table.
-    pub(super) const ALL: [Scenario; 14] = [
+    pub(super) const ALL: [Scenario; 15] = [
         Scenario::Quiet,
         Scenario::Jitter,
         Scenario::Loss,
@@ -49,6 +51,7 @@ impl Scenario {
         Scenario::ReconfigureMajority,
         Scenario::Wan,
         Scenario::Trace,
+        Scenario::Block,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -67,6 +70,7 @@ impl Scenario {
             Scenario::ReconfigureMajority => "reconfigure-majority",
             Scenario::Wan => "wan",
             Scenario::Trace => "trace",
+            Scenario::Block => "block",
         }
     }
 
@@ -97,6 +101,9 @@ impl Scenario {
             Scenario::ReconfigureMajority => "the same, three of five at once",
             Scenario::Wan => "clients at every site: by who leads, and who answers them",
             Scenario::Trace => "requests to a real disk or cache (--trace FILE), closed loop",
+            Scenario::Block => {
+                "a block store: those to a disk, on devices that take time, by queue depth"
+            }
         }
     }
 
@@ -107,7 +114,17 @@ impl Scenario {
 
     /// Whether it runs unless it is asked for by name or by `--all`: those that take long do not.
     pub(super) fn is_default(self) -> bool {
-        !self.replaces() && !matches!(self, Scenario::Reads | Scenario::Wan | Scenario::Trace)
+        !self.replaces() && !self.needs_trace() && !matches!(self, Scenario::Reads | Scenario::Wan)
+    }
+
+    /// Whether it needs `--trace FILE`.
+    pub(super) fn needs_trace(self) -> bool {
+        matches!(self, Scenario::Trace | Scenario::Block)
+    }
+
+    /// Whether `--depth` applies.
+    pub(super) fn has_depths(self) -> bool {
+        self.needs_trace() || self == Scenario::Ycsb
     }
 
     /// Whether replicas are replaced. How many there are is a part of the scenario then.
@@ -137,6 +154,7 @@ impl Scenario {
             Scenario::Overwrite => steady::overwrite(request),
             Scenario::Ycsb => steady::ycsb(request),
             Scenario::Trace => steady::trace(request),
+            Scenario::Block => block::cells(request),
             Scenario::Lagging => event::lagging(request),
             Scenario::Duel => event::duel(request),
             Scenario::Failover => event::failover(request),
@@ -158,7 +176,7 @@ pub(super) struct Plan {
     pub(super) links: Vec<LinkKind>,
     pub(super) interference: Vec<u32>,
     pub(super) replicas: Option<usize>,
-    /// How many operations are outstanding in a closed loop, at least one number.
+    /// How many operations are outstanding in a closed loop; see [`Plan::depths`].
     pub(super) depths: Vec<usize>,
     pub(super) trace: Arc<Trace>,
     pub(super) all: bool,
@@ -172,6 +190,15 @@ impl Plan {
         let mut cells: Vec<Cell> = self.scenarios.iter().flat_map(|s| s.cells(self)).collect();
         cells.retain(|cell| !cell.variants.is_empty());
         cells
+    }
+
+    /// How many operations are outstanding in a scenario that is a closed loop, at least one number.
+    pub(super) fn depths(&self, scenario: Scenario) -> Vec<usize> {
+        match scenario {
+            _ if !self.depths.is_empty() => self.depths.clone(),
+            Scenario::Block => block::DEPTHS.to_vec(),
+            _ => vec![DEPTH],
+        }
     }
 
     /// The networks asked for, or else these.
@@ -228,6 +255,9 @@ impl Plan {
         v.link == LinkKind::Unordered && default.iter().all(|d| d.side != v.side)
     }
 }
+
+/// How many operations are outstanding where nothing else is said.
+const DEPTH: usize = 32;
 
 const LINKS: [LinkKind; 2] = [LinkKind::Unordered, LinkKind::Ordered];
 
@@ -319,7 +349,7 @@ mod tests {
     #[test]
     fn the_default_run_has_at_most_120_rows() {
         let scenarios = Scenario::ALL.into_iter().filter(|s| s.is_default()).collect();
-        let plan = Plan { seed: 1, scenarios, depths: vec![32], ..Plan::default() };
+        let plan = Plan { seed: 1, scenarios, ..Plan::default() };
         let rows: usize =
             plan.cells().iter().map(|cell| cell.views.len() * cell.variants.len()).sum();
         assert!((60..=120).contains(&rows), "{rows} rows");
@@ -327,8 +357,8 @@ mod tests {
 
     #[test]
     fn every_spec_of_the_default_run_can_be_run() {
-        let scenarios = Scenario::ALL.into_iter().filter(|s| *s != Scenario::Trace).collect();
-        let plan = Plan { seed: 1, scenarios, depths: vec![32], ..Plan::default() };
+        let scenarios = Scenario::ALL.into_iter().filter(|s| !s.needs_trace()).collect();
+        let plan = Plan { seed: 1, scenarios, ..Plan::default() };
         for cell in plan.cells() {
             let spec = cell.spec(cell.variants[0], 1, 0);
             assert_eq!(spec.check(), Ok(()), "{} on {}", cell.scenario.name(), cell.network);

@@ -1,7 +1,7 @@
 //! Runs every setting, several at a time, and turns outcomes into rows. Which thread runs what
 //! does not show: each run depends on its spec alone, and the rows have a fixed order.
 
-use super::cell::{Cell, Sample, Variant, View};
+use super::cell::{Cell, ClosedSample, Sample, Variant, View};
 use super::row::{Bound, Row, Summary};
 use super::scenario::{Plan, Scenario};
 use crate::sim::{self, LinkKind, Load, Side, Spec, SpecError, Time};
@@ -109,9 +109,12 @@ fn run_variant(cell: &Cell, variant: Variant, seed: u64) -> Result<Done, SpecErr
     let mut samples = vec![Sample::default(); cell.views.len()];
     let mut totals = Totals::default();
     for nth in 0..cell.repeats {
-        let outcome = sim::run(&cell.spec(variant, seed, nth))?;
+        let spec = cell.spec(variant, seed, nth);
+        let outcome = sim::run(&spec)?;
+        let is_closed = matches!(spec.load, Load::Closed { .. });
         for (view, sample) in cell.views.iter().zip(&mut samples) {
             view.measure.take(&outcome, sample);
+            sample.closed = is_closed.then(|| ClosedSample::of(&outcome));
         }
         totals.issued += outcome.ops.len() as u64;
         totals.messages += outcome.messages;
@@ -179,6 +182,8 @@ fn row(
 ) -> Row {
     let summary = Summary::of(sample.times.clone());
     let change = sample.change.as_ref();
+    let reads = sample.closed.and_then(|closed| closed.reads);
+    let writes = sample.closed.and_then(|closed| closed.writes);
     let decision = change.and_then(|c| Some((c.decided? - c.caught_up?).as_ms()));
     Row {
         scenario: cell.scenario.name(),
@@ -214,6 +219,11 @@ fn row(
         everyone_ms: change.and_then(|c| c.everyone).map(Time::as_ms),
         site_mean_ms: sample.sites.as_ref().map(|sites| sites.means_ms.clone()),
         floor_ms: sample.sites.as_ref().map(|sites| sites.floor.as_ms()),
+        per_second: sample.closed.map(|closed| closed.per_second),
+        read_mean_ms: reads.map(|s| s.mean_ms),
+        read_p99_ms: reads.map(|s| s.p99_ms),
+        write_mean_ms: writes.map(|s| s.mean_ms),
+        write_p99_ms: writes.map(|s| s.p99_ms),
         violations: totals.violations.len() as u64,
     }
 }
@@ -263,11 +273,12 @@ fn command(cell: &Cell, plan: &Plan) -> String {
     if let Some(replicas) = plan.replicas {
         line += &format!(" --replicas {replicas}");
     }
-    if matches!(cell.scenario, Scenario::Ycsb | Scenario::Trace) {
-        let depths: Vec<String> = plan.depths.iter().map(usize::to_string).collect();
+    if cell.scenario.has_depths() {
+        let depths = plan.depths(cell.scenario);
+        let depths: Vec<String> = depths.iter().map(usize::to_string).collect();
         line += &format!(" --depth {}", depths.join(","));
     }
-    if let Some(path) = plan.trace_path.as_ref().filter(|_| cell.scenario == Scenario::Trace) {
+    if let Some(path) = plan.trace_path.as_ref().filter(|_| cell.scenario.needs_trace()) {
         line += &format!(" --trace {}", path.display());
     }
     line + if plan.all { " --all" } else { "" }

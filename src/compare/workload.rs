@@ -125,6 +125,51 @@ fn block_requests(requests: &[Request], site: usize) -> Vec<Op> {
     requests.iter().map(op).collect()
 }
 
+/// A device that takes time for a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Device {
+    /// The least.
+    pub(super) least: Time,
+    /// The mean of what it takes longer, exponentially distributed.
+    pub(super) tail: Time,
+    /// So many in a hundred requests take [`Device::RARE`] times as long.
+    pub(super) rare_percent: f64,
+}
+
+impl Device {
+    pub(super) const RARE: f64 = 10.0;
+
+    /// What the `nth` request takes: nothing but seed and number decide.
+    fn time(&self, seed: u64, nth: u64) -> Time {
+        let mut rng = Rng::new(Rng::derive(seed, nth));
+        let time = self.least + self.tail.exponential(rng.next_u64());
+        if rng.percent(self.rare_percent) { time.scaled(Device::RARE) } else { time }
+    }
+}
+
+/// The requests of a block trace, each answered when `device` is done with it: a write is declared
+/// to read its sectors, too, so that it is no blind one, which would be answered once committed and
+/// need not be executed if it is written over. A write's pattern is its number, so that no two
+/// writes are the same.
+pub(super) fn on_device(requests: &[Request], device: Device, seed: u64, site: usize) -> Vec<Op> {
+    let op = |(nth, request): (u64, &Request)| {
+        let Request { first, sectors, .. } = *request;
+        let mut op = match request.write {
+            true => {
+                let pattern = nth.to_be_bytes();
+                write(block::Request::Fill { first, sectors, pattern }.command(), site)
+            }
+            false => read(block::Request::Checksum { first, sectors }.command(), site),
+        };
+        if request.write {
+            op.command.footprint.reads = op.command.footprint.writes.clone();
+        }
+        op.cost = device.time(seed, nth);
+        op
+    };
+    (0..).zip(requests).map(op).collect()
+}
+
 /// One operation every `1 / per_second`, the first at `start`.
 pub(super) fn paced(start: Time, per_second: u64, ops: Vec<Op>) -> Load {
     let at = |n: usize| start + Time(n as u64 * 1_000_000_000 / per_second);
@@ -236,6 +281,33 @@ mod tests {
         assert!(!meets(0, 1) && meets(0, 2) && meets(1, 2) && !meets(2, 3) && !meets(1, 3));
         assert!(ops[0].command.footprint.is_blind());
         assert_eq!(ops[2].kind, Kind::Read);
+    }
+
+    #[test]
+    fn a_device_takes_the_stated_times() {
+        let device = Device { least: Time::us(80), tail: Time::us(20), rare_percent: 1.0 };
+        let request = |first| Request { seconds: 0, write: first % 5 != 0, first, sectors: 8 };
+        let requests: Vec<Request> = (0..50_000).map(|n| request(n % 100)).collect();
+        let ops = on_device(&requests, device, 3, 0);
+        let mean = ops.iter().map(|op| op.cost.as_ms()).sum::<f64>() / 50_000.0;
+        assert!((0.107..0.111).contains(&mean), "a mean of {mean} ms, not 0.1 times 1.09");
+        let rare = share(&ops, |op| op.cost >= Time::us(800));
+        assert!((0.008..0.012).contains(&rare), "{rare}");
+        assert!(ops.iter().all(|op| op.cost >= Time::us(80)));
+        let again = on_device(&requests[..100], device, 3, 0);
+        assert_eq!(ops[..100], again, "a part of a trace is the same part");
+        assert_ne!(ops[..100], on_device(&requests[..100], device, 4, 0)[..]);
+    }
+
+    #[test]
+    fn what_a_device_executes_has_a_time_of_its_own_and_is_not_blind() {
+        let device = Device { least: Time::us(80), tail: Time::us(20), rare_percent: 1.0 };
+        let requests = [Request { seconds: 0, write: true, first: 7, sectors: 8 }; 3];
+        let ops = on_device(&requests, device, 1, 0);
+        assert!(ops.iter().all(|op| !op.command.footprint.is_blind()));
+        // The world knows costs by bodies.
+        assert_ne!(ops[0].command.body, ops[1].command.body);
+        assert_ne!(ops[0].cost, ops[1].cost);
     }
 
     #[test]

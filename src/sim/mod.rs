@@ -31,7 +31,7 @@ mod world;
 pub use network::Network;
 pub use outcome::{ChangeStep, LeaderChange, OpResult, Outcome, ReplicaEnd};
 pub use preload::Preload;
-pub use spec::{Act, Finish, Kind, LinkKind, Load, Op, Routing, Side, Spec, SpecError};
+pub use spec::{Act, Finish, Kind, LinkKind, Load, Op, Routing, Side, Slow, Spec, SpecError};
 pub use time::Time;
 
 #[cfg(feature = "compare")]

@@ -183,6 +183,21 @@ pub enum Act {
     Change(usize),
 }
 
+/// A machine that is slower than the others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Slow {
+    /// Whose.
+    pub replica: usize,
+    /// Its syncs, its handling of messages and its executing take so many times as long: 1 to
+    /// [`Slow::FACTOR_MAX`].
+    pub factor: f64,
+}
+
+impl Slow {
+    /// The most that [`Slow::factor`] may be.
+    pub const FACTOR_MAX: f64 = 1_000.0;
+}
+
 /// A run: everything that its outcome depends on. Replicas are counted from 0 here; in the
 /// protocol replica `r` has the id `r + 1`.
 #[derive(Clone, Debug)]
@@ -224,6 +239,12 @@ pub struct Spec {
     pub resend: Time,
     /// How long until a write is durable. Writes started at one instant share it.
     pub sync_delay: Time,
+    /// The mean of what a sync takes longer than that, exponentially distributed: a pure function
+    /// of seed, replica and the time at which the sync begins. Zero: nothing. [`bound`](super::bound)
+    /// does not know it.
+    pub sync_tail: Time,
+    /// A slow machine. [`bound`](super::bound) does not know it.
+    pub slow: Option<Slow>,
     /// What handling a message costs. Zero means that protocols are compared by messages and
     /// waiting alone, and is printed as such.
     pub cpu: Time,
@@ -276,6 +297,8 @@ impl Spec {
             tick: Time::ms(1),
             resend: rtt.scaled(1.5).max(Time::ms(1)),
             sync_delay: Time::ZERO,
+            sync_tail: Time::ZERO,
+            slow: None,
             cpu: Time::ZERO,
             workers: 4,
             machine: None,
@@ -286,6 +309,14 @@ impl Spec {
             until: Time::s(3_600),
             linger: Time::ZERO,
             network,
+        }
+    }
+
+    /// How long `replica` takes for what takes `time` on a machine that is not slow.
+    pub(super) fn paced(&self, replica: usize, time: Time) -> Time {
+        match self.slow {
+            Some(slow) if slow.replica == replica => time.scaled(slow.factor),
+            _ => time,
         }
     }
 

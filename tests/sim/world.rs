@@ -4,7 +4,7 @@
 use crate::chaos;
 use traft::apply::kv::{Kv, Op as KvOp};
 use traft::base::Command;
-use traft::sim::{Act, Kind, LinkKind, Load, Network, Op, Outcome, Routing, Side, Spec, Time, run};
+use traft::sim::{Act, Kind, LinkKind, Load, Network, Op, Outcome, Routing, Side, Slow, Spec, Time, run};
 
 fn text(spec: &Spec) -> String {
     format!("{:?}", run(spec).expect("the spec can be run"))
@@ -96,6 +96,50 @@ fn a_crash_leaves_what_was_durable() {
         for end in outcome.ends.iter().flatten() {
             assert_eq!(end.done.offset().0, kept as u64, "sync {sync:?}");
         }
+    }
+}
+
+/// One way 5 ms, a follower's message and sync, the leader's message, and executing: only what the
+/// leader's machine does takes ten times as long when that is slow.
+#[test]
+fn a_slow_replica_takes_longer_for_what_its_own_machine_does() {
+    let mut spec = spec(Side::Traft, increments(1));
+    (spec.sync_delay, spec.cpu) = (Time::ms(1), Time::us(100));
+    let Load::Open { ops } = &mut spec.load else { panic!("an open load") };
+    ops[0].1.cost = Time::ms(2);
+    let took = |slow: Option<Slow>| {
+        let spec = Spec { slow, ..spec.clone() };
+        let outcome = run(&spec).expect("the spec can be run");
+        assert_eq!(outcome.violations, Vec::<String>::new());
+        outcome.ops[0].finished.expect("it is answered").as_ms()
+    };
+    for (slow, expected) in [
+        (None, 10.0 + 0.1 + 1.0 + 0.1 + 2.0),
+        (Some(0), 10.0 + 0.1 + 1.0 + 1.0 + 20.0),
+        (Some(1), 10.0 + 0.1 + 1.0 + 0.1 + 2.0),
+    ] {
+        let ms = took(slow.map(|replica| Slow { replica, factor: 10.0 }));
+        // The bytes take a moment to leave, and another message may be in front.
+        assert!((expected..expected + 1.1).contains(&ms), "{slow:?}: {ms} ms, not {expected}");
+    }
+}
+
+/// A read of classic Raft waits for its index, not for what is executed behind it.
+#[test]
+#[cfg(feature = "compare")]
+fn a_read_that_may_be_served_waits_for_no_command() {
+    for side in [Side::Traft, Side::Raft] {
+        let mut spec = spec(side, increments(2));
+        let Load::Open { ops } = &mut spec.load else { panic!("an open load") };
+        ops[0].1.cost = Time::ms(50);
+        ops[1].1.kind = Kind::Read;
+        ops[1].1.command = KvOp::Get { key: b"other" }.command();
+        ops[1].1.cost = Time::ms(2);
+        let outcome = run(&spec).expect("the spec can be run");
+        let finished = finished(&outcome);
+        assert!(finished[0] >= Some(Time::ms(60)), "{}: {finished:?}", side.name());
+        let read = finished[1].expect("served");
+        assert!((13.0..14.0).contains(&read.as_ms()), "{}: {read:?}", side.name());
     }
 }
 

@@ -78,11 +78,16 @@ pub(super) fn of(text: &mut String, group: &Group) {
     };
     draw(text, &curves(&group.rows, rate), "% of the commands interfere", "p99, ms");
     for name in group.rows.iter().filter_map(|row| Some(number(row)?.0)).collect::<BTreeSet<_>>() {
-        let point = |row: &Row| {
-            let of_name = number(row).filter(|(n, _)| *n == name);
-            of_name.map(|(_, value)| (value, row.mean_ms)).into_iter().collect()
+        let mut plot = |up: &str, of: fn(&Row) -> Option<f64>| {
+            let point = |row: &Row| {
+                let of_name = number(row).filter(|(n, _)| *n == name);
+                of_name.and_then(|(_, value)| Some((value, of(row)?))).into_iter().collect()
+            };
+            draw(text, &curves(&group.rows, point), name, up);
         };
-        draw(text, &curves(&group.rows, point), name, "mean, ms");
+        plot("answered a second", |row| row.per_second);
+        plot("mean, ms", |row| Some(row.mean_ms));
+        plot("p99, ms", |row| row.per_second.map(|_| row.p99_ms));
     }
 }
 

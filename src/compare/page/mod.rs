@@ -33,7 +33,8 @@ pub(super) fn html(seed: u64, report: &Report) -> String {
         text,
         "<p>Generalized Raft and the <code>raft</code> crate at its best settings ran the same \
          operations on the same simulated network, clock and weather. Times are virtual \
-         milliseconds; CPU and disk cost nothing, so that what shows is the protocol. Every figure \
+         milliseconds; CPU and disk cost nothing unless a setting says so, so that what shows is the \
+         protocol. Every figure \
          comes from seed {seed}: the command over each table gives it again, on any machine. What \
          columns, scenarios and bounds mean is in <code>docs/compare.md</code>.</p>"
     );

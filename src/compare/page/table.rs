@@ -1,6 +1,6 @@
 //! The rows of a group as a table, each with a strip that shows where its times lie.
 
-use super::super::report::{classic, figure, row_label};
+use super::super::report::{classic, closed_notes, figure, row_label};
 use super::super::row::{Bound, Row};
 use super::super::work::Group;
 use super::{LEVEL, escaped};
@@ -123,7 +123,7 @@ fn bound(row: &Row) -> Option<Bound> {
 }
 
 fn notes(row: &Row) -> String {
-    let mut notes: Vec<String> = Vec::new();
+    let mut notes: Vec<String> = closed_notes(row);
     notes.extend(row.terms.map(|n| format!("{n} term{}", if n == 1 { "" } else { "s" })));
     notes.extend(row.detection_ms.map(|ms| format!("detected in {}", figure(ms))));
     notes.extend(row.after_detection_ms.map(|ms| format!("then {}", figure(ms))));

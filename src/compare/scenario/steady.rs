@@ -15,6 +15,7 @@ fn pace(place: &Place) -> (u64, u64) {
     match place {
         Place::Calibration => (1_000, 60),
         Place::Lan | Place::Jitter | Place::Loss => (10_000, 2),
+        Place::SlowLeader | Place::AllAtOnce => (10_000, 2),
         Place::Aws5 | Place::File { .. } => (1_000, 20),
     }
 }
@@ -147,7 +148,7 @@ pub(super) fn overwrite(plan: &Plan) -> Vec<Cell> {
 
 /// `ycsb`.
 pub(super) fn ycsb(plan: &Plan) -> Vec<Cell> {
-    let (count, depth) = (20_000, plan.depths.first().copied().unwrap_or(1));
+    let (count, depth) = (20_000, plan.depths(Scenario::Ycsb)[0]);
     let on = |place: &Place, mix: Ycsb| {
         let setting = plan.setting(place);
         let leader = setting.leader;
@@ -173,12 +174,12 @@ pub(super) fn trace(plan: &Plan) -> Vec<Cell> {
         cell.views[0].param = Some(format!("depth={depth}"));
         cell
     };
-    let places = plan.places(&[Place::Lan, Place::Loss]);
-    places.iter().flat_map(|place| plan.depths.iter().map(move |depth| on(place, *depth))).collect()
+    let (places, depths) = (plan.places(&[Place::Lan, Place::Loss]), plan.depths(Scenario::Trace));
+    places.iter().flat_map(|place| depths.iter().map(|depth| on(place, *depth))).collect()
 }
 
 /// A cell that measures every operation of one run.
-fn cell(
+pub(super) fn cell(
     scenario: Scenario,
     setting: Setting,
     about: String,

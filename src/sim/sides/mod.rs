@@ -31,6 +31,11 @@ pub(super) trait Replica: Sized {
     /// How many commands it lets run at once, of the `offered`.
     fn workers(offered: usize) -> usize;
 
+    /// How many threads execute reads beside those, of the `offered`; `None`: the same threads do.
+    fn readers(_offered: usize) -> Option<usize> {
+        None
+    }
+
     /// What it has done: applied, or need not apply any more.
     fn done(&self) -> TailBitmap;
 

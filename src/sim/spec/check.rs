@@ -1,6 +1,6 @@
 //! Which specs can be run.
 
-use super::{Act, LinkKind, Load, Side, Spec};
+use super::{Act, LinkKind, Load, Side, Slow, Spec};
 use crate::sim::Time;
 
 impl Spec {
@@ -21,6 +21,9 @@ impl Spec {
         if !probability(self.network.loss) || !probability(self.network.duplication) {
             return Err(SpecError::Probability);
         }
+        if self.slow.is_some_and(|slow| !(1.0..=Slow::FACTOR_MAX).contains(&slow.factor)) {
+            return Err(SpecError::Factor);
+        }
         for (what, time) in [("tick", self.tick), ("resend", self.resend)] {
             if time == Time::ZERO {
                 return Err(SpecError::Zero(what));
@@ -32,6 +35,7 @@ impl Spec {
         let acts = self.script.iter().flat_map(|(_, act)| act.replicas());
         let sites = self.load.ops().map(|op| op.site);
         let named = self.away.iter().copied().chain(self.leader).chain(self.successor);
+        let named = named.chain(self.slow.map(|slow| slow.replica));
         let named = named.chain(self.memberships.iter().flatten().copied());
         match acts.chain(sites).chain(named).find(|r| *r >= n) {
             Some(replica) => Err(SpecError::NoSuchReplica { replica }),
@@ -122,6 +126,9 @@ pub enum SpecError {
     /// A loss or duplication outside 0 to 1.
     #[error("a probability must lie between 0 and 1")]
     Probability,
+    /// A slow replica is not slow, or too slow to be simulated.
+    #[error("a slow replica takes 1 to {} times as long", Slow::FACTOR_MAX)]
+    Factor,
     /// Something that must be positive is zero.
     #[error("{0} must not be zero")]
     Zero(&'static str),
@@ -179,6 +186,15 @@ mod tests {
         unknown.memberships = vec![vec![0, 1, 2]];
         unknown.script = vec![(Time::ZERO, Act::Change(1))];
         assert_eq!(unknown.check(), Err(SpecError::NoSuchMembership { membership: 1 }));
+        let mut slow = spec(3);
+        slow.slow = Some(Slow { replica: 3, factor: 10.0 });
+        assert_eq!(slow.check(), Err(SpecError::NoSuchReplica { replica: 3 }));
+        for factor in [0.9, 1_001.0, f64::NAN, f64::INFINITY, -1.0] {
+            slow.slow = Some(Slow { replica: 2, factor });
+            assert_eq!(slow.check(), Err(SpecError::Factor), "{factor}");
+        }
+        slow.slow = Some(Slow { replica: 2, factor: 10.0 });
+        assert_eq!(slow.check(), Ok(()));
         assert_eq!(spec(3).check(), Ok(()));
     }
 }

@@ -58,6 +58,7 @@ impl<R: Replica> World<'_, R> {
             node.machine = self.spec.machine.map(|new| new());
             node.disk = Disk::default();
             node.workers = workers;
+            node.readers = R::readers(self.spec.workers).map(Workers::new);
             node.busy_until = self.now;
             node.inbox.clear();
             node.transfers = Transfers::default();

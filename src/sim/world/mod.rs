@@ -5,7 +5,7 @@ mod service;
 mod transfer;
 
 use super::clients::Clients;
-use super::disk::Disk;
+use super::disk::{Disk, sync_time};
 use super::net::{Arrived, Links, Wire};
 use super::queue::Queue;
 use super::sides::{Audit, Effect, Input, Replica};
@@ -68,10 +68,27 @@ struct Node<R: Replica> {
     machine: Option<Box<dyn Machine>>,
     disk: Disk,
     workers: Workers<Job>,
+    /// They execute reads, if the workers do not.
+    readers: Option<Workers<Job>>,
     /// When it has handled all that it was given.
     busy_until: Time,
     inbox: std::collections::VecDeque<Arrived<R::Message>>,
     transfers: Transfers<R::Message>,
+}
+
+impl<R: Replica> Node<R> {
+    /// The next job that somebody is free for.
+    fn begin(&mut self) -> Option<(Time, Job)> {
+        self.workers.begin().or_else(|| self.readers.as_mut()?.begin())
+    }
+
+    /// Who does this job.
+    fn pool(&mut self, job: &Job) -> &mut Workers<Job> {
+        match &mut self.readers {
+            Some(readers) if job.number.is_none() => readers,
+            _ => &mut self.workers,
+        }
+    }
 }
 
 /// A run.
@@ -117,6 +134,7 @@ impl<'a, R: Replica> World<'a, R> {
             machine: spec.machine.map(|new| new()),
             disk: Disk::default(),
             workers: Workers::new(R::workers(spec.workers)),
+            readers: R::readers(spec.workers).map(Workers::new),
             busy_until: Time::ZERO,
             inbox: std::collections::VecDeque::new(),
             transfers: Transfers::default(),
@@ -230,7 +248,7 @@ impl<'a, R: Replica> World<'a, R> {
             Event::Executed { replica, life, job } => {
                 let replica = replica as usize;
                 if self.nodes[replica].life == life {
-                    self.nodes[replica].workers.end();
+                    self.nodes[replica].pool(&job).end();
                     self.executed(replica, *job);
                     self.execute(replica);
                 }
@@ -276,7 +294,8 @@ impl<'a, R: Replica> World<'a, R> {
             }
             Effect::Persist(number) => {
                 let Node { disk, life, .. } = &mut self.nodes[replica];
-                let due = disk.write(self.now, number, self.spec.sync_delay);
+                let spec = self.spec;
+                let due = disk.write(self.now, number, |begins| sync_time(spec, replica, begins));
                 if due > self.now {
                     let event = Event::Synced { replica: replica as u32, life: *life };
                     self.queue.put(due, event);
@@ -289,9 +308,7 @@ impl<'a, R: Replica> World<'a, R> {
                     self.answer(replica, op);
                 }
                 let cost = self.costs.get(&body).copied().unwrap_or_default();
-                let job = Job { number: Some(number), op, body };
-                self.nodes[replica].workers.give(cost, job);
-                self.execute(replica);
+                self.take_on(replica, cost, Job { number: Some(number), op, body });
             }
             Effect::Committed { op } => {
                 let blind = self.spec.load.op(op).command.footprint.is_blind();
@@ -305,9 +322,7 @@ impl<'a, R: Replica> World<'a, R> {
                 }
                 let read = self.spec.load.op(op);
                 let body = read.command.body.clone();
-                let job = Job { number: None, op: Some(op), body };
-                self.nodes[replica].workers.give(read.cost, job);
-                self.execute(replica);
+                self.take_on(replica, read.cost, Job { number: None, op: Some(op), body });
             }
             Effect::Refused { op, hint } => self.refused(replica, op, hint),
             Effect::Lost => self.outcome.unknown += 1,
@@ -357,7 +372,8 @@ impl<'a, R: Replica> World<'a, R> {
         }
         let node = &mut self.nodes[to];
         if node.replica.is_some() {
-            node.busy_until = node.busy_until.max(self.now) + self.spec.cpu;
+            let takes = self.spec.paced(to, self.spec.cpu);
+            node.busy_until = node.busy_until.max(self.now) + takes;
             node.inbox.push_back(Arrived { to, message });
             let event = Event::Handle { replica: to as u32, life: node.life };
             self.queue.put(node.busy_until, event);

@@ -73,9 +73,16 @@ impl<R: Replica> World<'_, R> {
         }
     }
 
-    /// Lets the workers of a replica begin what they can.
+    /// A replica has something to execute that costs this at a machine that is not slow.
+    pub(super) fn take_on(&mut self, replica: usize, cost: Time, job: Job) {
+        let cost = self.spec.paced(replica, cost);
+        self.nodes[replica].pool(&job).give(cost, job);
+        self.execute(replica);
+    }
+
+    /// Lets the workers and the readers of a replica begin what they can.
     pub(super) fn execute(&mut self, replica: usize) {
-        while let Some((cost, job)) = self.nodes[replica].workers.begin() {
+        while let Some((cost, job)) = self.nodes[replica].begin() {
             if cost > Time::ZERO {
                 let life = self.nodes[replica].life;
                 let (replica, job) = (replica as u32, Box::new(job));
