@@ -4,7 +4,9 @@
 use crate::chaos;
 use traft::apply::kv::{Kv, Op as KvOp};
 use traft::base::Command;
-use traft::sim::{Act, Kind, LinkKind, Load, Network, Op, Outcome, Routing, Side, Slow, Spec, Time, run};
+use traft::sim::{
+    Act, Kind, LinkKind, Load, Network, Op, Outcome, Routing, Side, Slow, Spec, Time, run,
+};
 
 fn text(spec: &Spec) -> String {
     format!("{:?}", run(spec).expect("the spec can be run"))

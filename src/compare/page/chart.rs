@@ -17,6 +17,9 @@ const BOTTOM: f64 = 34.0;
 /// Beyond this ratio of its ends an axis is logarithmic.
 const LOG_FROM: f64 = 30.0;
 
+/// So many values have room for a tick each.
+const VALUES_MAX: usize = 10;
+
 /// Fewer points than this are no curve.
 const POINTS_MIN: usize = 3;
 
@@ -63,6 +66,13 @@ impl Axis {
             (0..=4).map(|n| self.low + (self.high - self.low) * f64::from(n) / 4.0).collect()
         }
     }
+}
+
+/// Where an axis has ticks: a logarithmic one of few values at those, else as [`Axis::ticks`].
+fn ticks(axis: &Axis, mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    if axis.log && values.len() <= VALUES_MAX { values } else { axis.ticks() }
 }
 
 /// The curves of a group, if it varies something often enough.
@@ -137,7 +147,7 @@ fn draw(text: &mut String, curves: &[Curve], across: &str, up: &str) {
             figure(tick)
         );
     }
-    for tick in x_axis.ticks() {
+    for tick in ticks(&x_axis, points().map(|p| p.0).filter(|value| *value > 0.0).collect()) {
         let label = if tick.fract() == 0.0 { tick.to_string() } else { figure(tick) };
         let _ = writeln!(
             text,
@@ -209,5 +219,27 @@ mod tests {
         let mut text = String::new();
         of(&mut text, &report(rows).groups[0]);
         assert!(text.contains("mean, ms, by gap"), "{text}");
+        assert_eq!(text.matches("<figure>").count(), 1, "nothing was answered in a loop");
+    }
+
+    #[test]
+    fn a_closed_loop_has_its_rate_its_mean_and_its_p99_by_depth() {
+        let rows = |side| {
+            [1_u32, 2, 4, 128].map(|depth| {
+                let mut one = row(side, "unordered", 0.5, 2.0);
+                one.param = Some(format!("depth={depth}"));
+                one.per_second = Some(f64::from(depth) * 1_500.0);
+                one
+            })
+        };
+        let mut text = String::new();
+        of(&mut text, &report([rows("traft"), rows("raft")].concat()).groups[0]);
+        for up in ["answered a second", "mean, ms", "p99, ms"] {
+            assert!(text.contains(&format!("{up}, by depth")), "{text}");
+        }
+        assert_eq!(text.matches("<polyline").count(), 3 * 2, "{text}");
+        for tick in [1, 2, 4, 128] {
+            assert!(text.contains(&format!("text-anchor=\"middle\">{tick}</text>")), "{tick}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::super::place::Place;
 use super::super::trace::Trace;
 use super::super::workload::{self, Device};
 use super::{EVERYBODY, Plan, Scenario, steady};
-use crate::sim::{Load, Slow, Spec, Time};
+use crate::sim::{Load, Network, Slow, Spec, Time};
 
 /// How many requests are outstanding, unless `--depth` says otherwise.
 pub(super) const DEPTHS: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
@@ -15,7 +15,7 @@ pub(super) const DEPTHS: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 const REQUESTS_MAX: usize = 20_000;
 
 /// What a device takes for a request.
-const DEVICE: Device = Device { least: Time::us(80), tail: Time::us(20), rare_percent: 1.0 };
+const DEVICE: Device = Device { least: Time::us(80), tail: Time::us(20), rare_percent: 0.5 };
 
 /// How many requests a device works on at once.
 const QUEUE: usize = 32;
@@ -26,10 +26,13 @@ const SYNC: (Time, Time) = (Time::us(20), Time::us(10));
 /// What a replica takes for a message.
 const MESSAGE: Time = Time::us(2);
 
+/// What was not answered after so long is sent again: longer than a message waits for a slow leader
+/// that 128 requests keep busy, and as long as ordered links wait for what they lost.
+const RESEND: Time = Network::RTO_MIN;
+
 /// In each weather, for each depth.
 pub(super) fn cells(plan: &Plan) -> Vec<Cell> {
-    let weathers =
-        [Place::Lan, Place::Loss, Place::Jitter, Place::SlowLeader, Place::AllAtOnce];
+    let weathers = [Place::Lan, Place::Loss, Place::Jitter, Place::SlowLeader, Place::AllAtOnce];
     let (places, depths) = (plan.places(&weathers), plan.depths(Scenario::Block));
     places.iter().flat_map(|place| depths.iter().map(|depth| on(place, *depth, plan))).collect()
 }
@@ -55,6 +58,7 @@ fn on(place: &Place, depth: usize, plan: &Plan) -> Cell {
         cpu: MESSAGE,
         workers: QUEUE,
         slow,
+        resend: RESEND,
         ..plain(seed)
     });
     cell
@@ -69,7 +73,8 @@ fn requests(trace: &Trace) -> &[super::super::trace::Request] {
 }
 
 fn about(setting: &str, slow: Option<Slow>, requests: usize) -> String {
-    let slow = slow.map_or(String::new(), |slow| format!(", the leader {} times slower", slow.factor));
+    let slow =
+        slow.map_or(String::new(), |slow| format!(", the leader {} times slower", slow.factor));
     let us = |time: Time| time.as_ms() * 1e3;
     format!(
         "{setting}{slow}, the first {requests} requests of a block trace, closed loop; a request \
