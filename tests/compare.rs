@@ -179,7 +179,7 @@ fn a_block_store_is_faster_with_more_in_flight() {
     let document: Value = serde_json::from_str(&text).expect("one JSON document");
     let rows = document["rows"].as_array().expect("rows");
     let weathers = ["lan", "loss", "jitter", "slow-leader", "all-at-once"];
-    assert_eq!(rows.len(), weathers.len() * 2 * 4, "{text}");
+    assert_eq!(rows.len(), weathers.len() * 2 * 6, "{text}");
     let per_second = |network: &str, side: &str, depth: &str| {
         let is = |row: &&Value| {
             (&row["network"], &row["side"], &row["link"], &row["param"])

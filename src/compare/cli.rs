@@ -102,7 +102,7 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Only these sides: traft, traft-serial (every command interferes), raft and omnipaxos (the
-    /// crates of these names)
+    /// crates of these names), raft-parallel (executes at once what does not interfere; in block)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     side: Vec<String>,
     /// Only these links: unordered (datagrams), ordered (one TCP-like stream)
@@ -374,7 +374,8 @@ mod tests {
             ),
             (
                 &["--side", "paxos"],
-                "unknown side \"paxos\"; there are: traft, traft-serial, raft, omnipaxos",
+                "unknown side \"paxos\"; there are: traft, traft-serial, raft, raft-parallel, \
+                 omnipaxos",
             ),
             (&["--link", "tcp"], "unknown link \"tcp\"; there are: unordered, ordered"),
             (

@@ -31,7 +31,7 @@ pub(super) struct Row {
     pub(super) network: String,
     /// `unordered` or `ordered`.
     pub(super) link: &'static str,
-    /// `traft`, `traft-serial`, `raft` or `omnipaxos`.
+    /// `traft`, `traft-serial`, `raft`, `raft-parallel` or `omnipaxos`.
     pub(super) side: &'static str,
     /// Percent of the commands that share one hot key, if that is what decides interference.
     pub(super) interference: Option<u32>,

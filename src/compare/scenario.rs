@@ -232,7 +232,7 @@ impl Plan {
                 true => self.all || default.contains(v) || self.alone_unordered(default, *v),
                 false => self.links.contains(&v.link),
             };
-            side && link && v.side != OMNIPAXOS.side
+            side && link && ![OMNIPAXOS.side, Side::RaftParallel].contains(&v.side)
         };
         all.filter(asked).collect()
     }

@@ -46,12 +46,14 @@ pub fn run(spec: &Spec) -> Result<Outcome, SpecError> {
     spec.check()?;
     match spec.side {
         #[cfg(feature = "compare")]
-        Side::Raft => Ok(world::run::<sides::raft::RaftReplica>(spec)),
+        Side::Raft | Side::RaftParallel => Ok(world::run::<sides::raft::RaftReplica>(spec)),
         #[cfg(feature = "compare")]
         Side::OmniPaxos => Ok(world::run::<sides::omnipaxos::PaxosReplica>(spec)),
         Side::Traft | Side::TraftSerial => Ok(world::run::<sides::traft::TraftReplica>(spec)),
         #[cfg(not(feature = "compare"))]
-        side @ (Side::Raft | Side::OmniPaxos) => Err(SpecError::NoSuchSide(side)),
+        side @ (Side::Raft | Side::RaftParallel | Side::OmniPaxos) => {
+            Err(SpecError::NoSuchSide(side))
+        }
     }
 }
 

@@ -18,6 +18,9 @@ pub enum Side {
     TraftSerial,
     /// The `raft` crate 0.7 at its best settings (feature `compare`).
     Raft,
+    /// The same, and what it commits is executed as traft executes: at once what does not interfere.
+    /// Without a history and without changes of membership.
+    RaftParallel,
     /// The `omnipaxos` crate 0.2.4 at its best settings (feature `compare`): on ordered links,
     /// without a history and without changes of membership.
     OmniPaxos,
@@ -25,14 +28,16 @@ pub enum Side {
 
 impl Side {
     /// Every side, in the order in which tables show them.
-    pub const ALL: [Side; 4] = [Side::Traft, Side::TraftSerial, Side::Raft, Side::OmniPaxos];
+    pub const ALL: [Side; 5] =
+        [Side::Traft, Side::TraftSerial, Side::Raft, Side::RaftParallel, Side::OmniPaxos];
 
-    /// `traft`, `traft-serial`, `raft`, `omnipaxos`.
+    /// `traft`, `traft-serial`, `raft`, `raft-parallel`, `omnipaxos`.
     pub const fn name(self) -> &'static str {
         match self {
             Side::Traft => "traft",
             Side::TraftSerial => "traft-serial",
             Side::Raft => "raft",
+            Side::RaftParallel => "raft-parallel",
             Side::OmniPaxos => "omnipaxos",
         }
     }

@@ -1,12 +1,12 @@
 //! A block store under a real trace, by queue depth: what PolarFS measured of ParallelRaft, on
 //! devices, links and a leader that are not at their best.
 
-use super::super::cell::Cell;
+use super::super::cell::{Cell, Variant};
 use super::super::place::Place;
 use super::super::trace::Trace;
 use super::super::workload::{self, Device};
-use super::{EVERYBODY, Plan, Scenario, steady};
-use crate::sim::{Load, Network, Slow, Spec, Time};
+use super::{LINKS, Plan, Scenario, steady};
+use crate::sim::{Load, Network, Side, Slow, Spec, Time};
 
 /// How many requests are outstanding, unless `--depth` says otherwise.
 pub(super) const DEPTHS: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
@@ -47,7 +47,7 @@ fn on(place: &Place, depth: usize, plan: &Plan) -> Cell {
         ops: workload::on_device(requests(&trace), DEVICE, seed, leader),
     };
     let mut cell = steady::cell(Scenario::Block, setting, about, plan, load, Time::s(3_600));
-    cell.variants = plan.and_others(&EVERYBODY);
+    cell.variants.extend(parallel(plan));
     cell.views[0].param = Some(format!("depth={depth}"));
     // The bound knows neither tails nor slow machines, and takes messages to cost nothing.
     cell.bounded = false;
@@ -62,6 +62,14 @@ fn on(place: &Place, depth: usize, plan: &Plan) -> Cell {
         ..plain(seed)
     });
     cell
+}
+
+/// Classic Raft with an executor that knows footprints, unless other sides are asked for.
+fn parallel(plan: &Plan) -> impl Iterator<Item = Variant> {
+    let side = Side::RaftParallel;
+    let is_asked = plan.sides.is_empty() || plan.sides.contains(&side);
+    let links = LINKS.into_iter().filter(|link| plan.links.is_empty() || plan.links.contains(link));
+    links.filter(move |_| is_asked).map(move |link| Variant { side, link })
 }
 
 /// Those that are used. None of a cache: the command line refuses it.

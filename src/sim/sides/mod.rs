@@ -28,11 +28,11 @@ pub(super) trait Replica: Sized {
     /// Ends a life: only what is durable is left.
     fn crash(self) -> Self::Disk;
 
-    /// How many commands it lets run at once, of the `offered`.
-    fn workers(offered: usize) -> usize;
+    /// How many commands it lets run at once, of those that the spec offers.
+    fn workers(spec: &Spec) -> usize;
 
-    /// How many threads execute reads beside those, of the `offered`; `None`: the same threads do.
-    fn readers(_offered: usize) -> Option<usize> {
+    /// How many threads execute reads beside those; `None`: the same threads do.
+    fn readers(_spec: &Spec) -> Option<usize> {
         None
     }
 

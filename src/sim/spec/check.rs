@@ -46,16 +46,16 @@ impl Spec {
         }
     }
 
-    /// What omnipaxos cannot do, or the driver does not have it do.
+    /// What a side cannot do, or its driver does not have it do.
     fn check_side(&self) -> Result<(), SpecError> {
         let lacks = |what| Err(SpecError::Lacks { side: self.side, what });
         match self.side {
             Side::Traft | Side::TraftSerial | Side::Raft => Ok(()),
             Side::OmniPaxos if self.link != LinkKind::Ordered => lacks("unordered links"),
             Side::OmniPaxos if self.replicas < 2 => lacks("a replica alone"),
-            Side::OmniPaxos if self.preload.is_some() => lacks("a history"),
-            Side::OmniPaxos if !self.memberships.is_empty() => lacks("changes of membership"),
-            Side::OmniPaxos => Ok(()),
+            _ if self.preload.is_some() => lacks("a history"),
+            _ if !self.memberships.is_empty() => lacks("changes of membership"),
+            Side::RaftParallel | Side::OmniPaxos => Ok(()),
         }
     }
 

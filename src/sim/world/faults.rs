@@ -50,7 +50,7 @@ impl<R: Replica> World<'_, R> {
     }
 
     pub(super) fn crash(&mut self, replica: usize) {
-        let workers = Workers::new(R::workers(self.spec.workers));
+        let workers = Workers::new(R::workers(self.spec));
         let node = &mut self.nodes[replica];
         if let Some(alive) = node.replica.take() {
             node.left = Some(alive.crash());
@@ -58,7 +58,7 @@ impl<R: Replica> World<'_, R> {
             node.machine = self.spec.machine.map(|new| new());
             node.disk = Disk::default();
             node.workers = workers;
-            node.readers = R::readers(self.spec.workers).map(Workers::new);
+            node.readers = R::readers(self.spec).map(Workers::new);
             node.busy_until = self.now;
             node.inbox.clear();
             node.transfers = Transfers::default();

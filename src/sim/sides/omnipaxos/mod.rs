@@ -103,7 +103,7 @@ impl Replica for PaxosReplica {
         self.durable
     }
 
-    fn workers(_offered: usize) -> usize {
+    fn workers(_spec: &Spec) -> usize {
         1
     }
 

@@ -32,6 +32,7 @@
 
 mod change;
 mod egress;
+mod execute;
 mod log;
 mod reads;
 mod settings;
@@ -39,9 +40,10 @@ mod settings;
 use super::{Audit, Effect, Input, Replica};
 use crate::base::{Lsn, TailBitmap};
 use crate::replica::ReadLevel;
-use crate::sim::Spec;
+use crate::sim::{Side, Spec};
 use bytes::Bytes;
 use egress::Egress;
+use execute::Executor;
 use log::Log;
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChangeV2, Entry, EntryType, Message, MessageType};
@@ -49,7 +51,7 @@ use raft::{RawNode, Ready, StateRole};
 use reads::Reads;
 use rustc_hash::FxHashSet;
 use settings::{config, election_ticks};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// After how many resend timeouts without a word a follower is left to the heartbeats.
 const SILENT_AFTER: u64 = 4;
@@ -68,6 +70,10 @@ pub(crate) struct RaftReplica {
     /// Committed entries in order, given out for execution if they need any.
     handed: VecDeque<(u64, Handed)>,
     applied: u64,
+    /// Executed out of order, in `raft-parallel`: indexes above `applied`.
+    ahead: BTreeSet<u64>,
+    /// In `raft-parallel`.
+    executor: Option<Executor>,
     /// Messages that wait for writes up to one.
     withheld: VecDeque<(u64, Vec<Message>)>,
     /// Per follower: the last index it has acknowledged, and since when.
@@ -126,17 +132,19 @@ impl Replica for RaftReplica {
         self.node.store().clone().crash()
     }
 
-    fn workers(_offered: usize) -> usize {
-        1
+    fn workers(spec: &Spec) -> usize {
+        if is_parallel(spec) { spec.workers } else { 1 }
     }
 
     /// A read that waits for nothing any more need not wait for what is committed after it.
-    fn readers(offered: usize) -> Option<usize> {
-        Some(offered.saturating_sub(1).max(1))
+    fn readers(spec: &Spec) -> Option<usize> {
+        (!is_parallel(spec)).then(|| spec.workers.saturating_sub(1).max(1))
     }
 
     fn done(&self) -> TailBitmap {
-        TailBitmap::below(Lsn(self.applied))
+        let mut done = TailBitmap::below(Lsn(self.applied));
+        self.ahead.iter().for_each(|index| _ = done.insert(Lsn(*index)));
+        done
     }
 
     fn handle(&mut self, spec: &Spec, input: Input<Message>, _audit: &mut Unwatched) {
@@ -147,7 +155,12 @@ impl Replica for RaftReplica {
             Input::Read { op } if spec.read_level == ReadLevel::Stale => {
                 self.effects.push(Effect::ReadReady { op });
             }
-            Input::Read { op } => self.reads.new.push(op),
+            Input::Read { op } => {
+                if let Some(executor) = &mut self.executor {
+                    executor.look(op, spec.load.op(op).command.footprint.clone());
+                }
+                self.reads.new.push(op);
+            }
             Input::Persisted(number) => self.persisted(number),
             Input::Applied(index) => self.on_applied(index),
             Input::Campaign => {
@@ -164,7 +177,7 @@ impl Replica for RaftReplica {
         self.ask_reads(spec.read_level == ReadLevel::Here);
         while self.node.has_ready() {
             let ready = self.node.ready();
-            self.carry_out(ready);
+            self.carry_out(spec, ready);
         }
         self.note_role(spec);
         effects.append(&mut self.effects);
@@ -188,6 +201,8 @@ impl RaftReplica {
             reads: Reads::default(),
             handed: VecDeque::new(),
             applied,
+            ahead: BTreeSet::new(),
+            executor: is_parallel(spec).then(Executor::default),
             withheld: VecDeque::new(),
             progress: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -277,7 +292,7 @@ impl RaftReplica {
         self.effects.extend(ops.into_iter().map(|op| Effect::Refused { op, hint }));
     }
 
-    fn carry_out(&mut self, mut ready: Ready) {
+    fn carry_out(&mut self, spec: &Spec, mut ready: Ready) {
         let number = ready.number();
         for message in ready.take_messages() {
             self.send(message);
@@ -305,7 +320,7 @@ impl RaftReplica {
             self.node.on_persist_ready(number);
             promises.into_iter().for_each(|message| self.send(message));
         }
-        self.hand_out(committed);
+        self.hand_out(spec, committed);
     }
 
     fn persisted(&mut self, number: u64) {
@@ -320,10 +335,11 @@ impl RaftReplica {
     }
 
     /// Gives committed entries out for execution.
-    fn hand_out(&mut self, committed: Vec<Entry>) {
+    fn hand_out(&mut self, spec: &Spec, committed: Vec<Entry>) {
         for entry in committed {
-            let id = parse(&entry.context).filter(|(replica, _)| *replica == self.id);
-            let op = id.map(|(_, op)| op).filter(|op| self.mine.remove(op));
+            let id = parse(&entry.context);
+            let own = id.filter(|(replica, _)| *replica == self.id);
+            let op = own.map(|(_, op)| op).filter(|op| self.mine.remove(op));
             if let Some(op) = op {
                 self.effects.push(Effect::Committed { op });
             }
@@ -333,41 +349,53 @@ impl RaftReplica {
                 _ => Handed::Change(change::parse(&entry)),
             };
             let executes = matches!(handed, Handed::Command(_));
-            self.handed.push_back((entry.index, handed));
-            if executes {
-                self.effects.push(Effect::Apply { number: entry.index, body: entry.data, op });
+            let (number, body) = (entry.index, entry.data);
+            self.handed.push_back((number, handed));
+            match (&mut self.executor, id) {
+                (Some(executor), Some((_, handed_in))) if executes => {
+                    let footprint = spec.load.op(handed_in).command.footprint.clone();
+                    self.effects.extend(executor.enter(number, footprint, body, op));
+                }
+                _ if executes => self.effects.push(Effect::Apply { number, body, op }),
+                _ => {}
             }
+            self.executor.iter_mut().for_each(|executor| executor.reach(number));
         }
         self.skip();
     }
 
     fn on_applied(&mut self, index: u64) {
-        self.applied = index;
-        if let Some((_, Handed::Command(bytes))) = self.handed.pop_front() {
-            self.node.mut_store().applied_bytes += bytes;
+        if let Some(executor) = &mut self.executor {
+            self.effects.extend(executor.executed(index));
         }
+        self.ahead.insert(index);
         self.skip();
     }
 
-    /// Passes over entries that execute nothing, and serves the reads that waited.
+    /// The first entry, if it is executed or has nothing to execute.
+    fn pass(&mut self) -> Option<(u64, Handed)> {
+        let ahead = &mut self.ahead;
+        self.handed.pop_front_if(|(index, handed)| match handed {
+            Handed::Command(_) => ahead.remove(index),
+            Handed::Change(_) | Handed::Nothing => true,
+        })
+    }
+
+    /// Passes over what is executed, and serves the reads that waited.
     fn skip(&mut self) {
-        let passed = |handed: &mut (u64, Handed)| !matches!(handed.1, Handed::Command(_));
-        while let Some((index, handed)) = self.handed.pop_front_if(passed) {
+        while let Some((index, handed)) = self.pass() {
             self.applied = index;
-            if let Handed::Change(change) = handed {
-                self.reconfigure(&change);
+            match handed {
+                Handed::Command(bytes) => self.node.mut_store().applied_bytes += bytes,
+                Handed::Change(change) => self.reconfigure(&change),
+                Handed::Nothing => {}
             }
         }
         self.node.mut_store().applied = self.applied;
         if self.applied > self.node.raft.raft_log.applied {
             self.node.advance_apply_to(self.applied);
         }
-        while let Some(first) = self.reads.confirmed.first_entry() {
-            if *first.key() > self.applied {
-                break;
-            }
-            self.effects.extend(first.remove().into_iter().map(|op| Effect::ReadReady { op }));
-        }
+        self.serve_reads();
     }
 
     fn send(&mut self, message: Message) {
@@ -409,6 +437,11 @@ impl RaftReplica {
             _ => {}
         }
     }
+}
+
+/// Whether what does not interfere is executed at once.
+fn is_parallel(spec: &Spec) -> bool {
+    spec.side == Side::RaftParallel
 }
 
 /// Names the operation an entry comes from: the replica it was handed to, and its number.

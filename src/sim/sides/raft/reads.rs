@@ -1,6 +1,8 @@
 //! Reads by read index, once for all reads of an instant.
 
+use super::super::Effect;
 use super::RaftReplica;
+use super::execute::Executor;
 use raft::StateRole;
 use std::collections::BTreeMap;
 
@@ -35,6 +37,24 @@ impl RaftReplica {
         let ops = std::mem::take(&mut self.reads.new);
         self.reads.asked.insert(number, ops);
         self.node.read_index(number.to_be_bytes().to_vec());
+    }
+
+    /// Serves the reads that wait for nothing any more: what is committed up to their index is
+    /// executed, or, where footprints are known, what of it interferes.
+    pub(super) fn serve_reads(&mut self) {
+        let reached = self.executor.as_ref().map_or(self.applied, Executor::reached);
+        while let Some(first) = self.reads.confirmed.first_entry() {
+            if *first.key() > reached {
+                break;
+            }
+            let ops = first.remove();
+            match &mut self.executor {
+                Some(executor) => executor.block(ops),
+                None => self.effects.extend(ops.into_iter().map(|op| Effect::ReadReady { op })),
+            }
+        }
+        let served = self.executor.as_mut().map(Executor::served).unwrap_or_default();
+        self.effects.extend(served.into_iter().map(|op| Effect::ReadReady { op }));
     }
 
     pub(super) fn confirmed(&mut self, index: u64, context: &[u8]) {

@@ -85,8 +85,8 @@ impl Replica for TraftReplica {
         self.disk
     }
 
-    fn workers(offered: usize) -> usize {
-        offered
+    fn workers(spec: &Spec) -> usize {
+        spec.workers
     }
 
     fn done(&self) -> TailBitmap {
