@@ -211,6 +211,7 @@ fn painted(text: &str, code: &str, colour: bool) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::row::Bound;
     use super::*;
 
     pub(in super::super) fn row(

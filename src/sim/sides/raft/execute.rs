@@ -2,7 +2,7 @@
 //! every interfering one before it is executed, a read once every interfering one is that is
 //! committed here. What is left between the two protocols is the order in which they commit.
 
-use super::Effect;
+use super::{Effect, Handed, RaftReplica};
 use crate::base::Footprint;
 use bytes::Bytes;
 use raft::eraftpb::Message;
@@ -35,6 +35,25 @@ struct Open {
 impl Open {
     fn begin(&self, index: u64) -> Effect<Message> {
         Effect::Apply { number: index, body: self.body.clone(), op: self.op }
+    }
+}
+
+impl RaftReplica {
+    pub(super) fn on_applied(&mut self, index: u64) {
+        if let Some(executor) = &mut self.executor {
+            self.effects.extend(executor.executed(index));
+        }
+        self.ahead.insert(index);
+        self.skip();
+    }
+
+    /// The first entry, if it is executed or has nothing to execute.
+    pub(super) fn pass(&mut self) -> Option<(u64, Handed)> {
+        let ahead = &mut self.ahead;
+        self.handed.pop_front_if(|(index, handed)| match handed {
+            Handed::Command(_) => ahead.remove(index),
+            Handed::Change(_) | Handed::Nothing => true,
+        })
     }
 }
 

@@ -364,23 +364,6 @@ impl RaftReplica {
         self.skip();
     }
 
-    fn on_applied(&mut self, index: u64) {
-        if let Some(executor) = &mut self.executor {
-            self.effects.extend(executor.executed(index));
-        }
-        self.ahead.insert(index);
-        self.skip();
-    }
-
-    /// The first entry, if it is executed or has nothing to execute.
-    fn pass(&mut self) -> Option<(u64, Handed)> {
-        let ahead = &mut self.ahead;
-        self.handed.pop_front_if(|(index, handed)| match handed {
-            Handed::Command(_) => ahead.remove(index),
-            Handed::Change(_) | Handed::Nothing => true,
-        })
-    }
-
     /// Passes over what is executed, and serves the reads that waited.
     fn skip(&mut self) {
         while let Some((index, handed)) = self.pass() {
