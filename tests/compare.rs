@@ -21,8 +21,11 @@ fn stdout(args: &[&str]) -> String {
 }
 
 fn rows(args: &[&str]) -> Vec<Value> {
-    let text = stdout(&[args, &["--json"]].concat());
-    let document: Value = serde_json::from_str(&text).expect("one JSON document");
+    rows_of(&stdout(&[args, &["--json"]].concat()))
+}
+
+fn rows_of(text: &str) -> Vec<Value> {
+    let document: Value = serde_json::from_str(text).expect("one JSON document");
     document["rows"].as_array().expect("rows").clone()
 }
 
@@ -176,8 +179,7 @@ fn a_block_store_is_faster_with_more_in_flight() {
     };
     let text = run(&[]);
     assert!(text == run(&[]), "the same bytes");
-    let document: Value = serde_json::from_str(&text).expect("one JSON document");
-    let rows = document["rows"].as_array().expect("rows");
+    let rows = rows_of(&text);
     let weathers = ["lan", "loss", "jitter", "slow-leader", "all-at-once"];
     assert_eq!(rows.len(), weathers.len() * 2 * 6, "{text}");
     let per_second = |network: &str, side: &str, depth: &str| {
@@ -198,10 +200,18 @@ fn a_block_store_is_faster_with_more_in_flight() {
     let calm = per_second("lan", "traft", "depth=16");
     assert!(calm > 1.2 * per_second("lan", "raft", "depth=16"), "one command at a time");
     assert!(calm > 1.5 * per_second("slow-leader", "traft", "depth=16"), "a slow leader is slow");
+    // Everything that a trace of a disk is for, and the page with the commands over its tables.
+    let page = file("block.html", "");
+    let some = ["--all", "--trace", &path, "--network", "lan", "--depth", "1,2,4"];
+    let all = rows_of(&stdout(&[&some[..], &["--report", &page, "--json"]].concat()));
+    let scenarios: Vec<&Value> = all.iter().map(|row| &row["scenario"]).collect();
+    assert!(scenarios.contains(&&"trace".into()) && scenarios.contains(&&"block".into()));
+    let page = std::fs::read_to_string(page).expect("a page");
+    let command = "traft compare --seed 1 --scenario block --network lan --depth 1,2,4 --trace ";
+    assert!(page.contains(command) && page.contains("answered a second, by depth"));
     let one = run(&["--network", "slow-leader", "--side", "raft", "--link", "ordered"]);
-    let one: Value = serde_json::from_str(&one).expect("one JSON document");
-    for row in one["rows"].as_array().expect("rows") {
-        assert!(rows.contains(row), "a row by itself is the same row: {row}");
+    for row in rows_of(&one) {
+        assert!(rows.contains(&row), "a row by itself is the same row: {row}");
     }
 }
 

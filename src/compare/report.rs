@@ -76,8 +76,13 @@ pub(super) fn row_label(row: &Row) -> String {
 
 /// The best p50 and p99 of the classic side among the rows of the same setting.
 pub(super) fn classic(row: &Row, rows: &[Row]) -> Option<(f64, f64)> {
+    best("raft", row, rows)
+}
+
+/// The best p50 and p99 of a side among the rows of the same setting.
+pub(super) fn best(side: &str, row: &Row, rows: &[Row]) -> Option<(f64, f64)> {
     let same =
-        |r: &&Row| r.side == "raft" && (&r.param, r.interference) == (&row.param, row.interference);
+        |r: &&Row| r.side == side && (&r.param, r.interference) == (&row.param, row.interference);
     let classic = rows.iter().filter(same).map(|r| (r.p50_ms, r.p99_ms));
     classic.reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)))
 }

@@ -192,7 +192,7 @@ impl Plan {
         cells
     }
 
-    /// How many operations are outstanding in a scenario that is a closed loop, at least one number.
+    /// How many operations are outstanding in a scenario that is a closed loop: one number or more.
     pub(super) fn depths(&self, scenario: Scenario) -> Vec<usize> {
         match scenario {
             _ if !self.depths.is_empty() => self.depths.clone(),

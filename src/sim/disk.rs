@@ -17,8 +17,9 @@ pub(super) fn sync_time(spec: &Spec, replica: usize, begins: Time) -> Time {
     spec.paced(replica, time)
 }
 
-/// The syncs of one replica: one after the other, each as long as [`sync_time`] says. A write goes with the first one that has not begun, so writes of one
-/// instant share one, and so do all that come while another sync is under way (group commit).
+/// The syncs of one replica: one after the other, each as long as [`sync_time`] says. A write goes
+/// with the first one that has not begun, so writes of one instant share one, and so do all that
+/// come while another sync is under way (group commit).
 ///
 /// A crash loses what was not durable; replicas keep the two apart themselves, by the numbers that
 /// they are told.

@@ -18,8 +18,8 @@ pub enum Side {
     TraftSerial,
     /// The `raft` crate 0.7 at its best settings (feature `compare`).
     Raft,
-    /// The same, and what it commits is executed as traft executes: at once what does not interfere.
-    /// Without a history and without changes of membership.
+    /// The same, and what it commits is executed as traft executes: at once what does not
+    /// interfere. Without a history and without changes of membership.
     RaftParallel,
     /// The `omnipaxos` crate 0.2.4 at its best settings (feature `compare`): on ordered links,
     /// without a history and without changes of membership.
@@ -245,8 +245,8 @@ pub struct Spec {
     /// How long until a write is durable. Writes started at one instant share it.
     pub sync_delay: Time,
     /// The mean of what a sync takes longer than that, exponentially distributed: a pure function
-    /// of seed, replica and the time at which the sync begins. Zero: nothing. [`bound`](super::bound)
-    /// does not know it.
+    /// of seed, replica and the time at which the sync begins. Zero: nothing.
+    /// [`bound`](super::bound) does not know it.
     pub sync_tail: Time,
     /// A slow machine. [`bound`](super::bound) does not know it.
     pub slow: Option<Slow>,

@@ -8,7 +8,7 @@
 mod chart;
 mod table;
 
-use super::report::{classic, figure, row_label};
+use super::report::{best, figure, row_label};
 use super::row::Row;
 use super::work::{Group, Report};
 use std::fmt::Write;
@@ -33,10 +33,10 @@ pub(super) fn html(seed: u64, report: &Report) -> String {
         text,
         "<p>Generalized Raft and the <code>raft</code> crate at its best settings ran the same \
          operations on the same simulated network, clock and weather. Times are virtual \
-         milliseconds; CPU and disk cost nothing unless a setting says so, so that what shows is the \
-         protocol. Every figure \
-         comes from seed {seed}: the command over each table gives it again, on any machine. What \
-         columns, scenarios and bounds mean is in <code>docs/compare.md</code>.</p>"
+         milliseconds; CPU and disk cost nothing unless a setting says so, so that what shows is \
+         the protocol. Every figure comes from seed {seed}: the command over each table gives it \
+         again, on any machine. What columns, scenarios and bounds mean is in \
+         <code>docs/compare.md</code>.</p>"
     );
     verdict(&mut text, report);
     contents(&mut text, report);
@@ -51,34 +51,37 @@ pub(super) fn html(seed: u64, report: &Report) -> String {
 
 /// How often traft is ahead, and every row in which it is not as good as another or as the bound.
 fn verdict(text: &mut String, report: &Report) {
-    let rows = || {
-        let of_group = |group: &'_ Group| -> Vec<(Row, (f64, f64))> {
-            let own = group.rows.iter().filter(|row| row.side == "traft");
-            own.filter_map(|row| Some((row.clone(), ratios(row, &group.rows)?))).collect()
-        };
-        report.groups.iter().flat_map(of_group)
+    let own = || {
+        let groups = report.groups.iter();
+        let all = groups.flat_map(|group| group.rows.iter().map(|row| (row, &group.rows[..])));
+        all.filter(|(row, _)| row.side == "traft")
     };
+    let beside = |side: &'static str| {
+        own().filter_map(move |(row, rows)| Some((row, ratios(side, row, rows)?)))
+    };
+    let rows = || beside("raft");
     let behind = |(p50, p99): (f64, f64)| p50 > 1.0 + LEVEL || p99 > 1.0 + LEVEL;
     let ahead = |(p50, p99): (f64, f64)| p50 < 1.0 - LEVEL || p99 < 1.0 - LEVEL;
     let (total, won) = (rows().count(), rows().filter(|(_, r)| !behind(*r) && ahead(*r)).count());
-    let lost: Vec<(Row, (f64, f64))> = rows().filter(|(_, r)| behind(*r)).collect();
-    let level = total - won - lost.len();
+    let lost = |side| beside(side).filter(move |(_, ratios)| behind(*ratios));
+    let behind_raft = lost("raft").count();
+    let level = total - won - behind_raft;
     let _ = write!(
         text,
         "<p>Of {total} rows of traft that have a row of classic Raft beside them, {won} are ahead \
          of its best link at p50 or p99 and behind at neither, {level} are level (within 2 %), \
-         {} are behind.</p>\n<h2>Where others win</h2>\n<ul>\n",
-        lost.len()
+         {behind_raft} are behind.</p>\n<h2>Where others win</h2>\n<ul>\n"
     );
-    for (row, (p50, p99)) in &lost {
-        let _ = writeln!(
-            text,
-            "<li>{}: p50 {p50:.2} and p99 {p99:.2} times those of classic Raft</li>",
-            escaped(&place(row))
-        );
+    for (name, side) in [("classic Raft", "raft"), ("raft-parallel", "raft-parallel")] {
+        for (row, (p50, p99)) in lost(side) {
+            let _ = writeln!(
+                text,
+                "<li>{}: p50 {p50:.2} and p99 {p99:.2} times those of {name}</li>",
+                escaped(&place(row))
+            );
+        }
     }
-    let own = report.groups.iter().flat_map(|group| &group.rows).filter(|r| r.side == "traft");
-    for row in own {
+    for (row, _) in own() {
         let bound = if row.link == "ordered" { row.bound_ordered } else { row.bound };
         let Some(bound) = bound.filter(|bound| bound.p99_ms > 0.0) else { continue };
         let over = row.p99_ms / bound.p99_ms - 1.0;
@@ -105,9 +108,9 @@ fn place(row: &Row) -> String {
     format!("{} on {}{label}, {}", row.scenario, row.network, row.link)
 }
 
-/// Its p50 and p99 over those of classic Raft's best link in the same setting.
-fn ratios(row: &Row, rows: &[Row]) -> Option<(f64, f64)> {
-    let (p50, p99) = classic(row, rows).filter(|(p50, p99)| *p50 > 0.0 && *p99 > 0.0)?;
+/// Its p50 and p99 over those of a side's best link in the same setting.
+fn ratios(side: &str, row: &Row, rows: &[Row]) -> Option<(f64, f64)> {
+    let (p50, p99) = best(side, row, rows).filter(|(p50, p99)| *p50 > 0.0 && *p99 > 0.0)?;
     Some((row.p50_ms / p50, row.p99_ms / p99))
 }
 
@@ -198,6 +201,15 @@ mod tests {
         assert!(page.find(told) < page.find("<section"), "{page}");
         assert!(page.contains(told) && page.contains("1 are behind"), "{page}");
         assert!(page.contains("500 % above what the bound allows"));
+
+        let of_parallel = report(vec![
+            row("traft", "unordered", 0.5, 3.0),
+            row("raft", "ordered", 5.0, 20.0),
+            row("raft-parallel", "ordered", 0.5, 2.0),
+        ]);
+        let page = html(1, &of_parallel);
+        assert!(page.contains("and p99 1.50 times those of raft-parallel"), "{page}");
+        assert!(page.contains("1 are ahead") && page.contains("0 are behind"), "{page}");
 
         let mut ahead = vec![row("traft", "unordered", 0.5, 0.5), row("raft", "ordered", 0.6, 2.0)];
         let page = html(1, &report(ahead.clone()));

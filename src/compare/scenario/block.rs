@@ -86,8 +86,9 @@ fn about(setting: &str, slow: Option<Slow>, requests: usize) -> String {
     let us = |time: Time| time.as_ms() * 1e3;
     format!(
         "{setting}{slow}, the first {requests} requests of a block trace, closed loop; a request \
-         takes the device {} us and an exponential tail of {}, {} % of them {} times as long, {} at \
-         a time; a sync {} us and a tail of {}; a message {} us; a request is answered when executed",
+         takes the device {} us and an exponential tail of {}, {} % of them {} times as long, {} \
+         at a time; a sync {} us and a tail of {}; a message {} us; a request is answered when \
+         executed",
         us(DEVICE.least),
         us(DEVICE.tail),
         DEVICE.rare_percent,

@@ -27,8 +27,8 @@
 //!   20/29/37 and 25/35/41 for 13 and 36 records sent per command. That is another replication
 //!   algorithm than the crate's, so it is not used.
 //! - A prefix is applied in order, so commands are executed one at a time, in log order: a slow
-//!   one holds up all that follow. Reads are executed beside them, by all other workers: a read that
-//!   may be served waits for no command behind its index.
+//!   one holds up all that follow. Reads are executed beside them, by all other workers: a read
+//!   that may be served waits for no command behind its index.
 
 mod change;
 mod egress;
