@@ -1,9 +1,9 @@
 //! Connections from outside, until they have shown who they are.
 //!
 //! They are let in by the threads that serve all connections: that is short, and nobody waits long
-//! in the system's own queue. Their handshakes are computed by another thread, the *door*, which the
-//! system runs after all others: so whoever comes in crowds has what is left of the processors, and
-//! those who are known lose no more than a tenth of one to them.
+//! in the system's own queue. Their handshakes are computed by another thread, the *door*, which
+//! the system runs after all others: so whoever comes in crowds has what is left of the processors,
+//! and those who are known lose no more than a tenth of one to them.
 
 use super::stream::{Guest, Stream};
 use crate::net::counts::add;
