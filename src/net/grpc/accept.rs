@@ -1,9 +1,9 @@
 //! Connections from outside, until they have shown who they are.
 //!
-//! They are let in by the threads that serve all connections: that is short, and nobody waits long
-//! in the system's own queue. Their handshakes are computed by another thread, the *door*, which
-//! the system runs after all others: so whoever comes in crowds has what is left of the processors,
-//! and those who are known lose no more than a tenth of one to them.
+//! A thread of its own, the *door*, lets them in and computes their handshakes, and the system runs
+//! it after all others: so whoever comes in crowds has what is left of the processors, and those
+//! who are known lose no more than a tenth of one to them. Meanwhile they stand in the system's
+//! queue.
 
 use super::stream::{Guest, Stream};
 use crate::net::counts::add;
@@ -11,6 +11,7 @@ use crate::net::credentials::who;
 use crate::net::crowd::{Gone, Seat};
 use crate::net::ear::Who;
 use crate::net::hub::{Current, Hub};
+use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,30 +34,28 @@ const FIRST: u8 = b'P';
 const NICE: i32 = 10;
 
 /// Begins to let in whoever comes, for as long as there is somebody to hand them to. To be called
-/// within the runtime in which they are served.
+/// within the runtime in which they are served. Their sockets belong to that from the beginning, so
+/// nothing has to move when they are known: it says when there is something to read, and until then
+/// the door reads.
 pub(super) fn start(
     listener: std::net::TcpListener,
     hub: &Arc<Hub>,
     guests: Sender<io::Result<Guest>>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let door = door(hub, guests.clone())?;
-    tokio::spawn(accept(listener, hub.clone(), guests, door));
-    Ok(())
-}
-
-/// The thread of handshakes. Their sockets belong to the runtime within which this is called, so
-/// that nothing has to move when they are done: it says when there is something to read, and the
-/// door reads.
-fn door(hub: &Hub, guests: Sender<io::Result<Guest>>) -> io::Result<Handle> {
+    let (hub, home) = (hub.clone(), Handle::current());
     let runtime = Builder::new_current_thread().enable_time().build()?;
-    let handle = runtime.handle().clone();
     let thread = thread::Builder::new().name(format!("{} door", hub.options.id));
     thread.spawn(move || {
         stand_back();
-        runtime.block_on(guests.closed());
+        runtime.block_on(async {
+            tokio::select! {
+                () = guests.closed() => {}
+                () = accept(&listener, &home, &hub, &guests) => {}
+            }
+        });
     })?;
-    Ok(handle)
+    Ok(())
 }
 
 /// Where the system has no such thing for a thread, the door is one like the others.
@@ -69,18 +68,25 @@ fn stand_back() {
 }
 
 async fn accept(
-    listener: TcpListener,
-    hub: Arc<Hub>,
-    guests: Sender<io::Result<Guest>>,
-    door: Handle,
+    listener: &TcpListener,
+    home: &Handle,
+    hub: &Arc<Hub>,
+    guests: &Sender<io::Result<Guest>>,
 ) {
-    while !guests.is_closed() {
-        let Ok((stream, address)) = listener.accept().await else {
+    loop {
+        let accepted = poll_fn(|context| {
+            let _within = home.enter();
+            listener.poll_accept(context)
+        });
+        let Ok((stream, address)) = accepted.await else {
             tokio::time::sleep(BREATH).await;
             continue;
         };
         let (seat, gone) = hub.greet(address.ip());
-        door.spawn(greet(stream, seat, gone, hub.clone(), guests.clone()));
+        tokio::spawn(greet(stream, seat, gone, hub.clone(), guests.clone()));
+        // Those who are inside have a turn for each one that comes: else a crowd that comes at once
+        // would have all of them go before anybody can show anything.
+        tokio::task::yield_now().await;
     }
 }
 

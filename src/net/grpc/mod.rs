@@ -39,7 +39,7 @@ pub struct Grpc {
 }
 
 impl Grpc {
-    /// Listens. Two threads serve all connections, and one computes handshakes.
+    /// Listens. Two threads serve all connections, and one lets them in.
     ///
     /// # Errors
     ///
