@@ -1,7 +1,7 @@
 //! What becomes durable at a replica: its part of `Elect`, `Accept`, `Install`, `Learn`, `Repair`;
 //! and what a life begins with: nothing new, or `Lose`.
 
-use super::store::{Replica, Store};
+use super::store::{Promise, Replica, Store};
 use super::{Allowed, Refinement};
 use crate::base::{LeaderId, Lsn, ReplicaId, TailBitmap};
 use crate::replica::{Durable, SnapshotMeta, Write};
@@ -165,7 +165,7 @@ impl Refinement {
         let (voted, kept) = (replica.durable.voted, replica.durable.clone());
         // What was not written was not promised.
         replica.promises.retain(|promised, _| *promised <= voted);
-        replica.promises.insert(voted, kept);
+        replica.promises.insert(voted, Promise { had: kept, taken: None });
         // A snapshot may have become durable of which nobody has said so: what it has is accepted.
         let Store { lineage, held, .. } = &replica.durable;
         let (committer, held) = (lineage.leader(), held.clone());

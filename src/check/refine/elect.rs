@@ -1,7 +1,7 @@
 //! `Elect`: the log of a new leader, computed anew from what its voters had when they promised.
 
 use super::facts::Leader;
-use super::store::Store;
+use super::store::{Promise, Store};
 use super::{Allowed, Refinement};
 use crate::base::{
     LeaderId, Lineage, Lsn, Membership, Payload, ReplicaId, SharedRecord, Tail, TailBitmap,
@@ -69,22 +69,24 @@ impl Refinement {
             // It follows that one already: nothing comes of the vote.
             return self.accepts(id, candidate, accepted);
         }
-        let promised = replica.had_at(candidate);
-        let Some(had) = promised.filter(|_| replica.durable.voted >= candidate) else {
+        let promised = replica.promise_at(candidate);
+        let Some(promise) = promised.filter(|_| replica.durable.voted >= candidate) else {
             return Err(format!("it grants {candidate} and has not promised that"));
         };
-        if had.lineage.leader() == candidate {
-            // Promise and lineage became durable in one step, after the answer was composed: that
-            // one leads already, and nothing comes of the vote.
+        let Promise { had, taken } = promise;
+        let leader = had.lineage.leader();
+        if taken.is_some() && (leader..candidate).contains(&committer) && leader != committer {
+            // Promise and lineage became durable in one step, and so did one in between.
             return Ok(());
         }
-        if had.lineage.leader() != committer {
-            let true_one = had.lineage.leader();
-            return Err(format!("it grants {candidate} as of {committer}, and took {true_one}"));
+        if leader != committer {
+            return Err(format!("it grants {candidate} as of {committer}, and took {leader}"));
         }
         let mut held = had.held.clone();
         held.insert_below(purged);
-        match held.difference_iter(accepted).chain(accepted.difference_iter(&held)).next() {
+        let lost = held.difference_iter(accepted).next();
+        let more = accepted.difference_iter(&held).next().filter(|_| taken.is_none());
+        match lost.or(more) {
             Some(lsn) => Err(format!("it grants {candidate} and is wrong about {lsn}")),
             None => Ok(()),
         }
@@ -159,9 +161,10 @@ impl Refinement {
         };
         let mut votes = BTreeMap::from([(id, itself)]);
         for (from, vote) in heard.iter().filter(|(from, _)| *from != id) {
-            let voter = self.replicas.get(from).and_then(|voter| voter.had_at(leader));
-            let had = voter.ok_or_else(|| format!("{from} has never promised {leader}"))?;
-            votes.insert(*from, Vote { had, purged: vote.purged, known: vote.known.as_ref() });
+            let voter = self.replicas.get(from).and_then(|voter| voter.promise_at(leader));
+            let promise = voter.ok_or_else(|| format!("{from} has never promised {leader}"))?;
+            let (had, purged, known) = (&promise.had, vote.purged, vote.known.as_ref());
+            votes.insert(*from, Vote { had, purged, known });
         }
         let known = votes.values().filter_map(|vote| vote.known).max_by_key(|(lsn, _)| *lsn);
         let rebuilt = rebuild(&votes.values().collect::<Vec<_>>());

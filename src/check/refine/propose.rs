@@ -1,6 +1,7 @@
 //! `Propose`: where a record is placed, and what it is said to override and to depend on.
 
 use super::facts::Leader;
+use super::store::Promise;
 use super::{Allowed, Refinement};
 use crate::base::{LeaderId, Lsn, Payload, Record, ReplicaId, SharedRecord, Tail};
 use crate::replica::Write;
@@ -20,10 +21,14 @@ impl Refinement {
             }
         }
         let replica = self.replica(id)?;
+        // What a grant speaks of is what there was at the promise: what is written with it, unless
+        // that is of a leader whose lineage is taken, which comes after it.
+        let taken = write.lineage.as_ref().map(|lineage| lineage.leader());
+        let before = taken.and(write.voted).map(|_| replica.composed.clone());
         replica.composed.write(write);
         if write.voted.is_some() {
-            // What a grant speaks of is what there was at this moment.
-            replica.promises.insert(replica.composed.voted, replica.composed.clone());
+            let had = before.unwrap_or_else(|| replica.composed.clone());
+            replica.promises.insert(replica.composed.voted, Promise { had, taken });
         }
         replica.pending.push_back(Box::new(write.clone()));
         Ok(())

@@ -112,8 +112,8 @@ pub(super) struct Replica {
     /// What will be when everything that it has asked for is written.
     pub(super) composed: Store,
     pub(super) pending: VecDeque<Box<Write>>,
-    /// What it had when it promised a leader id. One write may promise several: see `had_at`.
-    pub(super) promises: BTreeMap<LeaderId, Store>,
+    /// By leader id. One write may promise several: see `promise_at`.
+    pub(super) promises: BTreeMap<LeaderId, Promise>,
     /// The grants that have come to it as this candidate.
     pub(super) candidate: LeaderId,
     pub(super) heard: Vec<(ReplicaId, Heard)>,
@@ -127,12 +127,22 @@ pub(super) struct Replica {
     pub(super) need: BTreeMap<LeaderId, Lsn>,
 }
 
+/// That a replica has promised.
+#[derive(Clone, Debug)]
+pub(super) struct Promise {
+    /// What it had at that moment.
+    pub(super) had: Store,
+    /// Whose lineage it took with the same write. It had not when it promised, and may have
+    /// accepted something in between, so `had` is the least that it had.
+    pub(super) taken: Option<LeaderId>,
+}
+
 impl Replica {
-    /// What it had when it promised `candidate`. If it promised a greater one before that was
-    /// written, one write promised both, and it had the same at both; and whoever promises the
-    /// greater one may promise the other at the same moment, since nothing changes in between.
-    pub(super) fn had_at(&self, candidate: LeaderId) -> Option<&Store> {
-        self.promises.range(candidate..).next().map(|(_, had)| had)
+    /// Its promise to `candidate`. If it promised a greater one before that was written, one write
+    /// promised both, and it had the same at both; and whoever promises the greater one may promise
+    /// the other at the same moment, since nothing changes in between.
+    pub(super) fn promise_at(&self, candidate: LeaderId) -> Option<&Promise> {
+        self.promises.range(candidate..).next().map(|(_, promise)| promise)
     }
 }
 
@@ -144,9 +154,10 @@ mod tests {
     #[test]
     fn one_write_may_promise_two_candidates() {
         let (mut replica, promised) = (Replica::default(), LeaderId::new(2, 3));
-        replica.promises.insert(promised, Store::default());
-        assert!(replica.had_at(LeaderId::new(2, 1)).is_some());
-        assert!(replica.had_at(promised).is_some());
-        assert!(replica.had_at(LeaderId::new(3, 1)).is_none());
+        let promise = Promise { had: Store::default(), taken: None };
+        replica.promises.insert(promised, promise);
+        assert!(replica.promise_at(LeaderId::new(2, 1)).is_some());
+        assert!(replica.promise_at(promised).is_some());
+        assert!(replica.promise_at(LeaderId::new(3, 1)).is_none());
     }
 }

@@ -122,4 +122,44 @@ pub(super) mod tests {
         let wrong = elected_by([3, 1]).expect("the first vote has a record");
         assert!(wrong.contains("the log of 2#2 ends at 0, not at 1"), "{wrong}");
     }
+
+    /// Replica 3 campaigns in vain, replica 2 leads; replica 1 hears of all that at once, and its
+    /// disk writes it at once. What it says then to the candidate that it promised first.
+    fn told(committer: &str) -> Option<String> {
+        let none = r#""lineage":{"end":0,"leader":"0#0","runs":[]},"records":[]"#;
+        let life = r#""doubt":false,"incarnation":0,"life":0,"voted":"0#0""#;
+        let start = format!(r#""step":"starts",{none},{life}"#);
+        let promise = r#""step":"writes","number":1,"records":[],"voted":"2#2""#.to_string();
+        let stored = r#""step":"stores","number":1"#.to_string();
+        let lineage = r#""lineage":{"end":0,"leader":"2#2","runs":[]}"#;
+        let grant = r#""step":"grants","candidate":"1#3","purged":0"#;
+        let steps = [
+            (1, start.clone()),
+            (2, start.clone()),
+            (3, start),
+            (2, promise.clone()),
+            (2, stored.clone()),
+            (2, r#""step":"campaigns","candidate":"2#2""#.into()),
+            (3, promise.clone()),
+            (3, stored.clone()),
+            (2, r#""step":"hears","candidate":"2#2","from":3,"incarnation":0,"purged":0"#.into()),
+            (2, format!(r#""step":"writes","number":2,"records":[],{lineage}"#)),
+            (1, format!("{promise},{lineage}")),
+            (1, stored),
+            (1, format!(r#"{grant},"committer":"{committer}","accepted":[0,[]]"#)),
+        ];
+        let line = |(at, (replica, step)): (usize, &(u64, String))| {
+            format!("{{\"at\":{at},\"replica\":{replica},{step}}}\n")
+        };
+        let text: String = steps.iter().enumerate().map(line).collect();
+        check(parse(&text).expect("lines"), None).wrong
+    }
+
+    /// Found by `traft nemesis --processes --seeds`, when a disk had hung.
+    #[test]
+    fn a_grant_may_come_after_a_greater_leader_was_taken() {
+        assert_eq!(told("0#0"), None);
+        let wrong = told("2#2").expect("it grants as of what came later");
+        assert!(wrong.contains("it grants 1#3 as of 2#2, and took 0#0"), "{wrong}");
+    }
 }
