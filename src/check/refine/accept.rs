@@ -27,19 +27,14 @@ impl Refinement {
         }
         let before = replica.durable.lineage.leader();
         replica.durable.write(write);
-        let Store { voted, lineage, held, .. } = &replica.durable;
+        let Store { voted, lineage, .. } = &replica.durable;
         let (voted, committer) = (*voted, lineage.leader());
         if committer > voted {
             return Err(format!("I-1 the committer is {committer} and the promise {voted}"));
         }
         let taken = write.lineage.is_some();
-        let held = if taken {
-            held.clone()
-        } else {
-            let mut news: TailBitmap = write.records.iter().map(|record| record.lsn).collect();
-            news.insert_below(replica.durable.purged);
-            news
-        };
+        let records = || write.records.iter().map(|record| record.lsn).collect();
+        let held = if taken { replica.durable.records() } else { records() };
         if let Some(lineage) = &write.lineage {
             let log = self.leader(committer)?;
             if log.lineage != *lineage {
@@ -64,7 +59,8 @@ impl Refinement {
         if write.repaired {
             self.repair(id, committer)?;
         }
-        self.acknowledge(id, committer, &held)
+        self.acknowledge(id, committer, &held)?;
+        self.has_state(id)
     }
 
     /// Each record is what the leader has at its position.
@@ -152,10 +148,11 @@ impl Refinement {
         replica.composed = found.clone();
         if durable.doubt.is_some() {
             // What was on its way may be there, too: written before the loss.
-            let (committer, held) = (found.lineage.leader(), found.held.clone());
+            let (committer, held) = (found.lineage.leader(), found.records());
             self.lose(&mut replica, found);
             self.replicas.insert(id, replica);
-            return self.acknowledge(id, committer, &held);
+            self.acknowledge(id, committer, &held)?;
+            return self.has_state(id);
         }
         self.replicas.insert(id, replica);
         self.survives(id, was, &found, pending)?;
@@ -167,9 +164,9 @@ impl Refinement {
         replica.promises.retain(|promised, _| *promised <= voted);
         replica.promises.insert(voted, Promise { had: kept, taken: None });
         // A snapshot may have become durable of which nobody has said so: what it has is accepted.
-        let Store { lineage, held, .. } = &replica.durable;
-        let (committer, held) = (lineage.leader(), held.clone());
-        self.acknowledge(id, committer, &held)
+        let (committer, held) = (replica.durable.lineage.leader(), replica.durable.records());
+        self.acknowledge(id, committer, &held)?;
+        self.has_state(id)
     }
 
     /// What is found is what was durable and the first of the writes under way.
@@ -180,7 +177,8 @@ impl Refinement {
         found: &Store,
         mut pending: VecDeque<Box<Write>>,
     ) -> Allowed {
-        while !found.is_like(&was) {
+        // What ends a doubt need change nothing else.
+        while !found.is_like(&was) || self.replica(id)?.doubt {
             let Some(write) = pending.pop_front() else {
                 return Err(format!("it starts with {found:?}, and had {was:?}"));
             };

@@ -36,9 +36,22 @@ impl Refinement {
         }
         replica.composed.drop_below(below);
         replica.durable.drop_below(below);
-        let committer = replica.durable.lineage.leader();
         self.count("spec Purge");
-        self.acknowledge(id, committer, &TailBitmap::below(below))
+        self.has_state(id)
+    }
+
+    /// What a replica has dropped counts as accepted under a leader whose log has the same there:
+    /// all of it is settled, so nothing commits by that but a membership whose barrier it was. A
+    /// state of a greater leader has other records than that log, where the log lost.
+    pub(super) fn has_state(&mut self, id: ReplicaId) -> Allowed {
+        let Some(replica) = self.replicas.get(&id) else { return Ok(()) };
+        let (committer, below) = (replica.durable.lineage.leader(), replica.durable.purged);
+        let Some(log) = self.leaders.get(&committer) else { return Ok(()) };
+        let nothing = TailBitmap::new();
+        let acks = log.acks.get(&id).unwrap_or(&nothing);
+        let dropped = acks.holes(below);
+        let same: TailBitmap = dropped.filter(|lsn| log.settles(*lsn, &self.facts)).collect();
+        self.acknowledge(id, committer, &same)
     }
 }
 

@@ -76,6 +76,13 @@ impl Leader {
         Lsn(self.log.len() as u64)
     }
 
+    /// Whether this membership may be one of its log.
+    fn knows_of(&self, (lsn, membership): &(Lsn, Membership)) -> bool {
+        let is_that =
+            |record: &SharedRecord| record.payload == Payload::Membership(membership.clone());
+        *lsn < self.next() && self.record(*lsn).is_none_or(is_that)
+    }
+
     pub(super) fn push(&mut self, record: SharedRecord) {
         self.floor = self.floor.max(record.floor);
         if let Payload::Membership(membership) = &record.payload {
@@ -147,9 +154,10 @@ impl Refinement {
     pub(super) fn commit_one(&mut self, leader: LeaderId) -> Result<bool, String> {
         let Refinement { initial, replicas, leaders, facts, counts } = self;
         let Some(log) = leaders.get_mut(&leader) else { return Ok(false) };
-        // What it hears while it leads; later it is another's follower.
+        // What it hears while it leads, of its own log; later it is another's follower, or hears
+        // what later leaders have committed.
         let own = replicas.get(&leader.node).filter(|own| own.composed.voted == leader);
-        let own = own.and_then(|own| own.composed.known.clone());
+        let own = own.and_then(|own| own.composed.known.clone()).filter(|own| log.knows_of(own));
         if own.as_ref().map(|(lsn, _)| lsn) > log.known.as_ref().map(|(lsn, _)| lsn) {
             log.known = own;
         }

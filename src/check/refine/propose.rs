@@ -31,7 +31,14 @@ impl Refinement {
             replica.promises.insert(replica.composed.voted, Promise { had, taken });
         }
         replica.pending.push_back(Box::new(write.clone()));
-        Ok(())
+        match &write.snapshot {
+            // It is durable by itself, before anything is written about it.
+            Some(snapshot) => {
+                replica.durable.drop_below(snapshot.done.offset());
+                self.has_state(id)
+            }
+            None => Ok(()),
+        }
     }
 
     fn propose(&mut self, record: &SharedRecord) -> Allowed {

@@ -37,6 +37,11 @@ impl Store {
         store
     }
 
+    /// The positions of the log.
+    pub(super) fn records(&self) -> TailBitmap {
+        self.log.iter().flatten().map(|record| record.lsn).collect()
+    }
+
     pub(super) fn record(&self, lsn: Lsn) -> Option<&SharedRecord> {
         self.log.get(lsn.0 as usize)?.as_ref()
     }
