@@ -9,11 +9,11 @@ mod members;
 
 use bytes::Bytes;
 use members::{
-    Authority, CLUSTER, Members, Via, caller, connect_over_quic, envelope, say_over_grpc,
+    Authority, CLUSTER, Members, PATIENCE, Via, caller, connect_over_quic, envelope, say_over_grpc,
 };
 use peak_alloc::PeakAlloc;
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -255,7 +255,9 @@ fn returns(members: &mut Members, at: usize) {
     members.stop(at);
     members.put(0, b"x", b"without it");
     members.restart(at);
+    let began = Instant::now();
     while !members.network(at).spoken().contains_key(&ReplicaId(1)) {
+        assert!(began.elapsed() < PATIENCE, "it is not let in");
         members.put(0, b"x", b"with it");
     }
     assert_eq!(members.get(at, b"x"), members.get(0, b"x"));

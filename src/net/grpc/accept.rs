@@ -1,9 +1,8 @@
 //! Connections from outside, until they have shown who they are.
 //!
 //! A thread of its own, the *door*, lets them in and computes their handshakes, and the system runs
-//! it after all others: so whoever comes in crowds has what is left of the processors, and those
-//! who are known lose no more than a tenth of one to them. Meanwhile they stand in the system's
-//! queue.
+//! it after all others: so whoever comes in crowds has what is left of the processors, or a tenth
+//! of what another thread gets. Meanwhile they stand in the system's queue.
 
 use super::stream::{Guest, Stream};
 use crate::net::counts::add;
@@ -28,8 +27,8 @@ const BREATH: Duration = Duration::from_millis(50);
 /// The first byte of HTTP/2, which begins `PRI * HTTP/2.0`.
 const FIRST: u8 = b'P';
 
-/// How far the door stands back from other threads: beside one that wants all of a processor it has
-/// a tenth of it, which lets a few hundred in each second.
+/// How far the door stands back: by the weights of Linux (110 beside 1,024), beside a thread that
+/// wants all of a processor it gets a tenth of what that gets.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
