@@ -1,7 +1,5 @@
 //! The command line: what may be asked, and one sentence for what may not.
 
-#[cfg(unix)]
-use super::kill;
 use super::matrix::{Matrix, MatrixError};
 #[cfg(unix)]
 use super::model;
@@ -13,6 +11,8 @@ use super::recover;
 use super::scenario::{Plan, Scenario};
 use super::trace::{self, Trace, TraceError};
 use super::{ablate, change, explain, guide, history, inspect, simulate, steps, storage};
+#[cfg(unix)]
+use super::{durable, kill};
 #[cfg(all(feature = "serve", unix))]
 use crate::serve::cli as serve;
 use crate::sim::{LinkKind, Side};
@@ -115,7 +115,7 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "N")]
     replicas: Option<usize>,
     /// How many operations are outstanding in a closed loop: ycsb, and trace and block, which have
-    /// rows for each of several [default: 32; block: 1,2,4,8,16,32,64,128]
+    /// rows for each of several [default: 32; block: 1,2,4,8,16,32,64,128; durable: 1,64,1024]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     depth: Vec<usize>,
     /// Instead of all this: real time, three replicas in this process, their logs in this directory
@@ -142,16 +142,14 @@ pub(super) struct CompareArgs {
 
 /// What makes no sense in real time.
 #[cfg(unix)]
-const SIMULATED: [&str; 12] = [
+const SIMULATED: [&str; 10] = [
     "scenario",
     "network",
     "matrix",
     "trace",
-    "side",
     "link",
     "interference",
     "replicas",
-    "depth",
     "seed",
     "all",
     "report",
@@ -237,6 +235,18 @@ impl CompareArgs {
         Ok(plan)
     }
 
+    /// What is measured in real time: sides and how many commands are outstanding.
+    #[cfg(unix)]
+    pub(super) fn durable_choice(&self) -> Result<durable::Choice, BadInput> {
+        let known = durable::SIDES;
+        let mut sides = Vec::new();
+        for name in &self.side {
+            sides.push(known[position("side", name, &known)?]);
+        }
+        check_depths(&self.depth)?;
+        Ok(durable::Choice::new(sides, self.depth.clone()))
+    }
+
     /// Without `--scenario`: those that the other options are about, or all.
     fn choose_scenarios(&self, plan: &mut Plan) -> Result<(), BadInput> {
         if plan.scenarios.is_empty() {
@@ -283,10 +293,15 @@ impl CompareArgs {
     }
 }
 
-fn check_sizes(plan: &Plan) -> Result<(), BadInput> {
-    if let Some(depth) = plan.depths.iter().find(|depth| !(1..=DEPTH_MAX).contains(*depth)) {
-        return Err(range("--depth", format!("1 to {DEPTH_MAX}"), *depth));
+fn check_depths(depths: &[usize]) -> Result<(), BadInput> {
+    match depths.iter().find(|depth| !(1..=DEPTH_MAX).contains(*depth)) {
+        Some(depth) => Err(range("--depth", format!("1 to {DEPTH_MAX}"), *depth)),
+        None => Ok(()),
     }
+}
+
+fn check_sizes(plan: &Plan) -> Result<(), BadInput> {
+    check_depths(&plan.depths)?;
     for place in &plan.places {
         let (name, room) = (place.name(), place.replicas_max());
         if let Some(n) = plan.replicas.filter(|n| !(1..=room).contains(n)) {
@@ -350,6 +365,19 @@ mod tests {
             Task::Compare(args) => args.plan(),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn in_real_time_sides_and_depths_can_be_chosen() {
+        let choice = |args: &str| match Cli::try_parse_from(args.split(' ')).map(|c| c.command) {
+            Ok(Task::Compare(args)) => args.durable_choice().map_err(|e| e.to_string()),
+            other => panic!("{other:?}"),
+        };
+        let one = Ok(durable::Choice::new(vec!["raft"], vec![7]));
+        assert_eq!(choice("traft compare --durable . --side raft --depth 7"), one);
+        let known = "unknown side \"traft-serial\"; there are: traft, raft, omnipaxos";
+        assert_eq!(choice("traft compare --durable . --side traft-serial"), Err(known.into()));
     }
 
     fn why(args: &[&str]) -> String {

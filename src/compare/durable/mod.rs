@@ -30,17 +30,17 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How many commands are kept in flight.
+/// How many commands are kept in flight, unless told.
 const IN_FLIGHT: [usize; 3] = [1, 64, 1_024];
+
+/// All that there is to compare.
+pub(super) const SIDES: [&str; 3] = ["traft", "raft", "omnipaxos"];
 
 /// How long each turn is measured, after half as long to get going.
 const TURN: Duration = Duration::from_millis(1_200);
 
 /// The sides take turns, and the median turn of each is shown: disks and machines have moods.
 const TURNS: usize = 5;
-
-/// How many sides there are.
-const SIDES: usize = 3;
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,6 +52,23 @@ const KEYS: u64 = 16_384;
 const VALUE_BYTES: usize = 256;
 
 const LEADER: ReplicaId = ReplicaId(1);
+
+/// What is to be measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    sides: Vec<&'static str>,
+    in_flight: Vec<usize>,
+}
+
+impl Choice {
+    /// These sides, all if none is named, each with so many in flight.
+    pub(super) fn new(sides: Vec<&'static str>, in_flight: Vec<usize>) -> Choice {
+        Choice {
+            sides: if sides.is_empty() { SIDES.to_vec() } else { sides },
+            in_flight: if in_flight.is_empty() { IN_FLIGHT.to_vec() } else { in_flight },
+        }
+    }
+}
 
 /// A side in one setting. Times are real.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -112,25 +129,38 @@ pub(super) enum DurableError {
 }
 
 /// Measures all rows in a directory of its own inside `dir`, which is removed. `tick` is told how
-/// many rows are done of how many.
-pub(super) fn run(dir: &Path, tick: impl Fn(usize, usize)) -> Result<Report, DurableError> {
+/// many turns are done of how many.
+pub(super) fn run(
+    dir: &Path,
+    choice: &Choice,
+    tick: impl Fn(usize, usize),
+) -> Result<Report, DurableError> {
     let own = dir.join(format!("traft-compare-{}", std::process::id()));
-    let rows = measure_all(&own, tick);
+    let rows = measure_all(&own, choice, tick);
     // What cannot be removed is left to whoever named the directory.
     let _ = std::fs::remove_dir_all(&own);
     Ok(Report { real_time: true, dir: dir.into(), rows: rows? })
 }
 
-fn measure_all(dir: &Path, tick: impl Fn(usize, usize)) -> Result<Vec<Row>, DurableError> {
+fn measure_all(
+    dir: &Path,
+    Choice { sides, in_flight }: &Choice,
+    tick: impl Fn(usize, usize),
+) -> Result<Vec<Row>, DurableError> {
     let mut rows = Vec::new();
     let place = dir.join("turn");
-    for in_flight in IN_FLIGHT {
-        let mut turns = [const { Vec::new() }; SIDES];
+    let all_turns = sides.len() * in_flight.len() * TURNS;
+    for &in_flight in in_flight {
+        let mut turns = vec![Vec::new(); sides.len()];
         for turn in 0..TURNS {
-            tick(rows.len() * TURNS + SIDES * turn, SIDES * IN_FLIGHT.len() * TURNS);
-            turns[0].push(measure(("traft", in_flight), TURN, &place, ours)?);
-            turns[1].push(measure(("raft", in_flight), TURN, &place, classic)?);
-            turns[2].push(measure(("omnipaxos", in_flight), TURN, &place, paxos)?);
+            for (side, rows) in sides.iter().copied().zip(&mut turns) {
+                rows.push(match side {
+                    "raft" => measure((side, in_flight), TURN, &place, classic)?,
+                    "omnipaxos" => measure((side, in_flight), TURN, &place, paxos)?,
+                    _ => measure((side, in_flight), TURN, &place, ours)?,
+                });
+            }
+            tick(rows.len() * TURNS + sides.len() * (turn + 1), all_turns);
         }
         for mut turns in turns {
             turns.sort_by(|a: &Row, b: &Row| a.commits_per_s.total_cmp(&b.commits_per_s));

@@ -5,8 +5,10 @@
 //! replicas hold and know after each command, nothing else.
 
 mod classic;
+mod drawn;
 mod events;
 mod page;
+mod picture;
 mod run;
 mod text;
 mod twin;
@@ -14,6 +16,7 @@ mod twin;
 use crate::base::Membership;
 use crate::check::scenario::{self, Frame, Outcome};
 use clap::Args;
+use classic::Beside;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -27,6 +30,8 @@ Examples:
       what each replica does at each step, a column each
   traft explain --scenario tests/scenarios/elect-duel.txt --report duel.html
       a page to step through: every position at every replica, and why it is as it is
+  traft explain --scenario tests/scenarios/elect-duel.txt --picture duel.svg
+      a picture that stands still, for a page of your own
   traft explain --scenario FILE --why 2 --classic
       after each step, the reason for the state of position 2, and what classic Raft would have done
   traft explain --seed 17 --from 4000 --report run.html
@@ -69,6 +74,9 @@ pub(in super::super) struct ExplainArgs {
     /// Write a page of HTML that can be stepped through
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Write a picture (SVG): time downward, a line for each replica, messages as arrows
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
     /// Say after each step why this position is settled, or is not
     #[arg(long, value_name = "LSN")]
     why: Option<u64>,
@@ -103,10 +111,14 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(String, Vec<String>), String> {
         (.., seed) => run::of_seed(seed.unwrap_or_default(), args.from, args.steps)?,
     };
     let beside = classic::beside(&story);
-    if let Some(to) = &args.report {
-        std::fs::write(to, page::html(&story, &beside))
-            .map_err(|e| format!("{}: {e}", to.display()))?;
-    }
+    let write = |to: &Option<PathBuf>, draw: fn(&Story, &Beside) -> String| match to {
+        Some(to) => {
+            std::fs::write(to, draw(&story, &beside)).map_err(|e| format!("{}: {e}", to.display()))
+        }
+        None => Ok(()),
+    };
+    write(&args.report, page::html)?;
+    write(&args.picture, picture::svg)?;
     let why = args.why.map(crate::base::Lsn);
     let text = text::columns(&story, &beside, text::Wanted { why, classic: args.classic });
     Ok((text, story.broken))

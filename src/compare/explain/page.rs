@@ -6,21 +6,15 @@
 use super::super::page::escaped;
 use super::Story;
 use super::classic::{Beside, Told};
+use super::drawn::{ARROWS_MAX, Arrow, COLOURS, Standing, arrows, authors, role};
 use super::events::events;
 use super::text::{is_for_clients, replicas, view};
-use crate::base::{LeaderId, Lsn, ReplicaId};
-use crate::check::scenario::{Arrival, Frame, View};
-use crate::replica::RoleName;
+use crate::base::{LeaderId, Lsn};
+use crate::check::scenario::{Frame, View};
 use std::fmt::Write;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("step.js");
-
-/// More messages in one step nobody can tell apart.
-const ARROWS_MAX: usize = 24;
-
-/// So many authors have a colour of their own.
-const COLOURS: usize = 5;
 
 /// The whole page.
 pub(super) fn html(story: &Story, beside: &Beside) -> String {
@@ -102,8 +96,11 @@ fn head(story: &Story, beside: &Beside) -> String {
 }
 
 /// The first cell of a row: what happens, which messages came, what clients hear.
-fn step(text: &mut String, class: &str, frame: &Frame, arrows: &str) {
+fn step(text: &mut String, class: &str, frame: &Frame, arrows: &[Arrow]) {
     let command = escaped(&frame.command);
+    // For the script: from which column to which, and since which row.
+    let arrow = |Arrow { from, to, since }: &Arrow| format!("{from},{to},{since}");
+    let arrows = arrows.iter().map(arrow).collect::<Vec<_>>().join(" ");
     let _ = write!(
         text,
         "<tr class=\"{class}\" data-step=\"{command}\" data-arrows=\"{arrows}\"><td>\
@@ -122,40 +119,6 @@ fn step(text: &mut String, class: &str, frame: &Frame, arrows: &str) {
     *text += "</td>";
 }
 
-/// For the script: from which column to which, and since which row if that is known.
-fn arrows(frames: &[Frame], at: usize, ids: &[ReplicaId]) -> String {
-    let column = |id| ids.iter().position(|other| *other == id);
-    let arrow = |arrival: &Arrival| {
-        let (from, to) = (column(arrival.from)?, column(arrival.to)?);
-        let had = |lsn| {
-            let has = |frame: &Frame| {
-                view(frame, arrival.from).is_some_and(|sender| sender.log.contains_key(&lsn))
-            };
-            let since = frames[..=at].iter().rposition(|frame| !has(frame)).map_or(0, |n| n + 1);
-            since.min(at)
-        };
-        let since = arrival.newest.map_or(at, had);
-        Some(format!("{from},{to},{since}"))
-    };
-    let mut arrows: Vec<String> = frames[at].arrivals.iter().filter_map(arrow).collect();
-    arrows.dedup();
-    arrows.truncate(ARROWS_MAX);
-    arrows.join(" ")
-}
-
-/// In order of first appearance.
-fn authors(frames: &[Frame]) -> Vec<LeaderId> {
-    let mut authors = Vec::new();
-    let slots =
-        frames.iter().flat_map(|frame| &frame.replicas).flat_map(|view| view.slots.values());
-    for slot in slots {
-        if !authors.contains(&slot.author) {
-            authors.push(slot.author);
-        }
-    }
-    authors
-}
-
 fn cell(
     text: &mut String,
     frame: &Frame,
@@ -164,12 +127,7 @@ fn cell(
     twin: Option<&Told>,
 ) {
     let down = if after.up { "" } else { " down" };
-    let role = match (after.up, after.role) {
-        (false, _) => "down".into(),
-        (true, RoleName::Leader) => format!("leads as {}", after.leader),
-        (true, RoleName::Follower) => format!("promise {}", after.promise),
-        (true, _) => format!("campaigns for {}", after.leader),
-    };
+    let role = role(after);
     let _ = write!(
         text,
         "<td class=\"replica{down}\"><div class=\"who\">{role}; lineage {}</div><div>",
@@ -216,13 +174,13 @@ fn under_classic_rules(text: &mut String, twin: &Told, first: Lsn) {
 fn position(text: &mut String, frame: &Frame, view: &View, lsn: Lsn, authors: &[LeaderId]) {
     let slot = view.slots.get(&lsn);
     let placed = view.log.get(&lsn);
-    let (mark, state) = match () {
-        () if view.done.contains(lsn) => ("\u{25cf}", "done"),
-        () if view.running.contains(&lsn) => ("\u{25d0}", "being executed"),
-        () if view.settled.contains(lsn) => ("\u{25d0}", "known settled"),
-        () if slot.is_some() => ("\u{25cb}", "accepted"),
-        () if placed.is_some() => ("", "placed, not accepted here yet"),
-        () => ("", "not held"),
+    let (mark, state) = match Standing::of(view, lsn) {
+        Standing::Done => ("\u{25cf}", "done"),
+        Standing::Running => ("\u{25d0}", "being executed"),
+        Standing::Settled => ("\u{25d0}", "known settled"),
+        Standing::Accepted => ("\u{25cb}", "accepted"),
+        Standing::Placed => ("", "placed, not accepted here yet"),
+        Standing::Missing => ("", "not held"),
     };
     let author = slot.and_then(|slot| authors.iter().position(|author| *author == slot.author));
     let colour = author.map_or("hole".into(), |n| format!("a{}", n % COLOURS));

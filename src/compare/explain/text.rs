@@ -8,7 +8,7 @@ use crate::check::scenario::{Frame, View};
 use std::fmt::Write;
 
 /// Characters of a column.
-const WIDTH: usize = 24;
+pub(super) const WIDTH: usize = 24;
 
 /// What is told after each step, besides.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,7 +77,8 @@ fn rows(
     ids: &[ReplicaId],
     done: impl Fn(&ReplicaId) -> Option<Vec<String>>,
 ) {
-    let lines = |id| done(id).unwrap_or_default().iter().flat_map(|event| wrapped(event)).collect();
+    let lines =
+        |id| done(id).unwrap_or_default().iter().flat_map(|event| wrapped(event, WIDTH)).collect();
     let columns: Vec<Vec<String>> = ids.iter().map(lines).collect();
     let height = columns.iter().map(Vec::len).max().unwrap_or(0);
     for row in 0..height {
@@ -87,12 +88,12 @@ fn rows(
     }
 }
 
-/// Lines no wider than a column with a blank after it.
-fn wrapped(event: &str) -> Vec<String> {
+/// Lines no wider than a column of `width` with a blank after it.
+pub(super) fn wrapped(event: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in event.split(' ') {
         match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() < WIDTH => {
+            Some(line) if line.len() + 1 + word.len() < width => {
                 line.push(' ');
                 line.push_str(word);
             }
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn long_events_are_wrapped() {
-        let lines = wrapped("has 100001 100002 100003 100004");
+        let lines = wrapped("has 100001 100002 100003 100004", WIDTH);
         assert_eq!(lines, ["has 100001 100002", "  100003 100004"]);
         assert!(lines.iter().all(|line| line.len() < WIDTH));
     }
