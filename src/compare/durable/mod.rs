@@ -46,7 +46,7 @@ const TURNS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// More keys than are in flight, few enough to stay in the processor's cache.
-const KEYS: u64 = 16_384;
+const KEYS: u64 = 1_280;
 
 /// The value of a command, in bytes.
 const VALUE_BYTES: usize = 256;
