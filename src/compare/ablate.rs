@@ -1,10 +1,12 @@
 //! `traft ablate RULE`: a rule switched off, and the shortest schedule that breaks.
 
 use super::cli::BadInput;
+use super::picture::{Arrow, Cell, EVENT_CHARS, LEFT_CHARS, Line, Picture, Row, wrapped};
 use crate::check::search::one_by_one;
-use crate::check::spec::{Ablation, ablate, rules};
+use crate::check::spec::{Ablation, Diagram, ablate, rules};
 use clap::Args;
 use serde_json::json;
+use std::path::PathBuf;
 
 /// What may be asked.
 #[derive(Args, Debug)]
@@ -15,6 +17,9 @@ pub(super) struct AblateArgs {
     /// Give up after so many distinct states
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
     states: u64,
+    /// Write a picture (SVG), as `traft explain` draws them
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -35,6 +40,8 @@ Rules:
 Examples:
   traft ablate closure
       what happens when a record outlives what it depends on
+  traft ablate any-voter --picture any-voter.svg
+      a picture of it
   traft ablate promise --json
       the same for other programs
 
@@ -49,7 +56,7 @@ Exit codes:
 ///
 /// # Errors
 ///
-/// There is no such rule.
+/// There is no such rule, or the picture cannot be written.
 pub(super) fn run(args: &AblateArgs) -> Result<(String, Vec<String>), BadInput> {
     let found = ablate(&args.rule, args.states, &one_by_one).ok_or_else(|| BadInput::Unknown {
         what: "rule",
@@ -57,6 +64,11 @@ pub(super) fn run(args: &AblateArgs) -> Result<(String, Vec<String>), BadInput> 
         known: rules().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
     })?;
     let Ablation { rule, without, report, diagram } = &found;
+    if let (Some(to), Some(diagram)) = (&args.picture, diagram) {
+        std::fs::write(to, svg(&args.rule, &found, diagram))
+            .map_err(|error| BadInput::Together(format!("{}: {error}", to.display())))?;
+    }
+    let diagram = diagram.as_ref().map(Diagram::to_string).unwrap_or_default();
     let complaints = match report.wrong {
         Some(_) => Vec::new(),
         None => vec![format!("nothing breaks in {} states", report.states)],
@@ -77,4 +89,54 @@ pub(super) fn run(args: &AblateArgs) -> Result<(String, Vec<String>), BadInput> 
         ),
     };
     Ok((text, complaints))
+}
+
+/// As a picture. What goes from one column to others in a step are messages.
+fn svg(name: &str, Ablation { rule, without, .. }: &Ablation, diagram: &Diagram) -> String {
+    let mut rows: Vec<Row> = diagram
+        .rows
+        .iter()
+        .map(|row| {
+            let mut cells = vec![Cell::default(); diagram.heads.len()];
+            for (column, said) in &row.cells {
+                cells[*column].events = wrapped(said, EVENT_CHARS);
+                cells[*column].role = diagram.heads[*column].clone();
+            }
+            let (from, to) = match &row.cells[..] {
+                // Votes go to whoever is elected, questions to whoever hears them.
+                [(leader, what), others @ ..] if what == "elected" || what == "hears" => {
+                    (others.iter().map(|(column, _)| *column).collect(), vec![*leader])
+                }
+                [(from, _), to @ ..] => {
+                    (vec![*from], to.iter().map(|(column, _)| *column).collect())
+                }
+                [] => (vec![], vec![]),
+            };
+            let pairs = from.iter().flat_map(|from| to.iter().map(|to| (*from, *to)));
+            let arrows = pairs.map(|(from, to)| Arrow { from, to, since: usize::MAX }).collect();
+            let left = wrapped(&row.note, LEFT_CHARS).into_iter().map(Line::Then);
+            Row { left: left.collect(), cells, arrows }
+        })
+        .collect();
+    let wrong = wrapped(&diagram.wrong, LEFT_CHARS).into_iter().map(Line::Step).collect();
+    rows.push(Row { left: wrong, ..Row::default() });
+    let about = format!("The rule: {rule}. Without it, {without}. {}", diagram.wrong);
+    Picture { name: name.into(), about, heads: diagram.heads.clone(), rows }.svg()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::picture::tests::{is_as_committed, is_sound};
+    use super::*;
+
+    #[test]
+    fn the_pictures_of_the_rejected_rules_are_what_breaks() {
+        for (rule, page) in [("lineage", "per-position"), ("any-voter", "max-committer")] {
+            let found = ablate(rule, 1_000_000, &one_by_one).expect("a rule");
+            let diagram = found.diagram.as_ref().expect("it breaks");
+            let picture = svg(rule, &found, diagram);
+            is_sound(&picture);
+            is_as_committed(&format!("design/rejected/{page}.svg"), &picture);
+        }
+    }
 }

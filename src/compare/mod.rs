@@ -29,6 +29,7 @@ mod model;
 #[cfg(all(feature = "mutants", unix))]
 mod mutants;
 mod page;
+mod picture;
 mod place;
 #[cfg(unix)]
 mod recover;

@@ -1,6 +1,6 @@
 //! A rule switched off, and the shortest schedule that breaks.
 
-use super::diagram::draw;
+use super::diagram::{Diagram, draw};
 use super::{Membership, Overrides, Replication, Rule, Searched, Spec, search};
 use crate::check::search::{ForEach, Report};
 
@@ -13,8 +13,8 @@ pub struct Ablation {
     pub without: &'static str,
     /// How far the search went.
     pub report: Report,
-    /// The schedule, drawn; empty if nothing broke.
-    pub diagram: String,
+    /// The schedule, drawn, if something broke.
+    pub diagram: Option<Diagram>,
 }
 
 /// A rule that can be switched off: its name, what it says, what is done instead.
@@ -102,10 +102,10 @@ fn run(name: &str, off: bool, states_max: u64, each: &ForEach<'_>) -> Option<Abl
     Some(Ablation { rule, without, report, diagram })
 }
 
-fn look<S: Spec>(spec: &S, states_max: u64, each: &ForEach<'_>) -> (Report, String) {
+fn look<S: Spec>(spec: &S, states_max: u64, each: &ForEach<'_>) -> (Report, Option<Diagram>) {
     let report = search(&Searched(spec), states_max, each, &|_| {});
     let diagram = report.wrong.as_ref().map(|wrong| draw(spec, wrong));
-    (report, diagram.unwrap_or_default())
+    (report, diagram)
 }
 
 #[cfg(test)]
@@ -127,7 +127,8 @@ mod tests {
             let off = run(name, true, 2_000_000, &one_by_one).expect("a rule");
             let wrong = off.report.wrong.expect(name);
             assert!(wrong.what.starts_with(number), "{name}: {}", wrong.what);
-            assert!(off.diagram.contains(number), "{}", off.diagram);
+            let diagram = off.diagram.expect(name).to_string();
+            assert!(diagram.contains(number), "{diagram}");
             let on = run(name, false, 5_000, &one_by_one).expect("a rule");
             assert_eq!(on.report.wrong, None, "{name} is on");
         }

@@ -10,68 +10,100 @@
 
 use super::{Action, Place, R, Spec, bits};
 use crate::check::search::Wrong;
-use std::fmt::Write as _;
+use std::fmt;
 
 /// How wide a column is.
 const WIDTH: usize = 16;
 
-/// The rows of a diagram.
-struct Drawing {
-    text: String,
-    leaders: u8,
+/// A schedule that breaks something. Written out it is a diagram of text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagram {
+    /// Leaders, then replicas: the columns.
+    pub heads: Vec<String>,
+    /// What happens, in order.
+    pub rows: Vec<Row>,
+    /// What is wrong in the end.
+    pub wrong: String,
 }
 
-impl Drawing {
+/// One step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// What is said in which column, by number of the column. If more than one, something goes from
+    /// the leader, or the replica that is named first, to the others.
+    pub cells: Vec<(usize, String)>,
+    /// What comes of it; may be empty.
+    pub note: String,
+}
+
+impl Diagram {
+    fn new(leaders: u8) -> Diagram {
+        let names = (1..=leaders).map(|b| format!("leader {b}"));
+        let replicas = (0..R).map(|r| format!("n{}", r + 1));
+        let heads = names.chain(replicas).collect();
+        Diagram { heads, rows: Vec::new(), wrong: String::new() }
+    }
+
     /// The column of a leader, and of a replica.
     fn leader(leader: u8) -> usize {
         (leader - 1) as usize
     }
 
     fn replica(&self, replica: usize) -> usize {
-        self.leaders as usize + replica
+        self.heads.len() - R + replica
     }
 
-    /// A row: texts in columns, with a line from one to another if they are one step.
-    fn row(&mut self, step: usize, line: bool, cells: &[(usize, String)], note: &str) {
-        let mut row = String::new();
-        let mut cells = cells.to_vec();
-        cells.sort_by_key(|(column, _)| *column);
-        for (nth, (column, text)) in cells.iter().enumerate() {
-            let fill = if line && nth > 0 { '-' } else { ' ' };
-            let start = column * WIDTH;
-            if line && nth > 0 {
-                row.push(' ');
-            }
-            while row.chars().count() + 1 < start {
-                row.push(fill);
-            }
-            if row.chars().count() < start {
-                row.push(' ');
-            }
-            row.push_str(text);
-        }
-        // Writing to a string does not fail.
-        let _ = writeln!(self.text, "{step:>4}   {}", row.trim_end());
-        if !note.is_empty() {
-            let _ = writeln!(self.text, "       {note}");
-        }
+    fn row(&mut self, cells: &[(usize, String)], note: &str) {
+        self.rows.push(Row { cells: cells.to_vec(), note: note.into() });
     }
 }
 
+impl fmt::Display for Diagram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head: String = self.heads.iter().map(|name| format!("{name:<WIDTH$}")).collect();
+        writeln!(f, "       {}", head.trim_end())?;
+        for (Row { cells, note }, step) in self.rows.iter().zip(1..) {
+            writeln!(f, "{step:>4}   {}", in_columns(cells).trim_end())?;
+            if !note.is_empty() {
+                writeln!(f, "       {note}")?;
+            }
+        }
+        writeln!(f, "       {}", self.wrong)
+    }
+}
+
+/// Texts in columns, with a line from one to the next.
+fn in_columns(cells: &[(usize, String)]) -> String {
+    let mut row = String::new();
+    let mut cells = cells.to_vec();
+    cells.sort_by_key(|(column, _)| *column);
+    for (nth, (column, text)) in cells.iter().enumerate() {
+        let fill = if nth > 0 { '-' } else { ' ' };
+        let start = column * WIDTH;
+        if nth > 0 {
+            row.push(' ');
+        }
+        while row.chars().count() + 1 < start {
+            row.push(fill);
+        }
+        if row.chars().count() < start {
+            row.push(' ');
+        }
+        row.push_str(text);
+    }
+    row
+}
+
 /// Draws what happens until something is wrong.
-pub(super) fn draw<S: Spec>(spec: &S, wrong: &Wrong) -> String {
+pub(super) fn draw<S: Spec>(spec: &S, wrong: &Wrong) -> Diagram {
     let steps = replay(spec, wrong);
     let leaders = steps.iter().map(|(action, ..)| leader_of(*action)).max().unwrap_or(1).max(1);
-    let mut drawing = Drawing { text: String::new(), leaders };
-    let names = (1..=leaders).map(|b| format!("leader {b}"));
-    let replicas = (0..R).map(|r| format!("n{}", r + 1));
-    let head: String = names.chain(replicas).map(|name| format!("{name:<WIDTH$}")).collect();
-    let _ = writeln!(drawing.text, "       {}", head.trim_end());
-    for (nth, (action, before, after)) in steps.iter().enumerate() {
-        step(spec, &mut drawing, nth + 1, *action, before, after);
+    let mut drawing = Diagram::new(leaders);
+    for (action, before, after) in &steps {
+        step(spec, &mut drawing, *action, before, after);
     }
-    let _ = writeln!(drawing.text, "       {}", wrong.what);
-    drawing.text
+    drawing.wrong = wrong.what.clone();
+    drawing
 }
 
 /// The actions of a path, each with the states before and after it.
@@ -105,8 +137,7 @@ fn leader_of(action: Action) -> u8 {
 
 fn step<S: Spec>(
     spec: &S,
-    drawing: &mut Drawing,
-    nth: usize,
+    drawing: &mut Diagram,
     action: Action,
     before: &S::State,
     after: &S::State,
@@ -124,44 +155,44 @@ fn step<S: Spec>(
     };
     match action {
         Action::Elect(b, q) => {
-            let mut cells = vec![(Drawing::leader(b), "elected".to_string())];
+            let mut cells = vec![(Diagram::leader(b), "elected".to_string())];
             cells.extend(bits(q).map(|r| (drawing.replica(r), "votes".to_string())));
             let log = spec.log_of(after, b);
             let found = if log.is_empty() { "nothing".into() } else { log.join(", ") };
-            drawing.row(nth, true, &cells, &format!("leader {b} finds: {found}"));
+            drawing.row(&cells, &format!("leader {b} finds: {found}"));
         }
         Action::Place(b, l) => {
-            drawing.row(nth, false, &[(Drawing::leader(b), place(b, l))], &note);
+            drawing.row(&[(Diagram::leader(b), place(b, l))], &note);
         }
         Action::Accept(b, r, l) => {
             let cells =
-                [(Drawing::leader(b), format!("@{l}")), (drawing.replica(r), format!("has @{l}"))];
-            drawing.row(nth, true, &cells, &note);
+                [(Diagram::leader(b), format!("@{l}")), (drawing.replica(r), format!("has @{l}"))];
+            drawing.row(&cells, &note);
         }
         Action::Lose(r) => {
             let lost = spec.lost(before, after, r);
             let cells = [(drawing.replica(r), "restarts".to_string())];
-            drawing.row(nth, false, &cells, &format!("n{} has lost {lost}", r + 1));
+            drawing.row(&cells, &format!("n{} has lost {lost}", r + 1));
         }
         Action::Purge(r, l) => {
-            drawing.row(nth, false, &[(drawing.replica(r), format!("purges @{l}"))], "");
+            drawing.row(&[(drawing.replica(r), format!("purges @{l}"))], "");
         }
         Action::Install(r, from) => {
             let cells = [
                 (drawing.replica(from), "snapshot".to_string()),
                 (drawing.replica(r), "installs it".to_string()),
             ];
-            drawing.row(nth, true, &cells, "");
+            drawing.row(&cells, "");
         }
         Action::Hear(b, r) | Action::Repair(b, r) => {
             let what = if matches!(action, Action::Hear(..)) { "asks" } else { "is repaired" };
             let cells =
-                [(Drawing::leader(b), "hears".to_string()), (drawing.replica(r), what.into())];
-            drawing.row(nth, true, &cells, "");
+                [(Diagram::leader(b), "hears".to_string()), (drawing.replica(r), what.into())];
+            drawing.row(&cells, "");
         }
         Action::Learn(r) => {
             let cells = [(drawing.replica(r), "hears of it".to_string())];
-            drawing.row(nth, false, &cells, "");
+            drawing.row(&cells, "");
         }
     }
 }

@@ -13,6 +13,7 @@ mod reads;
 mod replication;
 
 pub use ablate::{Ablation, ablate, rules};
+pub use diagram::{Diagram, Row};
 pub use membership::Membership;
 pub use overrides::Overrides;
 pub use reads::Reads;

@@ -1,5 +1,6 @@
 //! What the page and the picture draw alike.
 
+use super::super::picture::Arrow;
 use super::text::view;
 use crate::base::{LeaderId, Lsn, ReplicaId};
 use crate::check::scenario::{Arrival, Frame, View};
@@ -10,15 +11,6 @@ pub(super) const ARROWS_MAX: usize = 24;
 
 /// So many authors have a colour of their own.
 pub(super) const COLOURS: usize = 5;
-
-/// A message that came, by columns and steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Arrow {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    /// The step in which the last of its records was placed; that of its arrival if it has none.
-    pub(super) since: usize,
-}
 
 /// The messages that came in the step `at`.
 pub(super) fn arrows(frames: &[Frame], at: usize, ids: &[ReplicaId]) -> Vec<Arrow> {

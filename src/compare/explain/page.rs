@@ -4,9 +4,10 @@
 //! what a button already says to a screen reader.
 
 use super::super::page::escaped;
+use super::super::picture::Arrow;
 use super::Story;
 use super::classic::{Beside, Told};
-use super::drawn::{ARROWS_MAX, Arrow, COLOURS, Standing, arrows, authors, role};
+use super::drawn::{ARROWS_MAX, COLOURS, Standing, arrows, authors, role};
 use super::events::events;
 use super::text::{is_for_clients, replicas, view};
 use crate::base::{LeaderId, Lsn};

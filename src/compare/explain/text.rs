@@ -1,5 +1,6 @@
 //! A column for each replica, time downward.
 
+use super::super::picture::{EVENT_CHARS, wrapped};
 use super::Story;
 use super::classic::Beside;
 use super::events::events;
@@ -8,7 +9,7 @@ use crate::check::scenario::{Frame, View};
 use std::fmt::Write;
 
 /// Characters of a column.
-pub(super) const WIDTH: usize = 24;
+const WIDTH: usize = EVENT_CHARS;
 
 /// What is told after each step, besides.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,22 +89,6 @@ fn rows(
     }
 }
 
-/// Lines no wider than a column of `width` with a blank after it.
-pub(super) fn wrapped(event: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in event.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() < width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) => lines.push(format!("  {word}")),
-            None => lines.push(word.into()),
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::classic::beside;
@@ -154,12 +139,5 @@ mod tests {
             let fits = |line: &str| line.len() <= wide;
             assert!(text.lines().filter(drawn).all(fits), "{name}:\n{text}");
         }
-    }
-
-    #[test]
-    fn long_events_are_wrapped() {
-        let lines = wrapped("has 100001 100002 100003 100004", WIDTH);
-        assert_eq!(lines, ["has 100001 100002", "  100003 100004"]);
-        assert!(lines.iter().all(|line| line.len() < WIDTH));
     }
 }
