@@ -5,7 +5,7 @@ use crate::kv::{BODIES, Kv};
 use crate::peer::Peer;
 use traft::base::{Command, Footprint, KeySet, Membership, ReplicaId};
 use traft::message::Envelope;
-use traft::replica::{Durable, Input, Options, Output, Replica, Task};
+use traft::replica::{Durable, Input, Options, Output, Replica};
 
 struct Node {
     replica: Replica,
@@ -84,10 +84,9 @@ impl Cluster {
                 node.replica.handle(Input::Persisted(write.number));
             }
             Output::Apply(tasks) => {
-                for Task { lsn, proposal, .. } in &tasks {
-                    let body = &node.replica.command(*lsn).expect("held until it is applied").body;
-                    std::hint::black_box(node.machine.apply(body));
-                    answered.extend(*proposal);
+                for (task, command) in node.replica.commands(&tasks) {
+                    std::hint::black_box(node.machine.apply(&command.body));
+                    answered.extend(task.proposal);
                 }
                 node.replica.handle(Input::AppliedTasks(tasks));
             }

@@ -80,7 +80,15 @@ impl Log {
         self.slot(lsn).map(|slot| &self.batch(slot).records()[slot.at as usize])
     }
 
-    /// The same, to keep; a copy while it lies in the batch that is being made.
+    /// The same with those that came with it and follow it, as far as each is in its place; nothing
+    /// if memory has no record at `lsn`.
+    pub(crate) fn get_with_next(&self, lsn: Lsn) -> &[Record] {
+        let Some(slot) = self.slot(lsn) else { return &[] };
+        let records = &self.batch(slot).records()[slot.at as usize..];
+        if self.is_whole(slot) { records } else { &records[..1] }
+    }
+
+    /// The record at `lsn`, to keep; a copy while it lies in the batch that is being made.
     pub(crate) fn shared(&self, lsn: Lsn) -> Option<SharedRecord> {
         let slot = self.slot(lsn)?;
         let list = self.lists.get(slot.list.wrapping_sub(self.lists_gone) as usize);

@@ -1,6 +1,6 @@
 //! Looking at a replica from outside.
 
-use super::{Doubt, Replica, Role, RoleName, SnapshotMeta};
+use super::{Doubt, Replica, Role, RoleName, SnapshotMeta, Task};
 use crate::base::{
     Command, LeaderId, Lineage, Lsn, Membership, Record, ReplicaId, SharedRecord, Tail, TailBitmap,
     mutant,
@@ -74,6 +74,24 @@ impl Replica {
     /// The command at a position, if memory holds one: for a [`Task`](super::Task).
     pub fn command(&self, lsn: Lsn) -> Option<&Command> {
         self.log.get(lsn).and_then(|record| record.command())
+    }
+
+    /// The commands of tasks that were given out, in their order: [`command`](Self::command) of each,
+    /// without looking for records that came together one by one.
+    pub fn commands<'a>(
+        &'a self,
+        tasks: &'a [Task],
+    ) -> impl Iterator<Item = (&'a Task, &'a Command)> {
+        let mut found: &[Record] = &[];
+        tasks.iter().filter_map(move |task| {
+            let here = found.first().and_then(|first| task.lsn.0.checked_sub(first.lsn.0));
+            let here = here.and_then(|at| found.get(at as usize));
+            if here.is_none_or(|record| record.lsn != task.lsn) {
+                found = self.log.get_with_next(task.lsn);
+            }
+            let at = found.first().map(|first| (task.lsn.0 - first.lsn.0) as usize)?;
+            Some((task, found[at].command()?))
+        })
     }
 
     /// Below it the records are dropped; their effects are in the durable snapshot.

@@ -371,10 +371,8 @@ impl<D: Disk + Clone + Send + Sync + 'static, M: Stateful> Host<D, M> {
                 self.unsynced = true;
             }
             Output::Apply(tasks) => {
-                for task in tasks {
-                    let command = self.replica.command(task.lsn);
-                    let body = command.map(|command| command.body.clone()).unwrap_or_default();
-                    self.executor.apply(task, body);
+                for (task, command) in self.replica.commands(&tasks) {
+                    self.executor.apply(*task, command.body.clone());
                 }
             }
             Output::Settled { proposal } if self.orders.came(proposal, Ok(())) => {}

@@ -136,6 +136,9 @@ impl World {
             }
             Output::Apply(tasks) => {
                 *executed |= self.plan.apply == 0;
+                let one_by_one = tasks.iter().map(|task| (task, alive.replica.command(task.lsn)));
+                let together = alive.replica.commands(&tasks).map(|(task, c)| (task, Some(c)));
+                assert!(together.eq(one_by_one), "looked up together: {tasks:?}");
                 for task in tasks {
                     inputs.extend(self.run_task(at, task));
                 }

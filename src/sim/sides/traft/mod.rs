@@ -248,10 +248,10 @@ impl TraftReplica {
             Output::Apply(tasks) => {
                 let (now, behind) = tasks.into_iter().partition(|task| task.after.is_none());
                 self.behind.extend::<Vec<Task>>(behind);
-                effects.extend(Vec::into_iter(now).map(|Task { lsn, proposal, .. }| {
-                    let command = self.replica.command(lsn);
-                    let body = command.map(|command| command.body.clone()).unwrap_or_default();
-                    Effect::Apply { number: lsn.0, body, op: proposal.map(op) }
+                let now: Vec<Task> = now;
+                effects.extend(self.replica.commands(&now).map(|(task, command)| {
+                    let (body, op) = (command.body.clone(), task.proposal.map(op));
+                    Effect::Apply { number: task.lsn.0, body, op }
                 }));
                 return;
             }
