@@ -76,8 +76,8 @@ impl Replica {
         self.log.get(lsn).and_then(|record| record.command())
     }
 
-    /// The commands of tasks that were given out, in their order: [`command`](Self::command) of each,
-    /// without looking for records that came together one by one.
+    /// The commands of tasks that were given out, in their order: [`command`](Self::command) of
+    /// each, without looking for records that came together one by one.
     pub fn commands<'a>(
         &'a self,
         tasks: &'a [Task],
