@@ -1,14 +1,14 @@
-//! Electing (algorithm.md, Electing): pre-vote, campaign, vote, and gathering what the log lacks.
+//! Electing (algorithm.md, Electing): pre-vote, campaign, vote.
 
 use super::io::RoleName;
 use super::member::{Standing, needed_memberships};
-use super::rebuild::{self, Survey};
+use super::rebuild;
 use super::writes::Writes;
 use super::{Output, Replica, Role};
 use crate::base::{
     LeaderId, Lsn, Membership, Record, Records, ReplicaId, SharedRecord, Tail, mutant,
 };
-use crate::message::{Fetch, FetchReply, Grant, Message, PreVote, PreVoteReply, Vote, VoteReply};
+use crate::message::{Grant, Message, PreVote, PreVoteReply, Vote, VoteReply};
 use crate::quorum::{Tally, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,11 +32,12 @@ pub(crate) struct Candidacy {
     /// The leader that told it to take over.
     hands_over: Option<LeaderId>,
     asked: BTreeSet<ReplicaId>,
-    asked_at: u64,
+    pub(super) asked_at: u64,
     tally: Tally,
-    grants: BTreeMap<ReplicaId, Grant>,
-    gathered: BTreeMap<(Lsn, LeaderId), SharedRecord>,
-    fetching: bool,
+    pub(super) grants: BTreeMap<ReplicaId, Grant>,
+    pub(super) gathered: BTreeMap<(Lsn, LeaderId), SharedRecord>,
+    /// What was asked of whom and has not come. Empty: it fetches nothing.
+    pub(super) fetching: BTreeMap<ReplicaId, Tail>,
 }
 
 impl Candidacy {
@@ -54,7 +55,7 @@ impl Candidacy {
     pub(crate) fn write_state(&self, writes: &Writes, out: &mut impl fmt::Write) -> fmt::Result {
         let Candidacy { id, hands_over, asked, tally, grants, gathered, fetching, .. } = self;
         write!(out, "campaigns {id} {} ", writes.since_durable(self.own_promise))?;
-        write!(out, "{hands_over:?} {asked:?} {tally:?} {grants:?} {gathered:?} {fetching}")
+        write!(out, "{hands_over:?} {asked:?} {tally:?} {grants:?} {gathered:?} {fetching:?}")
     }
 
     /// What each voter has purged.
@@ -172,7 +173,7 @@ impl Replica {
             tally: Tally::new(),
             grants: BTreeMap::new(),
             gathered: BTreeMap::new(),
-            fetching: false,
+            fetching: BTreeMap::new(),
         };
         self.change_role(Role::Candidate(Box::new(candidacy)));
         let voters = self.memberships.voters();
@@ -294,7 +295,7 @@ impl Replica {
     /// Membership 4: a read quorum is needed in the newest membership that the candidate or any
     /// voter answering it knows committed, and in every later one that any of them holds and that
     /// is alive. Each answer can change the set, until nothing changes.
-    fn count_votes(&mut self) {
+    pub(super) fn count_votes(&mut self) {
         let Role::Candidate(c) = &self.role else { return };
         let survey = rebuild::survey(&c.grants);
         let needed = needed_memberships(&self.memberships, &c.grants, &survey);
@@ -311,85 +312,6 @@ impl Replica {
         }
     }
 
-    /// A quorum has granted. Leads if every survivor is at hand; else fetches what is missing from
-    /// a voter that holds it.
-    fn gather(&mut self, survey: Survey) {
-        let Role::Candidate(c) = &mut self.role else { return };
-        let have = |lsn: Lsn| {
-            let author = survey.lineage.author(lsn);
-            (lsn < self.log.first() && self.accepted.contains(lsn))
-                || self.log.get(lsn).is_some_and(|r| r.author == author)
-                || c.gathered.contains_key(&(lsn, author))
-        };
-        let missing: Tail =
-            survey.survivors.difference_iter(&Default::default()).filter(|l| !have(*l)).collect();
-        if missing.is_empty() {
-            return self.lead(survey);
-        }
-        if c.fetching {
-            return;
-        }
-        c.fetching = true;
-        c.asked_at = self.now;
-        let id = c.id;
-        let mut open = missing;
-        let mut fetches = Vec::new();
-        for (from, grant) in &c.grants {
-            let held = rebuild::held(grant, &survey.lineage);
-            let positions: Tail = open.iter().filter(|lsn| held.contains(*lsn)).collect();
-            open.difference_with(&positions);
-            if !positions.is_empty() && *from != self.options.id {
-                fetches.push((*from, Fetch { candidate: id, positions }));
-            }
-        }
-        for (to, fetch) in fetches {
-            self.send(to, Message::Fetch(fetch));
-        }
-    }
-
-    /// A voter's records do not change between its grant and the candidate's leadership, because
-    /// it refuses every leader below: what it sends now is what it granted with.
-    pub(super) fn on_fetch(&mut self, from: ReplicaId, message: Fetch) {
-        if message.candidate != self.voted {
-            return;
-        }
-        let mut evicted = Tail::new();
-        let mut records = Vec::new();
-        let mut budget = self.options.message_bytes_max;
-        for lsn in message.positions.iter().filter(|lsn| self.accepted.contains(*lsn)) {
-            if lsn < self.log.first() {
-                if evicted.len() < 1024 {
-                    evicted.insert(lsn);
-                }
-                continue;
-            }
-            let Some(record) = self.log.get(lsn) else { continue };
-            let Some(rest) = budget.checked_sub(record.size()) else { break };
-            budget = rest;
-            records.push(record.clone());
-        }
-        if !evicted.is_empty() {
-            self.loans.insert(from, message.candidate);
-            self.outputs.push(Output::Load(evicted));
-        }
-        let records = Records::from(records);
-        let reply = FetchReply { candidate: message.candidate, records };
-        self.send(from, Message::FetchReply(reply));
-    }
-
-    pub(super) fn on_fetch_reply(&mut self, message: FetchReply) {
-        let Role::Candidate(c) = &mut self.role else { return };
-        if c.id != message.candidate {
-            return;
-        }
-        // A reply in parts asks for the rest at once, one that was lost when the timer says so.
-        c.fetching &= message.records.is_empty();
-        for record in message.records.iter_shared() {
-            c.gathered.insert((record.lsn, record.author), record);
-        }
-        self.count_votes();
-    }
-
     /// What was asked and not answered is asked again.
     pub(super) fn tick_candidate(&mut self) {
         let Role::Candidate(c) = &mut self.role else { return };
@@ -397,7 +319,7 @@ impl Replica {
             return;
         }
         c.asked_at = self.now;
-        c.fetching = false;
+        c.fetching.clear();
         let asked: Vec<ReplicaId> = c.asked.iter().copied().collect();
         self.ask_votes(asked);
         self.count_votes();

@@ -46,6 +46,7 @@ mod doubt;
 mod elect;
 mod follow;
 mod forwards;
+mod gather;
 mod handover;
 mod hearing;
 mod identity;
@@ -329,7 +330,7 @@ impl Replica {
             Message::Vote(m) => self.on_vote(from, m),
             Message::VoteReply(m) => self.on_vote_reply(from, m),
             Message::Fetch(m) => self.on_fetch(from, m),
-            Message::FetchReply(m) => self.on_fetch_reply(m),
+            Message::FetchReply(m) => self.on_fetch_reply(from, m),
             Message::Replicate(m) => self.on_replicate(from, m),
             Message::ReplicateReply(m) => self.on_replicate_reply(from, m),
             Message::Refuse(m) => self.on_refuse(m),

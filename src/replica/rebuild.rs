@@ -142,25 +142,30 @@ pub(crate) fn rebuild<'a>(
 /// Rebuilding 3, the closure: a record with a bit of `depends` that neither survived nor is known
 /// settled is dropped, unless a survivor overrides that record, and so on until nothing changes.
 /// Returns what the survivors override. What lies below a floor does not count.
+///
+/// A record depends on what lies below it, so in order of position a chain falls in one pass,
+/// however long it is. A further pass is for those that were kept by what overrides them alone.
 fn close(alive: &mut BTreeMap<Lsn, (&Record, bool)>, known: Lsn) -> Tail {
     loop {
         let mut overridden = Tail::new();
         for (record, _) in alive.values() {
             overridden.union_with(&record.overrides);
         }
-        let gone = |d: Lsn| d >= known && !alive.contains_key(&d);
-        let lost = |record: &Record| {
+        let mut dropped = Tail::new();
+        for (record, _) in alive.values() {
+            let gone = |d| d >= known && (dropped.contains(d) || !alive.contains_key(&d));
             let bit = record.depends.iter().any(gone);
             let kept = overridden.contains(record.lsn);
-            mutant!(ClosureBelowFloor, bit, bit || (0..record.floor.0).map(Lsn).any(gone))
-                && !mutant!(ClosureDropsOverridden, kept, false)
-        };
-        let records = alive.values().map(|(record, _)| record);
-        let dropped: Vec<Lsn> = records.filter(|r| lost(r)).map(|r| r.lsn).collect();
+            let lost =
+                mutant!(ClosureBelowFloor, bit, bit || (0..record.floor.0).map(Lsn).any(gone));
+            if lost && !mutant!(ClosureDropsOverridden, kept, false) {
+                dropped.insert(record.lsn);
+            }
+        }
         if mutant!(ClosureOff, dropped.is_empty(), true) {
             return overridden;
         }
-        for lsn in dropped {
+        for lsn in dropped.iter() {
             alive.remove(&lsn);
         }
     }

@@ -2,9 +2,10 @@
 
 use crate::network::*;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 use traft::base::*;
 use traft::message::*;
-use traft::replica::{Input, RoleName};
+use traft::replica::{Durable, Input, RoleName};
 
 #[test]
 fn law_leader_election_2aa() {
@@ -195,6 +196,73 @@ pub(crate) fn empty_grant(n: u64) -> Grant {
         memberships,
         records: Records::new(),
     }
+}
+
+/// Of a chain of updates of one key the first is missing: all others fall, in one go. One pass over
+/// the log for each link would take minutes.
+#[test]
+fn a_long_chain_falls_at_once() {
+    let (dead, length) = (LeaderId::new(1, 3), 50_000);
+    let lineage = Lineage::new(dead);
+    let holds = Durable { voted: dead, lineage: lineage.clone(), ..Durable::default() };
+    let mut network = Network::with(3, |_| holds.clone());
+    let link = |lsn| {
+        let mut link = Record::clone(&record(lsn, dead, "x"));
+        link.depends.insert(Lsn(lsn - 1));
+        link
+    };
+    let mut grant = Grant { lineage, ..empty_grant(3) };
+    grant.records = (1..length).map(link).collect();
+    grant.accepted.insert_range(Lsn(1), Lsn(length));
+    network.ignore(|message| !matches!(message, Message::PreVote(_) | Message::PreVoteReply(_)));
+    network.campaign(1);
+    let (candidate, begin) = (network.replica(1).voted(), Instant::now());
+    let reply = VoteReply { candidate, voted: candidate, grant: Some(grant) };
+    network.step(2, 1, Message::VoteReply(reply));
+    assert!(network.leads(1));
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    let (next, empties, _) = network.replica(1).leading().expect("it leads");
+    assert_eq!((next, empties.is_empty()), (Lsn(0), true), "nothing survived");
+    assert!(network.replica(1).accepted().is_empty());
+}
+
+/// Electing 2: an answer with a part of what was fetched asks for the rest, of whoever sent it and
+/// of nobody else, and the last one elects.
+#[test]
+fn a_part_of_a_fetch_asks_for_the_rest() {
+    let dead = LeaderId::new(1, 4);
+    let lineage = Lineage::new(dead);
+    let holds = Durable { voted: dead, lineage: lineage.clone(), ..Durable::default() };
+    let mut network = Network::with(5, |_| holds.clone());
+    network.ignore(|message| !matches!(message, Message::PreVote(_) | Message::PreVoteReply(_)));
+    network.campaign(1);
+    let candidate = network.replica(1).voted();
+    let range = |from, to| (from..to).map(Lsn).collect::<Tail>();
+    let fetches = |sent: Vec<Envelope>| -> Vec<(u64, Tail)> {
+        let fetch = |envelope: Envelope| match envelope.message {
+            Message::Fetch(fetch) => Some((envelope.to.0, fetch.positions)),
+            _ => None,
+        };
+        sent.into_iter().filter_map(fetch).collect()
+    };
+    let mut sent = Vec::new();
+    for (voter, from, to) in [(2, 0, 10), (3, 10, 20)] {
+        let mut grant = Grant { lineage: lineage.clone(), ..empty_grant(5) };
+        grant.accepted.insert_all(&range(from, to));
+        let reply = VoteReply { candidate, voted: candidate, grant: Some(grant) };
+        sent.extend(network.step(voter, 1, Message::VoteReply(reply)));
+    }
+    assert_eq!(fetches(sent), [(2, range(0, 10)), (3, range(10, 20))]);
+    let mut bring = |voter, from, to| {
+        let records = (from..to).map(|lsn| record(lsn, dead, "x")).collect();
+        fetches(network.step(voter, 1, Message::FetchReply(FetchReply { candidate, records })))
+    };
+    assert_eq!(bring(2, 0, 4), [(2, range(4, 10))]);
+    assert_eq!(bring(3, 10, 17), [(3, range(17, 20))]);
+    assert_eq!(bring(2, 4, 10), [(3, range(17, 20))], "whoever has sent all of it is not asked");
+    assert_eq!(bring(3, 17, 20), []);
+    assert!(network.leads(1));
+    assert_eq!(network.replica(1).accepted(), &TailBitmap::below(Lsn(20)));
 }
 
 #[test]
