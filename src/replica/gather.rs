@@ -93,7 +93,9 @@ impl Replica {
                 let fetch = Fetch { candidate: c.id, positions: rest };
                 return self.send(from, Message::Fetch(fetch));
             }
-            c.fetching.clear();
+            if !c.fetching.is_empty() {
+                return;
+            }
         }
         self.count_votes();
     }

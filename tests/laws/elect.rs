@@ -2,7 +2,6 @@
 
 use crate::network::*;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 use traft::base::*;
 use traft::message::*;
 use traft::replica::{Durable, Input, RoleName};
@@ -216,11 +215,10 @@ fn a_long_chain_falls_at_once() {
     grant.accepted.insert_range(Lsn(1), Lsn(length));
     network.ignore(|message| !matches!(message, Message::PreVote(_) | Message::PreVoteReply(_)));
     network.campaign(1);
-    let (candidate, begin) = (network.replica(1).voted(), Instant::now());
+    let candidate = network.replica(1).voted();
     let reply = VoteReply { candidate, voted: candidate, grant: Some(grant) };
     network.step(2, 1, Message::VoteReply(reply));
     assert!(network.leads(1));
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     let (next, empties, _) = network.replica(1).leading().expect("it leads");
     assert_eq!((next, empties.is_empty()), (Lsn(0), true), "nothing survived");
     assert!(network.replica(1).accepted().is_empty());
@@ -259,7 +257,7 @@ fn a_part_of_a_fetch_asks_for_the_rest() {
     };
     assert_eq!(bring(2, 0, 4), [(2, range(4, 10))]);
     assert_eq!(bring(3, 10, 17), [(3, range(17, 20))]);
-    assert_eq!(bring(2, 4, 10), [(3, range(17, 20))], "whoever has sent all of it is not asked");
+    assert_eq!(bring(2, 4, 10), [], "the other one is asked already");
     assert_eq!(bring(3, 17, 20), []);
     assert!(network.leads(1));
     assert_eq!(network.replica(1).accepted(), &TailBitmap::below(Lsn(20)));
