@@ -82,8 +82,15 @@ impl Replica {
         }
         // One that brings nothing or was lost is asked again when the timer says so.
         if !message.records.is_empty() {
+            let brought: Tail = message.records.iter().map(|record| record.lsn).collect();
             let mut rest = c.fetching.remove(&from).unwrap_or_default();
-            rest.difference_with(&message.records.iter().map(|record| record.lsn).collect());
+            // Starting over would drop what has come: where the gap is wide and the link narrow, it
+            // would never lead, though it may be the only one that a quorum can hear.
+            if rest.intersects(&brought) {
+                let patience = self.options.election_ticks;
+                self.campaign_at = self.campaign_at.max(self.now + patience);
+            }
+            rest.difference_with(&brought);
             for record in message.records.iter_shared() {
                 c.gathered.insert((record.lsn, record.author), record);
             }

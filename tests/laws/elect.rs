@@ -263,6 +263,35 @@ fn a_part_of_a_fetch_asks_for_the_rest() {
     assert_eq!(network.replica(1).accepted(), &TailBitmap::below(Lsn(20)));
 }
 
+/// Electing 2: a candidate that records come to, a part in each half of an election timeout, goes on
+/// until it leads. It does not start over after the usual time, and has to ask for all again.
+#[test]
+fn a_candidate_that_is_brought_records_goes_on() {
+    let dead = LeaderId::new(1, 3);
+    let lineage = Lineage::new(dead);
+    let holds = Durable { voted: dead, lineage: lineage.clone(), ..Durable::default() };
+    let mut network = Network::with(3, |_| holds.clone());
+    network.ignore(|message| !matches!(message, Message::PreVote(_) | Message::PreVoteReply(_)));
+    network.campaign(1);
+    let candidate = network.replica(1).voted();
+    let mut grant = Grant { lineage, ..empty_grant(3) };
+    grant.accepted.insert_range(Lsn(0), Lsn(20));
+    network.step(
+        2,
+        1,
+        Message::VoteReply(VoteReply { candidate, voted: candidate, grant: Some(grant) }),
+    );
+    let half = options(1, 3).election_ticks / 2;
+    for lsn in 0..20 {
+        assert_eq!(network.role(1), RoleName::Candidate);
+        network.tick(1, half);
+        assert_eq!(network.replica(1).voted(), candidate, "after {lsn} records it started over");
+        let records = [record(lsn, dead, "x")].into_iter().collect();
+        network.step(2, 1, Message::FetchReply(FetchReply { candidate, records }));
+    }
+    assert!(network.leads(1));
+}
+
 #[test]
 fn law_follower_election_timeout_randomized_2aa() {
     randomized(RoleName::Follower);
