@@ -3,8 +3,8 @@
 //! Each measurement places one command, notes its record and forgets the oldest one, with so many
 //! commands in flight: single points, ranges, or both; with keys of their own or with 2 % on one
 //! hot key. The curve printed at the end is measured by itself, best of twenty rounds. A command
-//! with 100,000 in flight is meant to cost at most three times one with 100; where ranges are in
-//! flight it costs up to four times, because the ordered maps no longer fit in the cache.
+//! with 100,000 in flight is meant to cost at most three times one with 100. What it costs more is
+//! memory that no longer fits in the cache.
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};

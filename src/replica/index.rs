@@ -1,6 +1,7 @@
 //! From a footprint to the records in flight that a command must depend on or may override.
 
 mod border;
+mod order;
 mod place;
 mod points;
 mod positions;
@@ -137,13 +138,15 @@ impl Index {
         if is_barrier(footprint) {
             return Placement { depends: self.frontier(floor, &log), overrides: Tail::new() };
         }
-        self.placed = only_point(footprint).map(|key| self.look_up(key, &log));
+        let key = only_point(footprint);
+        self.placed = key.map(|key| self.look_up(key, &log));
         let mut placement = Placement::default();
-        match self.placed.filter(|_| self.segments.is_empty()) {
-            Some(Placed { at: None, .. }) => {}
-            Some(Placed { at: Some(at), .. }) => {
+        match key.zip(self.placed) {
+            Some((_, Placed { at: None, .. })) if self.segments.is_empty() => {}
+            Some((key, Placed { at, .. })) => {
+                let point = at.map(|at| self.points.stack(at));
                 let written = !footprint.writes.is_empty();
-                let search = Search::of_point(self, &log, self.points.stack(at), written, floor);
+                let search = Search::of_point(self, &log, key, point, written, floor);
                 placement = search.place(footprint, overriding);
             }
             None => {

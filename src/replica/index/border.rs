@@ -10,19 +10,24 @@ const INLINE: usize = 16;
 /// following a pointer to each key, which costs a cache miss. A key that is longer, or whose own
 /// zeros at its end would be taken for those, is kept beside. Ordered like the keys: of those with
 /// the same 16 bytes the one in place is the shortest, and all others begin with it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Border {
     /// The most significant first.
     prefix: [u64; 2],
     whole: Option<Box<Key>>,
 }
 
+/// The first 16 bytes as a number, zeros after the end.
+pub(super) fn prefix_of(bytes: &[u8]) -> u128 {
+    let mut first = [0; INLINE];
+    let inline = bytes.len().min(INLINE);
+    first[..inline].copy_from_slice(&bytes[..inline]);
+    u128::from_be_bytes(first)
+}
+
 impl From<&Key> for Border {
     fn from(key: &Key) -> Border {
-        let mut bytes = [0; INLINE];
-        let inline = key.len().min(INLINE);
-        bytes[..inline].copy_from_slice(&key[..inline]);
-        let prefix = u128::from_be_bytes(bytes);
+        let prefix = prefix_of(key);
         let beside = key.len() > INLINE || key.last() == Some(&0);
         let whole = beside.then(|| Box::new(key.clone()));
         Border { prefix: [(prefix >> 64) as u64, prefix as u64], whole }
@@ -30,13 +35,19 @@ impl From<&Key> for Border {
 }
 
 impl Border {
+    /// The first 16 bytes, as a number.
+    #[inline]
+    pub(super) fn prefix(&self) -> u128 {
+        let [high, low] = self.prefix;
+        u128::from(high) << 64 | u128::from(low)
+    }
+
     /// Looks at the key.
     pub(super) fn with_key<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
         if let Some(key) = &self.whole {
             return look(key);
         }
-        let [high, low] = self.prefix;
-        let prefix = u128::from(high) << 64 | u128::from(low);
+        let prefix = self.prefix();
         look(&prefix.to_be_bytes()[..INLINE - prefix.trailing_zeros() as usize / 8])
     }
 }
@@ -55,11 +66,6 @@ impl From<&KeyRange> for Span {
 }
 
 impl Span {
-    /// For looking up the keys in it.
-    pub(super) fn bounds(&self) -> (Bound<&Border>, Bound<&Border>) {
-        (Bound::Included(&self.start), self.end_bound())
-    }
-
     /// For looking up the keys below its end.
     pub(super) fn end_bound(&self) -> Bound<&Border> {
         self.end.as_ref().map_or(Bound::Unbounded, Bound::Excluded)

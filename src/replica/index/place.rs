@@ -43,17 +43,18 @@ pub(super) struct Search<'a, L> {
 }
 
 impl<'a, 'l, L: Log<'l>> Search<'a, L> {
-    /// The one stack that a command with a single key looks into, while no range is in flight.
+    /// The stacks of a command with a single key, whose point has been looked up.
     pub(super) fn of_point(
         index: &'a Index,
         log: &'a L,
-        stack: &'a Stack,
+        key: &Key,
+        point: Option<&'a Stack>,
         written: bool,
         floor: Lsn,
     ) -> Self {
         let (cells, victims) = (SmallVec::new(), SmallVec::new());
         let mut search = Search { index, log, floor, cells, victims };
-        search.add(stack, false, written);
+        search.add_found(key, point, written);
         search
     }
 
@@ -128,7 +129,11 @@ impl<'a, 'l, L: Log<'l>> Search<'a, L> {
     }
 
     fn add_point(&mut self, key: &Key, written: bool) {
-        let point = self.index.points.get(hash_of(key), key, self.log);
+        self.add_found(key, self.index.points.get(hash_of(key), key, self.log), written);
+    }
+
+    /// The stacks of a key with its point, if that is live.
+    fn add_found(&mut self, key: &Key, point: Option<&'a Stack>, written: bool) {
         let segments = &self.index.segments;
         let segment = if segments.is_empty() { None } else { segments.at(&Border::from(key)) };
         if let Some(segment) = segment {

@@ -2,11 +2,11 @@
 
 use super::Placed;
 use super::border::{Border, Span};
+use super::order::Order;
 use super::positions::{Log, PointAt, Positions, footprint, hash_of};
 use super::stack::Stack;
 use crate::base::{Footprint, Lsn, Record};
 use hashbrown::hash_table::{HashTable, OccupiedEntry};
-use std::collections::BTreeSet;
 
 /// The points in flight, in two generations: what is put on a point brings it into the young one.
 /// As soon as nothing is in flight that was there when the young one began, all of the old one is
@@ -33,7 +33,7 @@ pub(super) struct Points {
 struct Generation {
     table: HashTable<Point>,
     /// The keys in order, of points that were put here or are no more.
-    order: BTreeSet<Border>,
+    order: Order<()>,
 }
 
 /// Never empty.
@@ -88,8 +88,8 @@ impl Points {
     /// Where the point of `key` is, if it is live.
     pub(super) fn find<'l>(&self, hash: u32, key: &[u8], log: &impl Log<'l>) -> Option<Spot> {
         let is = |point: &Point| {
-            let latest = point.stack.latest().filter(|latest| *latest >= self.start);
-            let own = || latest.map(|lsn| point.key.key(log.record(lsn)));
+            let live = || point.stack.latest().filter(|latest| *latest >= self.start);
+            let own = || live().map(|latest| point.key.key(log.record(latest)));
             point.hash == hash && own().is_some_and(|own| own == key)
         };
         let young = || self.young.table.find_bucket_index(spread(hash), is).map(Spot::Young);
@@ -117,7 +117,7 @@ impl Points {
     pub(super) fn push(&mut self, placed: Placed, key: PointAt, record: &Record) {
         let Placed { hash, at } = placed;
         if self.ordered {
-            self.young.order.insert(Border::from(key.key(record)));
+            self.young.order.insert(Border::from(key.key(record)), ());
         }
         let Some(spot) = at else {
             let lsn = record.lsn;
@@ -203,7 +203,7 @@ impl Points {
         &'a self,
         span: &Span,
         log: &'a L,
-    ) -> impl Iterator<Item = (&'a Border, &'a Stack)> + use<'a, 'l, L> {
+    ) -> impl Iterator<Item = (&'a Border, &'a Stack)> {
         self.ordered_in(span).filter_map(|border| {
             let stack = border.with_key(|key| self.get(hash_of(key), key, log))?;
             Some((border, stack))
@@ -211,8 +211,8 @@ impl Points {
     }
 
     /// The keys in `span`, last first, each once.
-    fn ordered_in<'a>(&'a self, span: &Span) -> impl Iterator<Item = &'a Border> + use<'a> {
-        let keys = |all: &'a Generation| all.order.range(span.bounds()).rev().peekable();
+    fn ordered_in<'a>(&'a self, span: &Span) -> impl Iterator<Item = &'a Border> {
+        let keys = |all: &'a Generation| all.order.keys_in(span).peekable();
         let (mut young, mut old) = (keys(&self.young), keys(&self.old));
         std::iter::from_fn(move || {
             old.next_if(|key| young.peek() == Some(key));
@@ -232,7 +232,7 @@ impl Points {
             let Footprint { reads, writes } = footprint(log.record(lsn));
             for key in reads.points().iter().chain(writes.points()) {
                 if self.get(hash_of(key), key, log).is_some() {
-                    self.young.order.insert(Border::from(key));
+                    self.young.order.insert(Border::from(key), ());
                 }
             }
         }

@@ -1,14 +1,14 @@
 //! The parts of the key space that ranges in flight touch.
 
 use super::border::{Border, Span};
+use super::order::{Order, Value};
 use super::stack::Stack;
 use crate::base::{Lsn, Record};
-use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// A part of the key space in which the same ranges are in flight everywhere. It ends before
 /// `end`, or nowhere.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Segment {
     end: Option<Border>,
     pub(super) stack: Stack,
@@ -21,13 +21,20 @@ impl Segment {
     }
 }
 
+impl Value for Segment {
+    fn length(&self, start: &Border) -> u128 {
+        self.end.as_ref().map_or(u128::MAX, |end| end.prefix().saturating_sub(start.prefix()))
+    }
+}
+
 /// Disjoint segments by their first key. A range in flight is exactly the union of the segments
 /// between its borders, as long as nothing that came later has replaced some of them. Where no
 /// range is in flight there is no segment, or one that is swept away some time later: a sweep goes
-/// through the map in order, which is cheaper than looking up each range that is trimmed.
+/// through the memory of the map from end to end, which is cheaper than looking up each range that
+/// is trimmed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Segments {
-    by_start: BTreeMap<Border, Segment>,
+    by_start: Order<Segment>,
     /// Records below are trimmed.
     start: Lsn,
     /// How many ranges were trimmed since the last sweep.
@@ -48,7 +55,8 @@ impl Segments {
 
     /// The segment that `key` lies in.
     pub(super) fn at(&self, key: &Border) -> Option<&Segment> {
-        let (_, segment) = self.by_start.range(..=key).next_back()?;
+        let spot = self.by_start.last_below(Bound::Included(key))?;
+        let (_, segment) = self.by_start.may_reach(spot, key).then(|| self.by_start.entry(spot))?;
         segment.reaches_past(key).then_some(segment)
     }
 
@@ -57,25 +65,24 @@ impl Segments {
         &'a self,
         span: &Span,
     ) -> impl Iterator<Item = (&'a Border, &'a Segment)> {
-        let below = self.by_start.range((Bound::Unbounded, span.end_bound())).rev();
-        below.take_while(|(_, segment)| segment.reaches_past(&span.start))
+        let last = self.by_start.last_below(span.end_bound());
+        let last = last.filter(|spot| self.by_start.may_reach(*spot, &span.start));
+        let down = self.by_start.down_from(last);
+        down.take_while(|(_, segment)| segment.reaches_past(&span.start))
     }
 
     /// Puts a writer on top of every key of `span`.
     pub(super) fn push_writer(&mut self, span: Span, record: &Record, blind: bool) {
-        if self.overlapping(&span).next().is_none() {
-            self.add(span, Stack::Writer(record.lsn));
-            return;
-        }
+        let Some(span) = self.add_alone(span, Stack::Writer(record.lsn)) else { return };
         self.split_at_borders(&span);
         let mut bare = true;
         if blind {
             let start = self.start;
-            for (_, segment) in self.by_start.range_mut(span.bounds()) {
+            self.by_start.change_in(&span, |_, segment| {
                 segment.stack.trim(start);
                 segment.stack.overwrite(record);
                 bare &= segment.stack.is_empty();
-            }
+            });
         }
         if bare {
             self.replace(span, Stack::Writer(record.lsn));
@@ -86,10 +93,7 @@ impl Segments {
 
     /// Puts a reader on top of every key of `span`.
     pub(super) fn push_reader(&mut self, span: Span, lsn: Lsn) {
-        if self.overlapping(&span).next().is_none() {
-            self.add(span, Stack::Reader(lsn));
-            return;
-        }
+        let Some(span) = self.add_alone(span, Stack::Reader(lsn)) else { return };
         self.split_at_borders(&span);
         let start = self.start;
         self.push(span, |stack| {
@@ -102,13 +106,25 @@ impl Segments {
     pub(super) fn trim(&mut self, ranges: usize, below: Lsn) {
         self.start = below;
         self.trimmed += ranges;
-        if self.trimmed > 64 + self.by_start.len() / 2 {
+        if ranges > 0 && self.trimmed > 64 + self.by_start.len() / 2 {
             self.trimmed = 0;
-            self.by_start.retain(|_, segment| {
+            self.by_start.retain(|segment| {
                 segment.stack.trim(below);
                 !segment.stack.is_empty()
             });
         }
+    }
+
+    /// Adds a segment where there is none; gives `span` back where one overlaps it.
+    fn add_alone(&mut self, span: Span, stack: Stack) -> Option<Span> {
+        let below = self.by_start.last_below(span.end_bound());
+        let near = below.filter(|spot| self.by_start.may_reach(*spot, &span.start));
+        let segment = near.map(|spot| self.by_start.entry(spot).1);
+        if segment.is_some_and(|segment| segment.reaches_past(&span.start)) {
+            return Some(span);
+        }
+        self.by_start.insert_above(below, span.start, Segment { end: span.end, stack });
+        None
     }
 
     fn add(&mut self, span: Span, stack: Stack) {
@@ -128,12 +144,12 @@ impl Segments {
     fn push(&mut self, span: Span, change: impl Fn(&mut Stack)) {
         let mut gaps: Vec<Span> = Vec::new();
         let mut next = Some(span.start.clone());
-        for (start, segment) in self.by_start.range_mut(span.bounds()) {
+        self.by_start.change_in(&span, |start, segment| {
             change(&mut segment.stack);
             let from = std::mem::replace(&mut next, segment.end.clone());
             let gap = from.filter(|from| from < start);
             gaps.extend(gap.map(|from| Span { start: from, end: Some(start.clone()) }));
-        }
+        });
         if let Some(start) = next.filter(|next| span.end.as_ref().is_none_or(|end| next < end)) {
             gaps.push(Span { start, end: span.end });
         }
@@ -153,7 +169,7 @@ impl Segments {
 
     /// Makes `key` the border of two segments, if it lies inside one.
     fn split_at(&mut self, key: &Border) {
-        let Some((_, segment)) = self.by_start.range_mut(..key).next_back() else {
+        let Some(segment) = self.by_start.last_below_mut(key) else {
             return;
         };
         if segment.reaches_past(key) {
