@@ -263,8 +263,8 @@ fn a_part_of_a_fetch_asks_for_the_rest() {
     assert_eq!(network.replica(1).accepted(), &TailBitmap::below(Lsn(20)));
 }
 
-/// Electing 2: a candidate that records come to, a part in each half of an election timeout, goes on
-/// until it leads. It does not start over after the usual time, and has to ask for all again.
+/// Electing 2: a candidate that records come to, a part in each half of an election timeout, goes
+/// on until it leads. It does not start over after the usual time, and has to ask for all again.
 #[test]
 fn a_candidate_that_is_brought_records_goes_on() {
     let dead = LeaderId::new(1, 3);
