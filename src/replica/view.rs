@@ -71,7 +71,7 @@ impl Replica {
         self.log.shared(lsn)
     }
 
-    /// The command at a position, if memory holds one: for a [`Task`](super::Task).
+    /// The command at a position, if memory holds one: for a [`Task`].
     pub fn command(&self, lsn: Lsn) -> Option<&Command> {
         self.log.get(lsn).and_then(|record| record.command())
     }
