@@ -142,18 +142,8 @@ pub(super) struct CompareArgs {
 
 /// What makes no sense in real time.
 #[cfg(unix)]
-const SIMULATED: [&str; 10] = [
-    "scenario",
-    "network",
-    "matrix",
-    "trace",
-    "link",
-    "interference",
-    "replicas",
-    "seed",
-    "all",
-    "report",
-];
+const SIMULATED: [&str; 9] =
+    ["scenario", "network", "matrix", "trace", "link", "interference", "replicas", "seed", "all"];
 
 /// Where three of five are replaced there are so many replicas.
 const REPLACED_MAX: usize = 8;

@@ -197,6 +197,12 @@ fn durable(args: &CompareArgs) -> ExitCode {
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
+    if let (Some(path), Ok(report)) = (&args.report, &report) {
+        let page = durable::html(&choice.command(dir), report);
+        if let Err(error) = std::fs::write(path, page) {
+            return bad_input(&format!("{}: {error}", path.display()));
+        }
+    }
     match report {
         Ok(report) if *json => finish(&durable::json(&report), &[]),
         Ok(report) if *csv => finish(&durable::csv(&report), &[]),

@@ -13,9 +13,11 @@
 mod classic;
 mod limit;
 mod meter;
+mod page;
 mod paxos;
 mod print;
 
+pub(super) use page::html;
 pub(super) use print::{csv, json, table};
 
 use crate::apply::kv::{Kv, Op};
@@ -68,6 +70,13 @@ impl Choice {
             in_flight: if in_flight.is_empty() { IN_FLIGHT.to_vec() } else { in_flight },
         }
     }
+
+    /// What measures the same in `dir`.
+    pub(super) fn command(&self, dir: &Path) -> String {
+        let depths: Vec<String> = self.in_flight.iter().map(usize::to_string).collect();
+        let (sides, depths) = (self.sides.join(","), depths.join(","));
+        format!("traft compare --durable {} --side {sides} --depth {depths}", dir.display())
+    }
 }
 
 /// A side in one setting. Times are real.
@@ -79,6 +88,9 @@ pub(super) struct Row {
     pub(super) in_flight: usize,
     /// Commands acknowledged per second: each durable at two replicas of three.
     pub(super) commits_per_s: f64,
+    /// The same in the worst turn, and in the best one.
+    pub(super) least_per_s: f64,
+    pub(super) most_per_s: f64,
     /// Half of them took at most this.
     pub(super) p50_ms: f64,
     /// 99 in a hundred took at most this.
@@ -164,7 +176,9 @@ fn measure_all(
         }
         for mut turns in turns {
             turns.sort_by(|a: &Row, b: &Row| a.commits_per_s.total_cmp(&b.commits_per_s));
-            rows.push(turns.swap_remove(TURNS / 2));
+            let (least_per_s, most_per_s) =
+                (turns[0].commits_per_s, turns[TURNS - 1].commits_per_s);
+            rows.push(Row { least_per_s, most_per_s, ..turns.swap_remove(TURNS / 2) });
         }
     }
     Ok(rows)
@@ -239,6 +253,8 @@ fn measure<E: Engine>(
         side,
         in_flight,
         commits_per_s: commits / took,
+        least_per_s: commits / took,
+        most_per_s: commits / took,
         p50_ms: ms(500),
         p99_ms: ms(990),
         max_ms: ms(1_000),

@@ -4,10 +4,12 @@ use super::{Report, Row};
 use std::fmt::Write as _;
 
 /// The columns of `--csv`: the fields of `--json`.
-const CSV_COLUMNS: [&str; 11] = [
+const CSV_COLUMNS: [&str; 13] = [
     "side",
     "in_flight",
     "commits_per_s",
+    "least_per_s",
+    "most_per_s",
     "p50_ms",
     "p99_ms",
     "max_ms",
@@ -34,9 +36,11 @@ pub(in crate::compare) fn csv(report: &Report) -> String {
     text
 }
 
-fn figures(row: &Row) -> [f64; 9] {
+fn figures(row: &Row) -> [f64; 11] {
     [
         row.commits_per_s,
+        row.least_per_s,
+        row.most_per_s,
         row.p50_ms,
         row.p99_ms,
         row.max_ms,
@@ -57,11 +61,12 @@ pub(in crate::compare) fn table(report: &Report) -> String {
          of 256 bytes.\n\
          limit: three threads that only write and sync the same groups, measured right after. The \
          median of five turns.\n\n\
-         {:<9} {:>9} {:>10} {:>8} {:>8} {:>8} {:>9} {:>9} {:>8} {:>10} {:>8}\n",
+         {:<9} {:>9} {:>10} {:>17} {:>8} {:>8} {:>8} {:>9} {:>9} {:>8} {:>10} {:>8}\n",
         report.dir.display(),
         "side",
         "in flight",
         "commits/s",
+        "in all turns",
         "p50 ms",
         "p99 ms",
         "max ms",
@@ -74,10 +79,12 @@ pub(in crate::compare) fn table(report: &Report) -> String {
     for row in &report.rows {
         let _ = writeln!(
             text,
-            "{:<9} {:>9} {:>10.0} {:>8.2} {:>8.2} {:>8.1} {:>9.0} {:>9.1} {:>8.0} {:>10.0} {:>8.2}",
+            "{:<9} {:>9} {:>10.0} {:>17} {:>8.2} {:>8.2} {:>8.1} {:>9.0} {:>9.1} {:>8.0} {:>10.0} \
+             {:>8.2}",
             row.side,
             row.in_flight,
             row.commits_per_s,
+            format!("{:.0} to {:.0}", row.least_per_s, row.most_per_s),
             row.p50_ms,
             row.p99_ms,
             row.max_ms,
@@ -92,14 +99,16 @@ pub(in crate::compare) fn table(report: &Report) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn report() -> Report {
-        let row = Row {
+    pub(in super::super) fn row() -> Row {
+        Row {
             side: "traft",
             in_flight: 64,
             commits_per_s: 12_345.5,
+            least_per_s: 12_000.0,
+            most_per_s: 12_500.0,
             p50_ms: 1.5,
             p99_ms: 2.5,
             max_ms: 30.0,
@@ -108,8 +117,11 @@ mod tests {
             bytes_per_commit: 1_024.0,
             limit_per_s: 15_000.0,
             of_limit: 0.8,
-        };
-        Report { real_time: true, dir: "data".into(), rows: vec![row] }
+        }
+    }
+
+    fn report() -> Report {
+        Report { real_time: true, dir: "data".into(), rows: vec![row()] }
     }
 
     #[test]
@@ -128,6 +140,9 @@ mod tests {
         keys.sort_unstable();
         assert_eq!(fields, keys);
         let text = csv(&report());
-        assert_eq!(text.lines().nth(1), Some("traft,64,12345.5,1.5,2.5,30,400,30,1024,15000,0.8"));
+        assert_eq!(
+            text.lines().nth(1),
+            Some("traft,64,12345.5,12000,12500,1.5,2.5,30,400,30,1024,15000,0.8")
+        );
     }
 }
