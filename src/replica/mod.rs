@@ -6,7 +6,7 @@
 //! | section | file |
 //! | --- | --- |
 //! | Authoring a record | `author.rs`, with `index.rs` for what interferes |
-//! | Electing | `elect.rs` |
+//! | Electing | `elect.rs`, and `gather.rs` for what the log of a candidate lacks |
 //! | Rebuilding the log | `rebuild.rs` |
 //! | Replicating | `lead.rs` and `peer.rs` at the leader, `follow.rs` at the follower |
 //! | Words: committed, settled | `commit.rs`; away from the leader `hearing.rs` |
