@@ -91,7 +91,7 @@ pub(super) fn run(args: &AblateArgs) -> Result<(String, Vec<String>), BadInput> 
     Ok((text, complaints))
 }
 
-/// As a picture. What goes from one column to others in a step are messages.
+/// As a picture.
 fn svg(name: &str, Ablation { rule, without, .. }: &Ablation, diagram: &Diagram) -> String {
     let mut rows: Vec<Row> = diagram
         .rows
@@ -102,18 +102,9 @@ fn svg(name: &str, Ablation { rule, without, .. }: &Ablation, diagram: &Diagram)
                 cells[*column].events = wrapped(said, EVENT_CHARS);
                 cells[*column].role = diagram.heads[*column].clone();
             }
-            let (from, to) = match &row.cells[..] {
-                // Votes go to whoever is elected, questions to whoever hears them.
-                [(leader, what), others @ ..] if what == "elected" || what == "hears" => {
-                    (others.iter().map(|(column, _)| *column).collect(), vec![*leader])
-                }
-                [(from, _), to @ ..] => {
-                    (vec![*from], to.iter().map(|(column, _)| *column).collect())
-                }
-                [] => (vec![], vec![]),
-            };
-            let pairs = from.iter().flat_map(|from| to.iter().map(|to| (*from, *to)));
-            let arrows = pairs.map(|(from, to)| Arrow { from, to, since: usize::MAX }).collect();
+            // Nothing is on its way for longer than a step.
+            let arrow = |&(from, to): &(usize, usize)| Arrow { from, to, since: usize::MAX };
+            let arrows = row.arrows.iter().map(arrow).collect();
             let left = wrapped(&row.note, LEFT_CHARS).into_iter().map(Line::Then);
             Row { left: left.collect(), cells, arrows }
         })

@@ -71,9 +71,9 @@ const BAD_INPUT: u8 = 2;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::try_parse_from(args) {
         #[cfg(unix)]
-        Ok(Cli { command: Task::Compare(args @ CompareArgs { durable: Some(_), .. }) }) => {
-            durable(&args)
-        }
+        Ok(Cli {
+            command: Task::Compare(ref args @ CompareArgs { durable: Some(ref dir), .. }),
+        }) => durable(args, dir),
         Ok(Cli { command: Task::Compare(args) }) => compare(&args),
         Ok(Cli { command: Task::Plan(args) }) => match change::run(&args) {
             Ok((text, works)) => {
@@ -184,13 +184,11 @@ fn compare(args: &CompareArgs) -> ExitCode {
 
 /// In real time, on a real disk.
 #[cfg(unix)]
-fn durable(args: &CompareArgs) -> ExitCode {
+fn durable(args: &CompareArgs, dir: &std::path::Path) -> ExitCode {
     let choice = match args.durable_choice() {
         Ok(choice) => choice,
         Err(error) => return bad_input(&error.to_string()),
     };
-    let CompareArgs { durable, json, csv, .. } = args;
-    let dir = durable.as_deref().unwrap_or(std::path::Path::new("."));
     let bar = progress_bar();
     let report = durable::run(dir, &choice, |done, total| {
         bar.set_length(total as u64);
@@ -204,8 +202,8 @@ fn durable(args: &CompareArgs) -> ExitCode {
         }
     }
     match report {
-        Ok(report) if *json => finish(&durable::json(&report), &[]),
-        Ok(report) if *csv => finish(&durable::csv(&report), &[]),
+        Ok(report) if args.json => finish(&durable::json(&report), &[]),
+        Ok(report) if args.csv => finish(&durable::csv(&report), &[]),
         Ok(report) => finish(&durable::table(&report), &[]),
         Err(error) => bad_input(&format!("{}: {error}", dir.display())),
     }

@@ -27,18 +27,16 @@ impl Replica {
         c.asked_at = self.now;
         let id = c.id;
         let mut open = missing;
-        let mut fetches = Vec::new();
         for (from, grant) in &c.grants {
             let held = rebuild::held(grant, &survey.lineage);
             let positions: Tail = open.iter().filter(|lsn| held.contains(*lsn)).collect();
             open.difference_with(&positions);
             if !positions.is_empty() && *from != self.options.id {
-                c.fetching.insert(*from, positions.clone());
-                fetches.push((*from, Fetch { candidate: id, positions }));
+                c.fetching.insert(*from, positions);
             }
         }
-        for (to, fetch) in fetches {
-            self.send(to, Message::Fetch(fetch));
+        for (to, positions) in c.fetching.clone() {
+            self.send(to, Message::Fetch(Fetch { candidate: id, positions }));
         }
     }
 

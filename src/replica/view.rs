@@ -77,20 +77,21 @@ impl Replica {
     }
 
     /// The commands of tasks that were given out, in their order: [`command`](Self::command) of
-    /// each, without looking for records that came together one by one.
+    /// each, without looking for records that came together one by one. All are there until they
+    /// are said to be applied; of others, those that memory does not hold are left out.
     pub fn commands<'a>(
         &'a self,
         tasks: &'a [Task],
     ) -> impl Iterator<Item = (&'a Task, &'a Command)> {
         let mut found: &[Record] = &[];
         tasks.iter().filter_map(move |task| {
-            let here = found.first().and_then(|first| task.lsn.0.checked_sub(first.lsn.0));
-            let here = here.and_then(|at| found.get(at as usize));
-            if here.is_none_or(|record| record.lsn != task.lsn) {
+            let beside = found.first().and_then(|first| task.lsn.0.checked_sub(first.lsn.0));
+            let beside = beside.and_then(|at| found.get(at as usize));
+            let record = beside.filter(|record| record.lsn == task.lsn).or_else(|| {
                 found = self.log.get_with_next(task.lsn);
-            }
-            let at = found.first().map(|first| (task.lsn.0 - first.lsn.0) as usize)?;
-            Some((task, found[at].command()?))
+                found.first()
+            })?;
+            Some((task, record.command()?))
         })
     }
 

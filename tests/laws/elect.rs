@@ -197,25 +197,32 @@ pub(crate) fn empty_grant(n: u64) -> Grant {
     }
 }
 
+/// Replica 1 of `n` has asked for votes, under the id that comes last; all have followed the leader
+/// that comes second, which is dead. Only what a test says is heard from now on.
+fn campaigning(n: u64) -> (Network, LeaderId, LeaderId) {
+    let dead = LeaderId::new(1, n.min(4));
+    let holds = Durable { voted: dead, lineage: Lineage::new(dead), ..Durable::default() };
+    let mut network = Network::with(n, |_| holds.clone());
+    network.ignore(|message| !matches!(message, Message::PreVote(_) | Message::PreVoteReply(_)));
+    network.campaign(1);
+    let candidate = network.replica(1).voted();
+    (network, dead, candidate)
+}
+
 /// Of a chain of updates of one key the first is missing: all others fall, in one go. One pass over
 /// the log for each link would take minutes.
 #[test]
 fn a_long_chain_falls_at_once() {
-    let (dead, length) = (LeaderId::new(1, 3), 50_000);
-    let lineage = Lineage::new(dead);
-    let holds = Durable { voted: dead, lineage: lineage.clone(), ..Durable::default() };
-    let mut network = Network::with(3, |_| holds.clone());
+    let (mut network, dead, candidate) = campaigning(3);
+    let length = 50_000;
     let link = |lsn| {
         let mut link = Record::clone(&record(lsn, dead, "x"));
         link.depends.insert(Lsn(lsn - 1));
         link
     };
-    let mut grant = Grant { lineage, ..empty_grant(3) };
+    let mut grant = Grant { lineage: Lineage::new(dead), ..empty_grant(3) };
     grant.records = (1..length).map(link).collect();
     grant.accepted.insert_range(Lsn(1), Lsn(length));
-    network.ignore(|message| !matches!(message, Message::PreVote(_) | Message::PreVoteReply(_)));
-    network.campaign(1);
-    let candidate = network.replica(1).voted();
     let reply = VoteReply { candidate, voted: candidate, grant: Some(grant) };
     network.step(2, 1, Message::VoteReply(reply));
     assert!(network.leads(1));
@@ -228,13 +235,7 @@ fn a_long_chain_falls_at_once() {
 /// of nobody else, and the last one elects.
 #[test]
 fn a_part_of_a_fetch_asks_for_the_rest() {
-    let dead = LeaderId::new(1, 4);
-    let lineage = Lineage::new(dead);
-    let holds = Durable { voted: dead, lineage: lineage.clone(), ..Durable::default() };
-    let mut network = Network::with(5, |_| holds.clone());
-    network.ignore(|message| !matches!(message, Message::PreVote(_) | Message::PreVoteReply(_)));
-    network.campaign(1);
-    let candidate = network.replica(1).voted();
+    let (mut network, dead, candidate) = campaigning(5);
     let range = |from, to| (from..to).map(Lsn).collect::<Tail>();
     let fetches = |sent: Vec<Envelope>| -> Vec<(u64, Tail)> {
         let fetch = |envelope: Envelope| match envelope.message {
@@ -245,7 +246,7 @@ fn a_part_of_a_fetch_asks_for_the_rest() {
     };
     let mut sent = Vec::new();
     for (voter, from, to) in [(2, 0, 10), (3, 10, 20)] {
-        let mut grant = Grant { lineage: lineage.clone(), ..empty_grant(5) };
+        let mut grant = Grant { lineage: Lineage::new(dead), ..empty_grant(5) };
         grant.accepted.insert_all(&range(from, to));
         let reply = VoteReply { candidate, voted: candidate, grant: Some(grant) };
         sent.extend(network.step(voter, 1, Message::VoteReply(reply)));
@@ -267,20 +268,11 @@ fn a_part_of_a_fetch_asks_for_the_rest() {
 /// on until it leads. It does not start over after the usual time, and has to ask for all again.
 #[test]
 fn a_candidate_that_is_brought_records_goes_on() {
-    let dead = LeaderId::new(1, 3);
-    let lineage = Lineage::new(dead);
-    let holds = Durable { voted: dead, lineage: lineage.clone(), ..Durable::default() };
-    let mut network = Network::with(3, |_| holds.clone());
-    network.ignore(|message| !matches!(message, Message::PreVote(_) | Message::PreVoteReply(_)));
-    network.campaign(1);
-    let candidate = network.replica(1).voted();
-    let mut grant = Grant { lineage, ..empty_grant(3) };
+    let (mut network, dead, candidate) = campaigning(3);
+    let mut grant = Grant { lineage: Lineage::new(dead), ..empty_grant(3) };
     grant.accepted.insert_range(Lsn(0), Lsn(20));
-    network.step(
-        2,
-        1,
-        Message::VoteReply(VoteReply { candidate, voted: candidate, grant: Some(grant) }),
-    );
+    let reply = VoteReply { candidate, voted: candidate, grant: Some(grant) };
+    network.step(2, 1, Message::VoteReply(reply));
     let half = options(1, 3).election_ticks / 2;
     for lsn in 0..20 {
         assert_eq!(network.role(1), RoleName::Candidate);

@@ -29,9 +29,10 @@ pub struct Diagram {
 /// One step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    /// What is said in which column, by number of the column. If more than one, something goes from
-    /// the leader, or the replica that is named first, to the others.
+    /// What is said in which column, by number of the column.
     pub cells: Vec<(usize, String)>,
+    /// What goes from which column to which.
+    pub arrows: Vec<(usize, usize)>,
     /// What comes of it; may be empty.
     pub note: String,
 }
@@ -53,8 +54,18 @@ impl Diagram {
         self.heads.len() - R + replica
     }
 
+    /// A step in which the first column tells the others something.
     fn row(&mut self, cells: &[(usize, String)], note: &str) {
-        self.rows.push(Row { cells: cells.to_vec(), note: note.into() });
+        let (cells, note) = (cells.to_vec(), note.into());
+        let arrows = cells.iter().skip(1).map(|(to, _)| (cells[0].0, *to)).collect();
+        self.rows.push(Row { cells, arrows, note });
+    }
+
+    /// A step in which the others tell the first column something.
+    fn answers(&mut self, cells: &[(usize, String)], note: &str) {
+        self.row(cells, note);
+        let arrows = self.rows.last_mut().map(|row| &mut row.arrows);
+        arrows.into_iter().flatten().for_each(|(from, to)| std::mem::swap(from, to));
     }
 }
 
@@ -62,7 +73,7 @@ impl fmt::Display for Diagram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head: String = self.heads.iter().map(|name| format!("{name:<WIDTH$}")).collect();
         writeln!(f, "       {}", head.trim_end())?;
-        for (Row { cells, note }, step) in self.rows.iter().zip(1..) {
+        for (Row { cells, note, .. }, step) in self.rows.iter().zip(1..) {
             writeln!(f, "{step:>4}   {}", in_columns(cells).trim_end())?;
             if !note.is_empty() {
                 writeln!(f, "       {note}")?;
@@ -159,7 +170,7 @@ fn step<S: Spec>(
             cells.extend(bits(q).map(|r| (drawing.replica(r), "votes".to_string())));
             let log = spec.log_of(after, b);
             let found = if log.is_empty() { "nothing".into() } else { log.join(", ") };
-            drawing.row(&cells, &format!("leader {b} finds: {found}"));
+            drawing.answers(&cells, &format!("leader {b} finds: {found}"));
         }
         Action::Place(b, l) => {
             drawing.row(&[(Diagram::leader(b), place(b, l))], &note);
@@ -188,7 +199,7 @@ fn step<S: Spec>(
             let what = if matches!(action, Action::Hear(..)) { "asks" } else { "is repaired" };
             let cells =
                 [(Diagram::leader(b), "hears".to_string()), (drawing.replica(r), what.into())];
-            drawing.row(&cells, "");
+            drawing.answers(&cells, "");
         }
         Action::Learn(r) => {
             let cells = [(drawing.replica(r), "hears of it".to_string())];

@@ -50,11 +50,23 @@ fn confidence() -> f64 {
     1.0 - 2.0 * 0.5_f64.powi(TURNS as i32)
 }
 
-/// The rows in which another side is ahead, and whether that is more than the turns differ.
+/// Another p99 that is lower by less than this is level.
+const LEVEL: f64 = 0.02;
+
+/// The rows in which another side is ahead: with more commits, and whether that is more than the
+/// turns differ, or with a lower p99 in the median turn.
 fn verdict(text: &mut String, report: &Report) {
     *text += "<h2>Where others win</h2>\n<ul>\n";
     for own in report.rows.iter().filter(|row| row.side == "traft") {
         let others = report.rows.iter().filter(|row| row.in_flight == own.in_flight);
+        let lower = |row: &&Row| row.p99_ms < (1.0 - LEVEL) * own.p99_ms;
+        for other in others.clone().filter(lower) {
+            let _ = writeln!(
+                text,
+                "<li>{} in flight: {} has a p99 of {:.2} ms, traft {:.2}</li>",
+                own.in_flight, other.side, other.p99_ms, own.p99_ms
+            );
+        }
         for other in others.filter(|row| row.commits_per_s > own.commits_per_s) {
             let sure = other.least_per_s > own.most_per_s;
             let _ = writeln!(
@@ -158,6 +170,9 @@ mod tests {
         assert!(sure.contains("omnipaxos has 1.05 times the commits</li>"), "{sure}");
         assert!(sure.contains("traft compare &lt;x&gt;"), "{sure}");
         assert!(page(ahead(12_000.0)).contains("it may be chance"));
+        assert!(!sure.contains("has a p99"), "{sure}");
+        let quick = page(Row { commits_per_s: 9_000.0, p99_ms: 2.0, ..ahead(8_000.0) });
+        assert!(quick.contains("omnipaxos has a p99 of 2.00 ms, traft 2.50</li>"), "{quick}");
         for fetched in ["http:", "https:", "src=", "@import", "url(", "<link"] {
             assert!(!sure.contains(fetched), "{fetched}");
         }
