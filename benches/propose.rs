@@ -218,7 +218,7 @@ fn vote(message: &Message) -> Option<Message> {
         Message::Vote(ask) => Some(Message::VoteReply(VoteReply {
             candidate: ask.candidate,
             voted: ask.candidate,
-            grant: Some(Grant {
+            grant: Some(Box::new(Grant {
                 lineage: Lineage::default(),
                 accepted: TailBitmap::new(),
                 purged: Lsn::ZERO,
@@ -228,7 +228,7 @@ fn vote(message: &Message) -> Option<Message> {
                     pending: Vec::new(),
                 },
                 records: Records::new(),
-            }),
+            })),
         })),
         _ => None,
     }

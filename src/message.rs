@@ -29,7 +29,7 @@ pub struct PreVoteReply {
     pub voted: LeaderId,
     /// The newest membership that the voter knows committed, if the candidate does not know it.
     /// That it is committed is a fact, whoever says so.
-    pub committed_membership: Option<(Lsn, Membership)>,
+    pub committed_membership: Option<Box<(Lsn, Membership)>>,
 }
 
 /// Candidate to voter: promise to refuse every leader below `candidate`, and say what you hold.
@@ -57,7 +57,7 @@ pub struct VoteReply {
     /// The voter's promise. Equal to `candidate`: granted. Above: refused.
     pub voted: LeaderId,
     /// What a grant comes with; absent in a refusal.
-    pub grant: Option<Grant>,
+    pub grant: Option<Box<Grant>>,
 }
 
 /// What a voter holds, as of its promise.
@@ -113,13 +113,13 @@ pub struct Replicate {
     pub leader: LeaderId,
     /// The lineage of its log, until the follower has answered under this leader. A follower that
     /// has not taken it refuses the records (algorithm.md, Replicating 1).
-    pub lineage: Option<Lineage>,
+    pub lineage: Option<Box<Lineage>>,
     /// Records, in any order.
     pub records: Records,
     /// What the leader knows settled: a hint, believed only under its lineage.
     pub settled: TailBitmap,
     /// The newest membership that the leader knows committed, if the follower may not know it.
-    pub committed_membership: Option<(Lsn, Membership)>,
+    pub committed_membership: Option<Box<(Lsn, Membership)>>,
     /// Counts rounds of asking "am I still your leader?"; echoed in the answer, for reads.
     pub round: u64,
     /// The follower of this incarnation holds all that this leader had placed when it heard of the

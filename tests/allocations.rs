@@ -69,7 +69,7 @@ impl Cluster {
                     Output::Send(envelope) => {
                         self.inboxes[envelope.to.0 as usize - 1].push(envelope);
                     }
-                    Output::Persist(write) => replica.handle(Input::Persisted(write.number)),
+                    Output::Persist(write) => replica.handle(Input::Written(write)),
                     Output::Apply(tasks) => replica.handle(Input::AppliedTasks(tasks)),
                     Output::Settled { .. } => self.answered += 1,
                     _ => {}

@@ -10,29 +10,29 @@ use traft::replica::{Durable, Input, Options, Output, Replica};
 struct Node {
     replica: Replica,
     machine: Kv,
-    /// Boxed, as they come out of one replica and go into the next.
-    #[expect(clippy::vec_box)]
-    inbox: Vec<Box<Envelope>>,
 }
 
 pub(crate) struct Cluster {
-    nodes: Vec<Node>,
+    nodes: [Node; 3],
+    /// By node. Boxed, as they come out of one replica and go into the next.
+    inboxes: [Inbox; 3],
     outputs: Vec<Output>,
 }
+
+type Inbox = Vec<Box<Envelope>>;
 
 impl Peer for Cluster {
     const NAME: &'static str = "traft";
 
     fn new() -> Cluster {
         let members = Membership::majority((1..=3).map(ReplicaId));
-        let node = |id| {
+        let nodes = [1, 2, 3].map(|id| {
             let mut options = Options::new(ReplicaId(id), members.clone());
             options.log_bytes_max = 1 << 16;
             let replica = Replica::new(options, Durable::default());
-            Node { replica, machine: Kv::default(), inbox: Vec::new() }
-        };
-        let nodes = (1..=3).map(node).collect();
-        let mut cluster = Cluster { nodes, outputs: Vec::new() };
+            Node { replica, machine: Kv::default() }
+        });
+        let mut cluster = Cluster { nodes, inboxes: Default::default(), outputs: Vec::new() };
         cluster.nodes[0].replica.handle(Input::Campaign);
         cluster.settle();
         assert!(cluster.nodes[0].replica.leading().is_some());
@@ -45,50 +45,43 @@ impl Peer for Cluster {
     }
 
     fn step(&mut self, answered: &mut Vec<u64>) {
-        for at in 0..self.nodes.len() {
-            self.turn(at, answered);
+        let Cluster { nodes, inboxes, outputs } = self;
+        for (at, node) in nodes.iter_mut().enumerate() {
+            if !inboxes[at].is_empty() {
+                let envelopes = inboxes[at].drain(..);
+                envelopes.for_each(|envelope| node.replica.handle(Input::Receive(envelope)));
+            }
+            while !node.replica.is_idle() {
+                node.replica.drain(outputs);
+                for output in outputs.drain(..) {
+                    node.carry_out(output, inboxes, answered);
+                }
+            }
         }
     }
 
     fn settle(&mut self) {
-        while self.nodes.iter().any(|n| !n.replica.is_idle() || !n.inbox.is_empty()) {
+        let busy = |cluster: &Cluster| {
+            cluster.nodes.iter().any(|node| !node.replica.is_idle())
+                || cluster.inboxes.iter().any(|inbox| !inbox.is_empty())
+        };
+        while busy(self) {
             self.step(&mut Vec::new());
         }
     }
 }
 
-impl Cluster {
-    /// Handles what has come for one replica, and carries out what it asks for.
-    fn turn(&mut self, at: usize, answered: &mut Vec<u64>) {
-        let node = &mut self.nodes[at];
-        if !node.inbox.is_empty() {
-            node.inbox.drain(..).for_each(|envelope| node.replica.handle(Input::Receive(envelope)));
-        }
-        while !self.nodes[at].replica.is_idle() {
-            let mut outputs = std::mem::take(&mut self.outputs);
-            self.nodes[at].replica.drain(&mut outputs);
-            for output in outputs.drain(..) {
-                self.carry_out(at, output, answered);
-            }
-            self.outputs = outputs;
-        }
-    }
-
-    fn carry_out(&mut self, at: usize, output: Output, answered: &mut Vec<u64>) {
-        let node = &mut self.nodes[at];
+impl Node {
+    fn carry_out(&mut self, output: Output, inboxes: &mut [Inbox; 3], answered: &mut Vec<u64>) {
         match output {
-            Output::Send(envelope) => {
-                self.nodes[envelope.to.0 as usize - 1].inbox.push(envelope);
-            }
-            Output::Persist(write) => {
-                node.replica.handle(Input::Persisted(write.number));
-            }
+            Output::Send(envelope) => inboxes[envelope.to.0 as usize - 1].push(envelope),
+            Output::Persist(write) => self.replica.handle(Input::Written(write)),
             Output::Apply(tasks) => {
-                for (task, command) in node.replica.commands(&tasks) {
-                    std::hint::black_box(node.machine.apply(&command.body));
+                for (task, command) in self.replica.commands(&tasks) {
+                    std::hint::black_box(self.machine.apply(&command.body));
                     answered.extend(task.proposal);
                 }
-                node.replica.handle(Input::AppliedTasks(tasks));
+                self.replica.handle(Input::AppliedTasks(tasks));
             }
             Output::Settled { proposal, .. } => answered.push(proposal),
             Output::Rejected { reason, .. } => panic!("{reason}"),

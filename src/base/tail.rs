@@ -387,10 +387,9 @@ impl Tail {
 /// By words: the bit vector's own copies and compares pass through bit addresses.
 impl Clone for Tail {
     fn clone(&self) -> Tail {
-        let words = match self.raw() {
-            [] => Words::One(0),
-            [word] => Words::One(*word),
-            words => Words::Many(BitVec::from_vec(words.to_vec())),
+        let words = match (&self.words, self.raw()) {
+            (Words::One(word), _) | (_, [word]) => Words::One(*word),
+            (_, words) => Words::Many(BitVec::from_vec(words.to_vec())),
         };
         Tail { base: self.base, words }
     }

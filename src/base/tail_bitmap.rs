@@ -3,6 +3,7 @@
 use super::Lsn;
 use super::tail::Tail;
 use super::words::{BITS, mask, ones};
+use std::cmp::Ordering;
 use std::fmt;
 
 /// A set of positions: every position below `offset`, then the members of a tail of bits.
@@ -179,6 +180,16 @@ impl TailBitmap {
     /// Adds everything that is in `other`. Puts the words that are new into `news`, each with its
     /// number, least first.
     pub fn take_in(&mut self, other: &TailBitmap, news: &mut Vec<(u64, u64)>) {
+        if self.tail.is_empty() && other.tail.is_empty() {
+            // Mostly there are no holes.
+            let (from, to) = (self.offset, other.offset);
+            if from < to {
+                let words = from / BITS..(to - 1) / BITS + 1;
+                news.extend(words.map(|index| (index, mask(index, from, to))));
+                self.offset = to;
+            }
+            return;
+        }
         for index in self.offset / BITS..other.limit().div_ceil(BITS) {
             let word = other.word(index) & !self.word(index);
             if word != 0 {
@@ -215,8 +226,14 @@ impl TailBitmap {
     }
 
     /// The word for positions `64 * index ..`.
+    #[inline]
     pub fn word(&self, index: u64) -> u64 {
-        mask(index, 0, self.offset) | self.tail.word(index)
+        let below = match index.cmp(&(self.offset / BITS)) {
+            Ordering::Less => return !0,
+            Ordering::Equal => (1 << (self.offset % BITS)) - 1,
+            Ordering::Greater => 0,
+        };
+        below | self.tail.word(index)
     }
 
     /// The words `first .. end`: a loop over plain words is many times faster than one that asks

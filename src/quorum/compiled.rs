@@ -55,6 +55,17 @@ fn numbers(mask: Mask) -> impl Iterator<Item = usize> {
     ones(mask as u64).chain(ones((mask >> half) as u64).map(move |at| half + at))
 }
 
+/// Whether a mask has at least so many bits: few are needed, and counting all of them is slow.
+fn has_ones(mut mask: Mask, need: u32) -> bool {
+    for _ in 0..need {
+        if mask == 0 {
+            return false;
+        }
+        mask &= mask - 1;
+    }
+    true
+}
+
 /// More than can be counted are more than there are.
 fn count(need: usize) -> u32 {
     u32::try_from(need).unwrap_or(u32::MAX)
@@ -102,7 +113,7 @@ impl Compiled {
     /// Whether the replicas in `mask` are a quorum.
     pub fn is_quorum(&self, have: Mask) -> bool {
         match self {
-            Compiled::Threshold { mask, need } => (mask & have).count_ones() >= *need,
+            Compiled::Threshold { mask, need } => has_ones(mask & have, *need),
             Compiled::Weighted { voters, need } => {
                 let counted = voters.iter().filter(|(bit, _)| bit & have != 0);
                 counted.fold(0_u64, |sum, (_, weight)| sum.saturating_add(*weight)) >= *need

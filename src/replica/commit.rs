@@ -1,5 +1,6 @@
 //! Committing: which records will never be undone (algorithm.md, Words and Membership 2).
 
+use super::kinds::Kind;
 use super::lead::Leadership;
 use super::log::Log;
 use super::peer::Peer;
@@ -12,7 +13,7 @@ impl Leadership {
     /// quorum has now may commit, 64 positions at a time.
     pub(crate) fn accepted_at(&mut self, bit: Mask, fresh: &[(u64, u64)], log: &Log) {
         for &(index, fresh) in fresh {
-            let (special, overriding) = (log.special(index), log.overriding(index));
+            let Kind { special, overriding } = log.kind(index);
             if overriding & fresh != 0 {
                 let late = fresh & overriding & self.settled.word(index);
                 ones(64 * index, late).for_each(|lsn| self.cover_at(bit, lsn, log));
@@ -41,7 +42,7 @@ impl Leadership {
     /// Those that override first, the last one before the others, because what it overrides is
     /// settled with it; then those that depend, in order, because each may settle the next.
     fn try_commit_all(&mut self, index: u64, held: u64, log: &Log) {
-        let overriding = log.overriding(index);
+        let overriding = log.kind(index).overriding;
         let mut open = held & overriding & !self.settled.word(index);
         while let Some(bit) = open.checked_ilog2() {
             self.try_commit(Lsn(64 * index + u64::from(bit)), log);

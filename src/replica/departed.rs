@@ -35,10 +35,12 @@ impl Departed {
     }
 
     /// Which of the positions `64 * index ..` it knows victims of.
+    #[inline]
     pub(super) fn word(&self, index: u64) -> u64 {
-        if self.overrides.is_empty() {
-            return 0;
-        }
+        if self.overrides.is_empty() { 0 } else { self.word_of_some(index) }
+    }
+
+    fn word_of_some(&self, index: u64) -> u64 {
         let here = self.overrides.range(Lsn(64 * index)..Lsn(64 * index + 64));
         here.fold(0, |word, (lsn, _)| word | 1 << (lsn.0 % 64))
     }

@@ -124,14 +124,14 @@ impl Replica {
         let granted = message.candidate > self.voted && !established && self.doubt.is_none();
         let candidate = message.candidate;
         let news = |(lsn, _): &(Lsn, Membership)| Some(*lsn) > message.committed_membership;
-        let committed_membership = self.memberships.committed().filter(news);
+        let committed_membership = self.memberships.committed().filter(news).map(Box::new);
         let reply = PreVoteReply { candidate, granted, voted: self.voted, committed_membership };
         self.send(from, Message::PreVoteReply(reply));
     }
 
     pub(super) fn on_pre_vote_reply(&mut self, from: ReplicaId, message: PreVoteReply) {
         self.seen = self.seen.max(message.voted);
-        if let Some((lsn, membership)) = message.committed_membership {
+        if let Some((lsn, membership)) = message.committed_membership.map(|known| *known) {
             self.commit_membership(lsn, membership);
         }
         let Role::PreCandidate(pre) = &mut self.role else { return };
@@ -243,7 +243,8 @@ impl Replica {
             self.reset_election_timer();
         }
         let records = self.lacking(&message);
-        let reply = VoteReply { candidate, voted: candidate, grant: Some(self.grant(records)) };
+        let grant = Some(Box::new(self.grant(records)));
+        let reply = VoteReply { candidate, voted: candidate, grant };
         let send = self.boxes.pack(self.options.id, from, Message::VoteReply(reply));
         let outputs = &mut self.outputs;
         mutant!(VoteBeforeDurable, self.writes.promise(send, outputs), outputs.push(send));
@@ -274,7 +275,7 @@ impl Replica {
             return;
         }
         match message.grant {
-            Some(grant) if message.voted == c.id => self.take_grant(from, grant),
+            Some(grant) if message.voted == c.id => self.take_grant(from, *grant),
             _ => {
                 c.tally.record(from, false);
                 self.count_votes();

@@ -1,5 +1,6 @@
 //! Following: first contact, accepting, learning (algorithm.md, Replicating).
 
+use super::kinds::Kind;
 use super::rebuild::agreement;
 use super::{Output, Replica, Role};
 use crate::base::{
@@ -9,7 +10,7 @@ use crate::message::{Message, Refuse, Replicate, ReplicateReply};
 use std::sync::Arc;
 
 impl Replica {
-    pub(super) fn on_replicate(&mut self, from: ReplicaId, message: Replicate) {
+    pub(super) fn on_replicate(&mut self, from: ReplicaId, message: &mut Replicate) {
         let leader = message.leader;
         if mutant!(LowerLeaderAccepted, leader < self.voted, self.goes_back(leader)) {
             let refuse = Refuse { leader, voted: self.voted };
@@ -18,12 +19,11 @@ impl Replica {
         if leader.node != from || leader.node == self.options.id {
             return;
         }
-        let early = mutant!(SettledFromAnybody, None, Some(&message.settled));
-        early.into_iter().for_each(|settled: &TailBitmap| self.settle(settled));
+        mutant!(SettledFromAnybody, (), self.settle(&message.settled));
         // Nothing is accepted under a leader before its lineage is taken (Replicating 1).
         if self.lineage.leader() != leader {
-            match message.lineage {
-                Some(lineage) if lineage.leader() == leader => self.take_lineage(lineage),
+            match message.lineage.take() {
+                Some(lineage) if lineage.leader() == leader => self.take_lineage(*lineage),
                 _ => return self.ask_anew(leader),
             }
         }
@@ -33,10 +33,11 @@ impl Replica {
         self.heard_leader_at = self.now;
         self.grant_lease();
         self.reset_election_timer();
-        if let Some((lsn, membership)) = message.committed_membership {
+        if let Some(known) = message.committed_membership.take() {
+            let (lsn, membership) = *known;
             self.commit_membership(lsn, membership);
         }
-        self.accept_all(message.records);
+        self.accept_all(&message.records);
         // Believed because it comes from the leader whose lineage was taken last (Replicating 3).
         self.settle(&message.settled);
         self.round = self.round.max(message.round);
@@ -80,7 +81,7 @@ impl Replica {
 
     /// Accepts records that came together. Mostly all of a batch are welcome, and are kept as the
     /// one batch that they are.
-    fn accept_all(&mut self, records: Records) {
+    fn accept_all(&mut self, records: &Records) {
         for batch in records.batches() {
             if self.is_welcome(batch) {
                 self.accept_batch(batch);
@@ -181,24 +182,29 @@ impl Replica {
 
     /// Learns that positions are settled.
     pub(super) fn settle(&mut self, settled: &TailBitmap) {
-        if settled.tail().is_empty() && settled.offset() <= self.settled.offset() {
-            return;
-        }
         let mut news = std::mem::take(&mut self.scratch);
-        news.extend(settled.difference_words(&self.settled));
-        self.settle_words(&news);
-        news.clear();
+        self.settled.take_in(settled, &mut news);
+        if !news.is_empty() {
+            self.note_settled(&news);
+            news.clear();
+        }
         self.scratch = news;
     }
 
     /// Learns that the positions of these words, none of them known settled before, are settled.
-    /// Those that override come first, the last one before the others: what is covered need not
-    /// run. The others come in order: each may run after the one before it.
     pub(super) fn settle_words(&mut self, news: &[(u64, u64)]) {
         news.iter().for_each(|(index, word)| self.settled.insert_word(*index, *word));
+        self.note_settled(news);
+    }
+
+    /// The positions of these words are settled now. Those that override come first, the last one
+    /// before the others: what is covered need not run. The others come in order: each may run
+    /// after the one before it.
+    fn note_settled(&mut self, news: &[(u64, u64)]) {
         for &(index, word) in news.iter().rev() {
-            let mut overriding = word & self.log.overriding(index);
-            while let Some(bit) = overriding.checked_ilog2() {
+            let mut overriding = word & self.log.kind(index).overriding;
+            while overriding != 0 {
+                let bit = overriding.ilog2();
                 overriding ^= 1 << bit;
                 self.settle_record(Lsn(64 * index + u64::from(bit)));
             }
@@ -206,14 +212,16 @@ impl Replica {
         let waited_for = !self.proposals.is_empty();
         for &(index, word) in news {
             // What depends on another one comes after it; a plain one depends on none.
-            let special = word & self.log.special(index);
+            let Kind { special, overriding } = self.log.kind(index);
             let plain = word & !special;
             if waited_for {
                 ones(64 * index, plain).for_each(|lsn| self.answer_settled(lsn));
             }
             self.schedule.offer_plain(index, plain, &self.log);
-            let others = special & !self.log.overriding(index);
-            ones(64 * index, others).for_each(|lsn| self.settle_record(lsn));
+            let others = word & special & !overriding;
+            if others != 0 {
+                ones(64 * index, others).for_each(|lsn| self.settle_record(lsn));
+            }
         }
     }
 

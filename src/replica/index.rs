@@ -16,6 +16,9 @@ use positions::{Log, PointAt, Positions, footprint, hash_of};
 use segments::Segments;
 use smallvec::SmallVec;
 
+/// So many positions are forgotten at once: clearing costs as much for one as for all of them.
+const TRIMMED_AT_ONCE: u64 = 64;
+
 /// Where a command stands among the records in flight (algorithm.md, Authoring). Both sets hold
 /// bits at and above the floor only, and share none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -179,6 +182,11 @@ impl Index {
     ) -> SmallVec<[Lsn; 4]> {
         let footprint = Footprint::read(reads.clone());
         self.place(&footprint, from, false, log).depends.iter().collect()
+    }
+
+    /// A trim below this is worth the while: so many positions are there to forget.
+    pub(crate) fn trim_at(&self) -> Lsn {
+        Lsn(self.positions.start().0.saturating_add(TRIMMED_AT_ONCE))
     }
 
     /// Forgets the records below `below`, for good: no later floor may be less. Constant time

@@ -68,6 +68,8 @@ pub enum Input {
     /// Every [`Write`] up to and with the one of this number is durable. What rests on it is
     /// released now, not before.
     Persisted(u64),
+    /// The same of this write and those before it. The box is taken back, and used for a later one.
+    Written(Box<Write>),
     /// The command of a [`Task`] has been executed; said before of the one that it came
     /// after.
     Applied(Lsn),
@@ -125,7 +127,7 @@ pub enum ReadLevel {
 pub enum Output {
     /// Send a message. Everything that it promises is durable already.
     Send(Box<Envelope>),
-    /// Make this durable, then say [`Input::Persisted`].
+    /// Make this durable, then say [`Input::Persisted`], or give it back with [`Input::Written`].
     Persist(Box<Write>),
     /// Execute these. Records that are out for execution at the same time do not interfere, unless
     /// one comes [`after`](Task::after) the other: whoever executes them in the order in which they

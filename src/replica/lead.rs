@@ -12,7 +12,7 @@ use super::{Replica, Role};
 use crate::base::{
     LeaderId, Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap, mask, mutant,
 };
-use crate::message::{FetchReply, Message, Refuse, Replicate, ReplicateReply};
+use crate::message::{Message, Refuse, Replicate, ReplicateReply};
 use crate::quorum::{Compiled, Mask, REPLICAS_MAX};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
@@ -247,14 +247,14 @@ impl Replica {
     }
 
     /// A follower's answer: all that it has accepted under this leader.
-    pub(super) fn on_replicate_reply(&mut self, from: ReplicaId, message: ReplicateReply) {
-        let Role::Leader(lead) = &mut self.role else { return self.on_overheard(from, &message) };
+    pub(super) fn on_replicate_reply(&mut self, from: ReplicaId, message: &ReplicateReply) {
+        let Role::Leader(lead) = &mut self.role else { return self.on_overheard(from, message) };
         // Nobody can have what was not placed.
         if lead.id != message.leader || message.accepted.end() > lead.next {
             return;
         }
         let Some(at) = lead.peers.iter().position(|peer| peer.id == from) else { return };
-        if !lead.knows_incarnation(at, &message, self.now) {
+        if !lead.knows_incarnation(at, message, self.now) {
             return;
         }
         let mut fresh = std::mem::take(&mut lead.fresh);
@@ -262,10 +262,10 @@ impl Replica {
         peer.heard_at = self.now;
         peer.window = message.window;
         peer.membership = peer.membership.max(message.committed_membership);
-        let accepted = message.accepted;
+        let accepted = &message.accepted;
         let accepted =
-            mutant!(OverriderHoldsVictim, accepted, super::wrong::union(accepted, &self.log));
-        peer.accept(&accepted, &self.log, &mut fresh);
+            mutant!(OverriderHoldsVictim, accepted, &super::wrong::union(accepted, &self.log));
+        peer.accept(accepted, &self.log, &mut fresh);
         let round = message.round.min(peer.sent_round);
         let confirmed = round > peer.round;
         peer.round = peer.round.max(round);
@@ -385,7 +385,9 @@ impl Replica {
                 false => Records::new(),
             };
             more |= short && !peer.is_kept_short() && peer.next < source.end;
-            wanted.union_with(&peer.take_wanted());
+            if peer.wants_loading() {
+                wanted.union_with(&peer.take_wanted());
+            }
             let below = peer.gone_below(self.purged, gone);
             if peer.member && peer.wants_snapshot(below, self.now, self.options.election_ticks) {
                 lacking.push((peer.id, below));
@@ -402,10 +404,10 @@ impl Replica {
             let news = (peer.membership < committed_at).then(|| self.memberships.committed());
             let message = Message::Replicate(Replicate {
                 leader: lead.id,
-                lineage: (!peer.known).then(|| self.lineage.clone()),
+                lineage: (!peer.known).then(|| Box::new(self.lineage.clone())),
                 records,
                 settled: lead.settled.clone(),
-                committed_membership: news.flatten(),
+                committed_membership: news.flatten().map(Box::new),
                 round,
                 repaired: peer.loss.as_ref().and_then(Loss::repaired),
             });
@@ -413,37 +415,5 @@ impl Replica {
         }
         lacking.into_iter().for_each(|(to, below)| self.give_state(to, below));
         more
-    }
-
-    /// Records are back from disk: for the followers that lack them, or for a candidate.
-    pub(super) fn on_loaded(&mut self, records: Records) {
-        for (to, candidate) in std::mem::take(&mut self.loans) {
-            if candidate == self.voted {
-                let records = records.clone();
-                self.send(to, Message::FetchReply(FetchReply { candidate, records }));
-            }
-        }
-        if let Role::Leader(lead) = &mut self.role {
-            let known = lead.loaded.len();
-            lead.loaded.extend(records.iter_shared().map(|record| (record.lsn, record)));
-            // What could not be read now, as its write is still out, is asked for again in a while.
-            if lead.loaded.len() > known {
-                lead.load_at = None;
-                lead.stirred = true;
-            }
-        }
-    }
-
-    /// Asks for records that have left memory.
-    fn load(&mut self, wanted: Tail) {
-        let Role::Leader(lead) = &mut self.role else { return };
-        let lowest = lead.peers.iter().filter(|p| p.known).map(Peer::scan).min();
-        lead.loaded = lead.loaded.split_off(&lowest.unwrap_or_default());
-        let patience = self.options.resend_ticks;
-        let asked = lead.load_at.is_some_and(|at| self.now <= at + patience);
-        if !wanted.is_empty() && !asked {
-            lead.load_at = Some(self.now);
-            self.outputs.push(super::Output::Load(wanted));
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The records that a replica keeps in memory.
 
 use super::departed::Departed;
+use super::kinds::{Kind, Kinds};
 use crate::base::{
     BATCH_MAX, Batch, Brief, Lsn, Record, Records, SharedRecord, Tail, TailBitmap, ones,
 };
@@ -25,10 +26,7 @@ pub(crate) struct Log {
     /// How many of the latest lists no write has.
     unwritten: usize,
     bytes: usize,
-    /// Positions whose record is not plain.
-    special: Tail,
-    /// Those of them whose record overrides something.
-    overriding: Tail,
+    kinds: Kinds,
     departed: Departed,
 }
 
@@ -38,6 +36,10 @@ struct Slot {
     list: u32,
     at: u32,
 }
+
+/// So many bytes leave memory at once, or a record: looking costs as much for one as for several,
+/// and many would make somebody wait.
+const SHRUNK_AT_ONCE: usize = 4 << 10;
 
 /// The position has no record.
 const EMPTY: Slot = Slot { list: 0, at: u32::MAX };
@@ -113,6 +115,9 @@ impl Log {
         if word == 0 {
             return 0;
         }
+        if word.is_power_of_two() {
+            return self.size(Lsn(64 * index + u64::from(word.trailing_zeros())));
+        }
         match self.side_by_side(index, word) {
             Some((batch, at)) => {
                 let (skipped, end) = (word.trailing_zeros(), word.ilog2() + 1);
@@ -126,22 +131,19 @@ impl Log {
     /// Whether the records at these of the positions `64 * index ..` are all here, and none has a
     /// floor above `floor`.
     pub(crate) fn has_floors_up_to(&self, floor: Lsn, index: u64, word: u64) -> bool {
+        let low = |lsn| self.brief(lsn).is_some_and(|brief| brief.floor <= floor);
+        if word.is_power_of_two() {
+            return low(Lsn(64 * index + u64::from(word.trailing_zeros())));
+        }
         match self.side_by_side(index, word) {
             Some((batch, _)) if batch.summary().floor <= floor => true,
-            _ => {
-                let low = |lsn| self.brief(lsn).is_some_and(|brief| brief.floor <= floor);
-                ones(64 * index, word).all(low)
-            }
+            _ => ones(64 * index, word).all(low),
         }
     }
 
     /// Mostly the positions from the first to the last of these of `64 * index ..` are those of one
     /// batch, and each has its record: the batch, and where in it the first one is.
     fn side_by_side(&self, index: u64, word: u64) -> Option<(&Batch, usize)> {
-        // A single one is looked up as fast by itself.
-        if word.is_power_of_two() {
-            return None;
-        }
         let first = Lsn(64 * index + u64::from(word.trailing_zeros()));
         let last = Lsn(64 * index + u64::from(word.checked_ilog2()?));
         let slot = self.slot(first)?;
@@ -178,15 +180,12 @@ impl Log {
         (next == end).then_some((records, bytes))
     }
 
-    /// Which of the positions `64 * index ..` have a record that is not plain.
-    pub(crate) fn special(&self, index: u64) -> u64 {
-        self.special.word(index)
-    }
-
-    /// Which of the positions `64 * index ..` have a record that overrides something, as far as
-    /// [`overrides`](Self::overrides) knows it.
-    pub(crate) fn overriding(&self, index: u64) -> u64 {
-        self.overriding.word(index) | self.departed.word(index)
+    /// Which of the positions `64 * index ..` have a record that is not plain, and which have one
+    /// that overrides something, as far as [`overrides`](Self::overrides) knows it.
+    #[inline]
+    pub(crate) fn kind(&self, index: u64) -> Kind {
+        let Kind { special, overriding } = self.kinds.word(index);
+        Kind { special, overriding: overriding | self.departed.word(index) }
     }
 
     /// What the record at `lsn` overrides, if it does; of one that has left memory only what is
@@ -242,8 +241,7 @@ impl Log {
                 _ => self.slots.extend((0..count as u32).map(|at| Slot { list, at })),
             }
             if !batch.summary().special.is_empty() {
-                self.special.union_with(&batch.summary().special);
-                self.overriding.union_with(&batch.summary().overriding);
+                self.kinds.insert_all(&batch.summary().special, &batch.summary().overriding);
             }
             self.bytes += batch.summary().bytes;
         } else {
@@ -307,10 +305,7 @@ impl Log {
     #[inline]
     fn place(&mut self, lsn: Lsn, slot: Slot, brief: Brief) {
         if !brief.is_plain() {
-            self.special.insert(lsn);
-            if brief.overrides {
-                self.overriding.insert(lsn);
-            }
+            self.kinds.insert(lsn, brief.overrides);
         }
         self.bytes += brief.size as usize;
         let at = (lsn.0 - self.first) as usize;
@@ -330,10 +325,7 @@ impl Log {
         if old != EMPTY {
             self.let_go(old);
             if brief.is_plain() {
-                self.special.remove(lsn);
-            }
-            if !brief.overrides {
-                self.overriding.remove(lsn);
+                self.kinds.remove(lsn);
             }
         }
     }
@@ -362,8 +354,7 @@ impl Log {
             let old = std::mem::replace(slot, EMPTY);
             if old != EMPTY {
                 self.let_go(old);
-                self.special.remove(lsn);
-                self.overriding.remove(lsn);
+                self.kinds.remove(lsn);
             }
         }
         while let Some(&EMPTY) = self.slots.back() {
@@ -372,12 +363,19 @@ impl Log {
         self.release();
     }
 
-    /// Lets what lies below `below` leave memory, the oldest batch first, until the records take no
-    /// more than `bytes`. Of holes among what is `accepted` it is remembered who overrides them.
-    pub(crate) fn shrink(&mut self, below: Lsn, bytes: usize, accepted: &TailBitmap) {
-        if self.bytes <= bytes {
+    /// About how many bytes the records take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// If the records take more than `most` bytes, lets what lies below `below` leave memory, the
+    /// oldest batch first, and a little more than must: it is worth the while. Of holes among what
+    /// is `accepted` it is remembered who overrides them.
+    pub(crate) fn shrink(&mut self, below: Lsn, most: usize, accepted: &TailBitmap) {
+        if self.bytes <= most {
             return;
         }
+        let bytes = most - SHRUNK_AT_ONCE.min(most / 64);
         let holes = accepted.offset() < below;
         while self.bytes > bytes && self.first < below.0 {
             if holes {
@@ -400,8 +398,7 @@ impl Log {
     }
 
     fn forget_below_first(&mut self) {
-        self.special.remove_below(Lsn(self.first));
-        self.overriding.remove_below(Lsn(self.first));
+        self.kinds.remove_below(Lsn(self.first));
     }
 
     /// Lets the first list leave memory at one stroke, if it is whole, stands first and lies below.

@@ -52,10 +52,12 @@ mod hearing;
 mod identity;
 mod index;
 mod io;
+mod kinds;
 mod lead;
 mod lease;
 mod log;
 mod member;
+mod memory;
 mod options;
 mod owed;
 mod peer;
@@ -233,7 +235,11 @@ impl Replica {
         // What has become durable or was executed mostly releases outputs that are there already.
         self.awake |= !matches!(
             input,
-            Input::Persisted(_) | Input::Applied(_) | Input::AppliedAll(_) | Input::AppliedTasks(_)
+            Input::Persisted(_)
+                | Input::Written(_)
+                | Input::Applied(_)
+                | Input::AppliedAll(_)
+                | Input::AppliedTasks(_)
         );
         match input {
             Input::Tick => self.on_tick(),
@@ -245,6 +251,10 @@ impl Replica {
             Input::CancelChange { proposal, request } => self.on_cancel(proposal, request),
             Input::Read { read, footprint, level } => self.on_read(read, footprint, level),
             Input::Persisted(number) => self.on_persisted(number),
+            Input::Written(write) => {
+                self.on_persisted(write.number);
+                self.writes.keep(write);
+            }
             Input::Applied(lsn) => self.on_applied(|schedule, log| schedule.applied(lsn, log)),
             Input::AppliedAll(lsns) => {
                 self.on_applied(|schedule, log| schedule.applied_all(&lsns, log));
@@ -324,15 +334,28 @@ impl Replica {
         if to != self.options.id || from == to || self.is_of_another_life(&envelope) {
             return;
         }
-        match envelope.message {
+        match &mut envelope.message {
+            // Handled where they lie: there are many of these, and they are long.
+            Message::Replicate(m) => self.on_replicate(from, m),
+            Message::ReplicateReply(m) => self.on_replicate_reply(from, m),
+            other => {
+                let message = std::mem::replace(other, boxes::NOTHING);
+                self.on_rare(from, message);
+            }
+        }
+        self.boxes.keep(envelope);
+    }
+
+    /// All that does not come with each command.
+    fn on_rare(&mut self, from: ReplicaId, message: Message) {
+        match message {
             Message::PreVote(m) => self.on_pre_vote(from, m),
             Message::PreVoteReply(m) => self.on_pre_vote_reply(from, m),
             Message::Vote(m) => self.on_vote(from, m),
             Message::VoteReply(m) => self.on_vote_reply(from, m),
             Message::Fetch(m) => self.on_fetch(from, m),
             Message::FetchReply(m) => self.on_fetch_reply(from, m),
-            Message::Replicate(m) => self.on_replicate(from, m),
-            Message::ReplicateReply(m) => self.on_replicate_reply(from, m),
+            Message::Replicate(_) | Message::ReplicateReply(_) => {}
             Message::Refuse(m) => self.on_refuse(m),
             Message::Forward(m) => self.on_forward(from, m),
             Message::ForwardReply(m) => self.on_forward_reply(m),
@@ -342,15 +365,16 @@ impl Replica {
             Message::ReadPoint(m) => self.on_read_point(m),
             Message::Anew(m) => self.on_anew(from, m),
         }
-        envelope.message = boxes::NOTHING;
-        self.boxes.keep(envelope);
     }
 
     fn on_persisted(&mut self, number: u64) {
         self.writes.persisted(number, &mut self.outputs);
         self.hearing.persisted(self.writes.durable());
-        self.grant_own_vote();
-        self.own_persisted();
+        match &self.role {
+            Role::Leader(_) => self.own_persisted(),
+            Role::Candidate(_) => self.grant_own_vote(),
+            Role::Follower { .. } | Role::PreCandidate(_) => {}
+        }
         // While it was under way nothing left memory, and nothing else may come for a while.
         self.trim();
     }
@@ -379,20 +403,6 @@ impl Replica {
         }
         self.serve_reads();
         self.serve_reads_here();
-    }
-
-    /// Forgets what is done and settled: first in the index, then, beyond the bound, in memory.
-    fn trim(&mut self) {
-        let mut needless = self.schedule.done().offset().min(self.settled.offset());
-        if let Role::Leader(lead) = &mut self.role {
-            needless = needless.min(lead.settled.offset());
-            assert!(needless <= lead.next, "I-11 {} settled, next is {}", needless, lead.next);
-            lead.index.trim(needless);
-        }
-        if self.writes.durable() == self.writes.newest() {
-            let most = mutant!(LogNeverShrinks, self.options.log_bytes_max, usize::MAX);
-            self.log.shrink(needless, most, &self.accepted);
-        }
     }
 
     /// A leader that is a quorum by itself confirms itself.

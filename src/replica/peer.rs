@@ -402,6 +402,11 @@ impl Peer {
         self.known && self.next >= end && self.scan >= end
     }
 
+    /// Whether it wants something from disk.
+    pub(crate) fn wants_loading(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// Takes what it wants from disk.
     pub(crate) fn take_wanted(&mut self) -> Tail {
         std::mem::take(&mut self.wanted)

@@ -139,7 +139,6 @@ impl Schedule {
             return;
         }
         self.started.insert_word(index, fresh);
-        self.ready.reserve(fresh.count_ones() as usize);
         let task = |lsn| Task { lsn, proposal: None, after: None };
         self.ready.extend(ones(64 * index, fresh).map(task));
     }
@@ -183,14 +182,16 @@ impl Schedule {
 
     fn applied_word(&mut self, index: u64, word: u64, log: &Log) {
         let ran = word & self.running(index);
-        let special = ran & log.special(index);
+        let special = ran & log.kind(index).special;
         let plain = ran & !special;
         self.done.insert_word(index, plain);
         self.passed.insert_word(index, plain);
         if !self.waiting.is_empty() {
             ones(64 * index, plain).for_each(|lsn| self.wake(lsn, log));
         }
-        ones(64 * index, special).for_each(|lsn| self.applied(lsn, log));
+        if special != 0 {
+            ones(64 * index, special).for_each(|lsn| self.applied(lsn, log));
+        }
     }
 
     /// A victim that runs is passed when it is done, all others at once.

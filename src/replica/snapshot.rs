@@ -50,7 +50,7 @@ impl Replica {
             lead.stirred = true;
         }
         self.absorb_news();
-        self.trim();
+        self.trim_all();
         self.log.drop_below(below);
         self.writes.drop_below(below);
     }

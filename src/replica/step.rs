@@ -73,6 +73,7 @@ impl Step {
     pub fn of_input(input: &Input) -> Option<Step> {
         match input {
             Input::Persisted(number) => Some(Step::Stores(*number)),
+            Input::Written(write) => Some(Step::Stores(write.number)),
             Input::Purge(below) => Some(Step::Purges(*below)),
             Input::Receive(envelope) => Step::heard(envelope),
             _ => None,
@@ -100,7 +101,7 @@ impl Step {
 
     fn heard(envelope: &Envelope) -> Option<Step> {
         let Message::VoteReply(reply) = &envelope.message else { return None };
-        let Grant { purged, memberships, .. } = reply.grant.as_ref()?;
+        let Grant { purged, memberships, .. } = reply.grant.as_deref()?;
         Some(Step::Hears {
             from: envelope.from,
             incarnation: envelope.incarnation,
@@ -114,7 +115,7 @@ impl Step {
         match message {
             Message::Vote(vote) => Some(Step::Campaigns(vote.candidate)),
             Message::VoteReply(reply) => {
-                let Grant { lineage, accepted, purged, .. } = reply.grant.as_ref()?;
+                let Grant { lineage, accepted, purged, .. } = reply.grant.as_deref()?;
                 Some(Step::Grants {
                     candidate: reply.candidate,
                     committer: lineage.leader(),
@@ -128,7 +129,7 @@ impl Step {
             }
             Message::Replicate(said) => Some(Step::Leads {
                 leader: said.leader,
-                lineage: said.lineage.clone(),
+                lineage: said.lineage.as_deref().cloned(),
                 records: said.records.iter().map(|record| (record.lsn, record.author)).collect(),
                 settled: said.settled.clone(),
             }),

@@ -14,6 +14,8 @@ use std::fmt;
 pub(crate) struct Writes {
     /// All of the write but records of the log, if there is anything.
     current: Option<Box<Write>>,
+    /// A box to use again.
+    spare: Option<Box<Write>>,
     dirty: bool,
     bytes: usize,
     issued: u64,
@@ -27,7 +29,17 @@ impl Writes {
     /// The write being composed.
     pub(crate) fn edit(&mut self) -> &mut Write {
         self.dirty = true;
-        self.current.get_or_insert_default()
+        self.current.get_or_insert_with(|| self.spare.take().unwrap_or_default())
+    }
+
+    /// Takes back a box.
+    pub(crate) fn keep(&mut self, mut write: Box<Write>) {
+        let Write { number: _, voted, lineage, records, membership, repaired, snapshot } =
+            &mut *write;
+        *records = Records::new();
+        *repaired = false;
+        (*voted, *lineage, *membership, *snapshot) = (None, None, None, None);
+        self.spare = Some(write);
     }
 
     /// Records of so many bytes were put into the log, and are to be written.
@@ -98,7 +110,7 @@ impl Writes {
         if self.bytes > 0 {
             self.sizes.push_back((self.issued, std::mem::take(&mut self.bytes)));
         }
-        let mut write = self.current.take().unwrap_or_default();
+        let mut write = self.current.take().or_else(|| self.spare.take()).unwrap_or_default();
         write.number = self.issued;
         if !write.records.is_empty() {
             records.append(std::mem::take(&mut write.records));

@@ -32,7 +32,7 @@ pub(super) fn per_position(grants: &BTreeMap<ReplicaId, Grant>, leader: LeaderId
 }
 
 /// `OverriderHoldsVictim`: with what the accepted records override.
-pub(super) fn union(accepted: TailBitmap, log: &Log) -> TailBitmap {
+pub(super) fn union(accepted: &TailBitmap, log: &Log) -> TailBitmap {
     let mut all = accepted.clone();
     for lsn in accepted.difference_iter(&TailBitmap::below(log.first())) {
         if let Some(record) = log.get(lsn) {

@@ -257,7 +257,7 @@ impl Put for PreVoteReply {
         to.message(1, &self.candidate);
         to.uint(2, u64::from(self.granted));
         to.message(3, &self.voted);
-        self.committed_membership.iter().for_each(|committed| to.message(4, committed));
+        self.committed_membership.iter().for_each(|committed| to.message(4, &**committed));
     }
 }
 
@@ -274,7 +274,7 @@ impl Put for VoteReply {
     fn put<S: Sink>(&self, to: &mut S) {
         to.message(1, &self.candidate);
         to.message(2, &self.voted);
-        self.grant.iter().for_each(|grant| to.message(3, grant));
+        self.grant.iter().for_each(|grant| to.message(3, &**grant));
     }
 }
 

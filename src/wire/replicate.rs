@@ -21,12 +21,12 @@ impl Put for Replicate {
 /// All but lean records, which come last; without those of version 1 if they are not wanted.
 fn put<S: Sink>(m: &Replicate, to: &mut S, has_records: bool) {
     to.message(1, &m.leader);
-    m.lineage.iter().for_each(|lineage| to.message(2, lineage));
+    m.lineage.iter().for_each(|lineage| to.message(2, &**lineage));
     if has_records {
         m.records.iter().for_each(|record| to.message(3, record));
     }
     to.message(4, &m.settled);
-    m.committed_membership.iter().for_each(|committed| to.message(5, committed));
+    m.committed_membership.iter().for_each(|committed| to.message(5, &**committed));
     to.uint(6, m.round);
     m.repaired.iter().for_each(|incarnation| to.some_uint(7, *incarnation));
 }

@@ -128,7 +128,7 @@ fn message(kind: Kind, version: Version, budget: &mut Budget) -> Taken<Message> 
             candidate: leader(m.candidate)?,
             granted: m.granted,
             voted: leader(m.voted)?,
-            committed_membership: m.committed_membership.map(committed).transpose()?,
+            committed_membership: m.committed_membership.map(committed).transpose()?.map(Box::new),
         }),
         Kind::Vote(m) => Message::Vote(Vote {
             candidate: leader(m.candidate)?,
@@ -139,7 +139,7 @@ fn message(kind: Kind, version: Version, budget: &mut Budget) -> Taken<Message> 
         Kind::VoteReply(m) => Message::VoteReply(VoteReply {
             candidate: leader(m.candidate)?,
             voted: leader(m.voted)?,
-            grant: m.grant.map(|m| grant(m, budget)).transpose()?,
+            grant: m.grant.map(|m| grant(m, budget)).transpose()?.map(Box::new),
         }),
         Kind::Fetch(m) => Message::Fetch(Fetch {
             candidate: leader(m.candidate)?,
@@ -157,13 +157,13 @@ fn replicate(m: proto::Replicate, version: Version, budget: &mut Budget) -> Take
     let (leader, settled) = (leader(m.leader)?, positions(m.settled, budget)?);
     Ok(Replicate {
         leader,
-        lineage: m.lineage.map(|m| lineage(Some(m))).transpose()?,
+        lineage: m.lineage.map(|m| lineage(Some(m))).transpose()?.map(Box::new),
         records: match version {
             Version::One => records(m.records, budget)?,
             Version::Two => lean(m.lean, leader, settled.offset(), budget)?,
         },
         settled,
-        committed_membership: m.committed_membership.map(committed).transpose()?,
+        committed_membership: m.committed_membership.map(committed).transpose()?.map(Box::new),
         round: m.round,
         repaired: m.repaired,
     })

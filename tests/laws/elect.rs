@@ -174,7 +174,7 @@ fn law_leader_election_in_one_round_rpc_2aa() {
         for (voter, granted) in (2..).zip(votes) {
             let voted = if *granted { id } else { LeaderId::new(1, 9) };
             let grant = granted.then(|| empty_grant(n));
-            let reply = VoteReply { candidate: id, voted, grant };
+            let reply = VoteReply { candidate: id, voted, grant: grant.map(Box::new) };
             network.step(voter, 1, Message::VoteReply(reply));
         }
         assert_eq!(network.role(1), outcome, "{n} replicas, votes {votes:?}");
@@ -223,7 +223,7 @@ fn a_long_chain_falls_at_once() {
     let mut grant = Grant { lineage: Lineage::new(dead), ..empty_grant(3) };
     grant.records = (1..length).map(link).collect();
     grant.accepted.insert_range(Lsn(1), Lsn(length));
-    let reply = VoteReply { candidate, voted: candidate, grant: Some(grant) };
+    let reply = VoteReply { candidate, voted: candidate, grant: Some(Box::new(grant)) };
     network.step(2, 1, Message::VoteReply(reply));
     assert!(network.leads(1));
     let (next, empties, _) = network.replica(1).leading().expect("it leads");
@@ -248,7 +248,7 @@ fn a_part_of_a_fetch_asks_for_the_rest() {
     for (voter, from, to) in [(2, 0, 10), (3, 10, 20)] {
         let mut grant = Grant { lineage: Lineage::new(dead), ..empty_grant(5) };
         grant.accepted.insert_all(&range(from, to));
-        let reply = VoteReply { candidate, voted: candidate, grant: Some(grant) };
+        let reply = VoteReply { candidate, voted: candidate, grant: Some(Box::new(grant)) };
         sent.extend(network.step(voter, 1, Message::VoteReply(reply)));
     }
     assert_eq!(fetches(sent), [(2, range(0, 10)), (3, range(10, 20))]);
@@ -271,7 +271,7 @@ fn a_candidate_that_is_brought_records_goes_on() {
     let (mut network, dead, candidate) = campaigning(3);
     let mut grant = Grant { lineage: Lineage::new(dead), ..empty_grant(3) };
     grant.accepted.insert_range(Lsn(0), Lsn(20));
-    let reply = VoteReply { candidate, voted: candidate, grant: Some(grant) };
+    let reply = VoteReply { candidate, voted: candidate, grant: Some(Box::new(grant)) };
     network.step(2, 1, Message::VoteReply(reply));
     let half = options(1, 3).election_ticks / 2;
     for lsn in 0..20 {

@@ -349,7 +349,7 @@ impl Network {
 pub(crate) fn hello(lineage: Lineage, records: Vec<SharedRecord>) -> Message {
     Message::Replicate(Replicate {
         leader: lineage.leader(),
-        lineage: Some(lineage),
+        lineage: Some(Box::new(lineage)),
         records: records.into(),
         settled: TailBitmap::new(),
         committed_membership: None,

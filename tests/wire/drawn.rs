@@ -145,14 +145,14 @@ pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
     let replicate =
         (leader(), prop::option::of(lineage()), vec(record(), 0..5), positions(), known).prop_map(
             |(leader, lineage, records, settled, known)| {
-                let committed_membership = known.map(|(lsn, membership)| (Lsn(lsn), membership));
+                let known = known.map(|(lsn, membership)| Box::new((Lsn(lsn), membership)));
                 let round = settled.offset().0;
                 Message::Replicate(Replicate {
                     leader,
-                    lineage,
+                    lineage: lineage.map(Box::new),
                     records: records.into(),
                     settled,
-                    committed_membership,
+                    committed_membership: known,
                     round,
                     repaired: round.checked_sub(9),
                 })

@@ -57,14 +57,15 @@ fn votes() -> Vec<(&'static str, Message)> {
         },
         records: records().into(),
     };
+    let grant = Some(Box::new(grant));
     vec![
         ("pre-vote", pre_vote(None)),
         ("pre-vote-of-a-member", pre_vote(Some(Lsn(0)))),
         ("pre-vote-reply", pre_vote_reply(None)),
-        ("pre-vote-reply-with-news", pre_vote_reply(Some((Lsn(9), explicit())))),
+        ("pre-vote-reply-with-news", pre_vote_reply(Some(Box::new((Lsn(9), explicit()))))),
         ("vote", vote(None)),
         ("vote-of-a-successor", vote(Some(LeaderId::new(3, 2)))),
-        ("vote-reply", Message::VoteReply(VoteReply { candidate, voted, grant: Some(grant) })),
+        ("vote-reply", Message::VoteReply(VoteReply { candidate, voted, grant })),
         ("vote-refusal", Message::VoteReply(VoteReply { candidate, voted, grant: None })),
         (
             "fetch",
@@ -78,10 +79,10 @@ fn replication() -> Vec<(&'static str, Message)> {
     let leader = LeaderId::new(3, 2);
     let replicate = Replicate {
         leader,
-        lineage: Some(lineage()),
+        lineage: Some(Box::new(lineage())),
         records: records().into(),
         settled: positions(),
-        committed_membership: Some((Lsn(9), explicit())),
+        committed_membership: Some(Box::new((Lsn(9), explicit()))),
         round: 1 << 40,
         repaired: Some(0),
     };

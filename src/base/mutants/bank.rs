@@ -207,7 +207,7 @@ bank! {
         "A forward that comes twice is placed twice.";
     TicketLifeIgnored "replica/forwards.rs" "fault-K1"
         "A forward of a sender that started again is taken for one of its earlier life.";
-    LogNeverShrinks "replica/mod.rs" "fault-R1"
+    LogNeverShrinks "replica/memory.rs" "fault-R1"
         "What is done stays in memory.";
     SessionForgets "apply/session/mod.rs" "fault-K1 (etcd 18424)"
         "A session does not remember which requests are finished.";

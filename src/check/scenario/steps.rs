@@ -132,7 +132,7 @@ impl Stage {
         }
         let said = self.said.get(&leader).ok_or("this leader has said nothing")?;
         let lineage = said.lineage.clone();
-        self.tell(leader, id, |message| message.lineage = Some(lineage));
+        self.tell(leader, id, |message| message.lineage = Some(Box::new(lineage)));
         Ok(())
     }
 
@@ -203,7 +203,7 @@ impl Stage {
         let round = self.reads.get(&read).map_or(0, |(_, round)| *round);
         let lineage = self.said.get(&leader).map(|said| said.lineage.clone());
         self.tell(leader, id, |message| {
-            message.lineage = lineage;
+            message.lineage = lineage.map(Box::new);
             message.round = round;
         });
         self.report(id, leader);

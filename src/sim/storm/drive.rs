@@ -283,7 +283,7 @@ impl World {
             let mirror = &mut nodes[at].mirror;
             let Some(write) = mirror.sync(number) else { break };
             checks.stored(at, &write, mirror);
-            self.input(at, Input::Persisted(write.number));
+            self.input(at, Input::Written(write));
         }
     }
 
