@@ -272,6 +272,11 @@ impl Records {
         &self.batches
     }
 
+    /// All of a batch that is not empty.
+    pub(crate) fn of_batch(batch: Arc<Batch>) -> Records {
+        Records { batches: SmallVec::from_buf([batch]) }
+    }
+
     /// Adds a batch that is not empty.
     pub(crate) fn push_batch(&mut self, batch: Arc<Batch>) {
         self.batches.push(batch);

@@ -118,8 +118,8 @@ impl Tail {
 
     /// Adds `lsn`; says whether it was absent.
     pub fn insert(&mut self, lsn: Lsn) -> bool {
-        let slot = self.slot(lsn.0 / BITS);
         let bit = 1 << (lsn.0 % BITS);
+        let slot = self.slot(lsn.0 / BITS);
         let absent = *slot & bit == 0;
         *slot |= bit;
         absent
@@ -285,10 +285,12 @@ impl Tail {
     }
 
     /// The word for positions `64 * index ..`, made room for; the caller then sets a bit in it.
+    #[inline]
     fn slot(&mut self, index: u64) -> &mut u64 {
-        let at = index.wrapping_sub(self.base / BITS);
-        if self.is_empty() || at >= self.raw().len() as u64 {
-            self.cover(index, index + 1);
+        match self.words {
+            Words::One(word) if word == 0 || index * BITS == self.base => self.base = index * BITS,
+            _ if index.wrapping_sub(self.base / BITS) < self.raw().len() as u64 => {}
+            _ => self.cover(index, index + 1),
         }
         let at = (index - self.base / BITS) as usize;
         &mut self.raw_mut()[at]

@@ -101,8 +101,9 @@ impl TailBitmap {
         let at = self.offset % BITS;
         let run = u64::from((word >> at).trailing_ones());
         self.offset += run;
-        if at + run < BITS {
-            self.tail.insert_word(index, word & (!0 << (at + run)));
+        let ahead = if at + run < BITS { word & (!0 << (at + run)) } else { 0 };
+        if ahead != 0 {
+            self.tail.insert_word(index, ahead);
         }
         if run > 0 {
             self.advance();
@@ -110,6 +111,7 @@ impl TailBitmap {
     }
 
     /// Adds every position below `offset`.
+    #[inline]
     pub fn insert_below(&mut self, offset: Lsn) {
         if offset.0 > self.offset {
             self.offset = offset.0;
@@ -254,11 +256,16 @@ impl TailBitmap {
         words
     }
 
-    /// Back to canonical form: swallow the run of members at the offset.
+    /// Back to canonical form: the offset itself is not in the set.
+    #[inline]
     fn advance(&mut self) {
-        if self.tail.is_empty() {
-            return;
+        if !self.tail.is_empty() {
+            self.swallow();
         }
+    }
+
+    /// Takes the run of members at the offset, and all below it, out of the tail.
+    fn swallow(&mut self) {
         while self.tail.contains(Lsn(self.offset)) {
             let ahead = self.tail.word(self.offset / BITS) >> (self.offset % BITS);
             self.offset += u64::from(ahead.trailing_ones());

@@ -162,6 +162,13 @@ impl Log {
 
     /// The records of `from .. end` with their size, if they are just some batches, each one whole.
     pub(crate) fn batches(&self, from: Lsn, end: Lsn) -> Option<(Records, usize)> {
+        // Mostly it is the latest one.
+        if let Some(List { batch, held }) = self.lists.back()
+            && batch.run().is_some_and(|(first, after, _)| first == from && after == end)
+            && *held == batch.records().len()
+        {
+            return Some((Records::of_batch(batch.clone()), batch.summary().bytes));
+        }
         let slot = self.slot(from)?;
         let (mut records, mut bytes, mut next) = (Records::new(), 0, from);
         let lists = self.lists.range(slot.list.wrapping_sub(self.lists_gone) as usize..);
@@ -278,14 +285,13 @@ impl Log {
     pub(crate) fn take_unwritten(&mut self) -> Records {
         self.seal();
         let count = std::mem::take(&mut self.unwritten).min(self.lists.len());
-        let mut records = Records::new();
         // Mostly there is one.
         if let (1, Some(list)) = (count, self.lists.back())
             && list.is_whole()
         {
-            records.push_batch(list.batch.clone());
-            return records;
+            return Records::of_batch(list.batch.clone());
         }
+        let mut records = Records::new();
         let from = self.lists.len() - count;
         for (list, number) in self.lists.range(from..).zip(from as u32..) {
             if list.is_whole() {

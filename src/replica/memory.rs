@@ -14,7 +14,7 @@ impl Replica {
             Role::Leader(lead) => self.needless() >= lead.index.trim_at(),
             _ => false,
         };
-        if due || self.log.bytes() > self.log_bytes_max() {
+        if due || (self.log.bytes() > self.log_bytes_max() && self.is_durable()) {
             self.trim_all();
         }
     }
@@ -26,9 +26,14 @@ impl Replica {
             assert!(needless <= lead.next, "I-11 {} settled, next is {}", needless, lead.next);
             lead.index.trim(needless);
         }
-        if self.writes.durable() == self.writes.newest() {
+        if self.is_durable() {
             self.log.shrink(needless, self.log_bytes_max(), &self.accepted);
         }
+    }
+
+    /// Whether all that was decided is on disk: what has left memory is asked back from there.
+    fn is_durable(&self) -> bool {
+        self.writes.durable() == self.writes.newest()
     }
 
     /// Everything below is done and settled, also as far as a leader knows.

@@ -211,6 +211,7 @@ impl Schedule {
     }
 
     /// Which of the positions `64 * index ..` are running.
+    #[inline]
     fn running(&self, index: u64) -> u64 {
         self.started.word(index) & !self.done.word(index)
     }

@@ -123,11 +123,13 @@ impl Writes {
     /// never given out means nothing more than the newest that was.
     pub(crate) fn persisted(&mut self, number: u64, outputs: &mut Vec<Output>) {
         self.durable = self.durable.max(number.min(self.issued));
-        while self.withheld.front().is_some_and(|(needs, _)| *needs <= self.durable) {
-            outputs.extend(self.withheld.pop_front().map(|(_, output)| output));
+        while let Some((_, output)) =
+            self.withheld.pop_front_if(|(needs, _)| *needs <= self.durable)
+        {
+            outputs.push(output);
         }
-        while self.sizes.front().is_some_and(|(number, _)| *number <= self.durable) {
-            self.unpersisted -= self.sizes.pop_front().map_or(0, |(_, size)| size);
+        while let Some((_, size)) = self.sizes.pop_front_if(|(number, _)| *number <= self.durable) {
+            self.unpersisted -= size;
         }
     }
 }

@@ -54,6 +54,33 @@ fn law_raw_node_start_2ac() {
     assert_eq!(drain(&mut replica), []);
 }
 
+/// A write that is given back says the same as its number, and nothing of it is in a later one.
+#[test]
+fn a_write_that_is_given_back_comes_out_empty() {
+    let mut replica = Replica::new(options(1, 1), Durable::default());
+    let write_back = |replica: &mut Replica| {
+        let mut written = Vec::new();
+        for output in drain(replica) {
+            if let Output::Persist(write) = output {
+                written.push(Write::clone(&write));
+                replica.handle(Input::Written(write));
+            }
+        }
+        written
+    };
+    replica.handle(Input::Campaign);
+    let promise = write_back(&mut replica);
+    assert!(promise[0].voted.is_some());
+    let lineage = write_back(&mut replica);
+    assert!(lineage[0].lineage.is_some(), "its promise is durable, so it leads");
+    replica.handle(Input::Propose { proposal: 7, command: command("a") });
+    let [write] = &write_back(&mut replica)[..] else { panic!("one write for what was placed") };
+    let Write { number, records, .. } = write.clone();
+    assert_eq!((number, records.len()), (lineage[0].number + 1, 1));
+    assert_eq!(*write, Write { number, records, ..Write::default() });
+    assert!(drain(&mut replica).contains(&Output::Settled { proposal: 7 }));
+}
+
 /// A restart keeps promise, lineage and records, asks for nothing, and executes again what it
 /// learns to be settled.
 #[test]
