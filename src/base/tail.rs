@@ -168,7 +168,8 @@ impl Tail {
             return;
         }
         if lsn.0 >= self.limit() {
-            return self.clear();
+            *self = Tail::new();
+            return;
         }
         let whole = ((lsn.0 / BITS).min(self.limit() / BITS) - self.base / BITS) as usize;
         if whole > 0 {
@@ -341,11 +342,6 @@ impl Tail {
         self.words = Words::Many(packed(words));
     }
 
-    /// Back to the empty set.
-    fn clear(&mut self) {
-        *self = Tail::new();
-    }
-
     /// Makes room for words `first .. end`; the caller then sets a bit in the outermost ones.
     fn cover(&mut self, first: u64, end: u64) {
         if self.is_empty() {
@@ -375,7 +371,7 @@ impl Tail {
         let kept = words.len() - words.iter().rev().take_while(|w| **w == 0).count();
         let lead = words[..kept].iter().take_while(|w| **w == 0).count();
         if kept == 0 {
-            self.clear();
+            *self = Tail::new();
         } else if lead > 0 || kept < words.len() {
             self.edit(|words| {
                 words.truncate(kept);
@@ -388,10 +384,11 @@ impl Tail {
 
 /// By words: the bit vector's own copies and compares pass through bit addresses.
 impl Clone for Tail {
+    #[inline]
     fn clone(&self) -> Tail {
-        let words = match (&self.words, self.raw()) {
-            (Words::One(word), _) | (_, [word]) => Words::One(*word),
-            (_, words) => Words::Many(BitVec::from_vec(words.to_vec())),
+        let words = match &self.words {
+            Words::One(word) => Words::One(*word),
+            Words::Many(bits) => copied(bits.as_raw_slice()),
         };
         Tail { base: self.base, words }
     }
@@ -409,6 +406,10 @@ impl Hash for Tail {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.words().hash(state);
     }
+}
+
+fn copied(words: &[u64]) -> Words {
+    Words::Many(BitVec::from_vec(words.to_vec()))
 }
 
 /// The words as bits; gives memory back if they have become few.

@@ -1,7 +1,6 @@
 //! The boxes of messages that were taken in, for those to send: an answer to each message then
 //! costs no memory.
 
-use super::Output;
 use crate::base::{LeaderId, ReplicaId};
 use crate::message::{Envelope, Message, TakeOver};
 
@@ -26,15 +25,21 @@ impl Boxes {
         }
     }
 
-    /// A message to send.
-    pub(crate) fn pack(&mut self, from: ReplicaId, to: ReplicaId, message: Message) -> Output {
+    /// A message to send. Inlined, so that it is written into its box and not copied there.
+    #[inline(always)]
+    pub(crate) fn pack(
+        &mut self,
+        from: ReplicaId,
+        to: ReplicaId,
+        message: Message,
+    ) -> Box<Envelope> {
         let Some(mut envelope) = self.0.pop() else {
-            return Output::Send(Box::new(Envelope::new(from, to, message)));
+            return Box::new(Envelope::new(from, to, message));
         };
         (envelope.cluster, envelope.incarnation) = (0, 0);
         (envelope.from, envelope.to) = (from, to);
         envelope.message = message;
-        Output::Send(envelope)
+        envelope
     }
 }
 

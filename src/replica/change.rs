@@ -127,8 +127,8 @@ impl Replica {
         if let Some(reason) = self.transferring() {
             return Err(reason);
         }
-        membership.check().map_err(Rejection::Malformed)?;
-        soundness(membership).map_err(Rejection::Unsound)?;
+        membership.check().map_err(|fault| Rejection::Malformed(Box::new(fault)))?;
+        soundness(membership).map_err(|fault| Rejection::Unsound(Box::new(fault)))?;
         let mut counted: BTreeSet<ReplicaId> = self.memberships.members().into_iter().collect();
         counted.extend(membership.members());
         match counted.len() {

@@ -247,7 +247,11 @@ impl Replica {
         let reply = VoteReply { candidate, voted: candidate, grant };
         let send = self.boxes.pack(self.options.id, from, Message::VoteReply(reply));
         let outputs = &mut self.outputs;
-        mutant!(VoteBeforeDurable, self.writes.promise(send, outputs), outputs.push(send));
+        mutant!(
+            VoteBeforeDurable,
+            self.writes.promise(send, outputs),
+            outputs.push(Output::Send(send))
+        );
     }
 
     /// The records in memory that the candidate lacks and that may survive, up to the byte budget.

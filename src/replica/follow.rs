@@ -4,7 +4,8 @@ use super::kinds::Kind;
 use super::rebuild::agreement;
 use super::{Output, Replica, Role};
 use crate::base::{
-    Batch, Brief, Lineage, Lsn, Payload, Record, Records, ReplicaId, TailBitmap, mutant, ones,
+    Batch, Brief, LeaderId, Lineage, Lsn, Payload, Record, Records, ReplicaId, TailBitmap, mutant,
+    ones,
 };
 use crate::message::{Message, Refuse, Replicate, ReplicateReply};
 use std::sync::Arc;
@@ -274,8 +275,24 @@ impl Replica {
         if leader != self.voted || leader != self.lineage.leader() {
             return;
         }
+        if self.options.acknowledge_to_all {
+            self.acknowledge_to_all(&self.answer(leader));
+        }
+        let reply = Message::ReplicateReply(self.answer(leader));
+        let send = self.boxes.pack(self.options.id, leader.node, reply);
+        let outputs = &mut self.outputs;
+        mutant!(
+            AcceptBeforeDurable,
+            self.writes.promise(send, outputs),
+            outputs.push(Output::Send(send))
+        );
+    }
+
+    /// What a follower of `leader` says of itself.
+    #[inline(always)]
+    fn answer(&self, leader: LeaderId) -> ReplicateReply {
         let room = self.options.unpersisted_bytes_max.saturating_sub(self.writes.unpersisted());
-        let reply = ReplicateReply {
+        ReplicateReply {
             leader,
             accepted: self.accepted.clone(),
             round: self.round,
@@ -283,13 +300,6 @@ impl Replica {
             committed_membership: self.memberships.committed_at(),
             incarnation: self.incarnation,
             doubtful: self.doubt.is_some(),
-        };
-        if self.options.acknowledge_to_all {
-            self.acknowledge_to_all(&reply);
         }
-        let message = Message::ReplicateReply(reply);
-        let send = self.boxes.pack(self.options.id, leader.node, message);
-        let outputs = &mut self.outputs;
-        mutant!(AcceptBeforeDurable, self.writes.promise(send, outputs), outputs.push(send));
     }
 }

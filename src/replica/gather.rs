@@ -63,7 +63,7 @@ impl Replica {
         }
         if !evicted.is_empty() {
             self.loans.insert(from, message.candidate);
-            self.outputs.push(Output::Load(evicted));
+            self.outputs.push(Output::Load(Box::new(evicted)));
         }
         let records = Records::from(records);
         let reply = FetchReply { candidate: message.candidate, records };

@@ -165,7 +165,7 @@ pub enum Output {
         reason: ReadError,
     },
     /// Read these records from disk; they have left memory. Answer with [`Input::Loaded`].
-    Load(Tail),
+    Load(Box<Tail>),
     /// Send a snapshot to this replica: what it lacks is purged here. Asked again from time to time
     /// while that is so; a transfer that is on its way need not be begun again.
     SendSnapshot {
@@ -195,6 +195,16 @@ pub enum Output {
         /// The leader it follows, or the leader id it holds or campaigns for.
         leader: LeaderId,
     },
+}
+
+impl Output {
+    /// Adds one to `outputs`, made where it is to lie. One that is made before is copied there, and
+    /// a processor waits before it copies at once what was just written in parts: with few outputs
+    /// to a drain that is a good part of its time.
+    #[inline(always)]
+    pub(super) fn put(outputs: &mut Vec<Output>, make: impl FnOnce() -> Output) {
+        outputs.extend(std::iter::once_with(make));
+    }
 }
 
 /// A command to execute.
@@ -287,10 +297,10 @@ pub enum Rejection {
     /// The membership has a read quorum and a write quorum that do not meet, here they are, or has
     /// too many voters to tell. Trying again is of no use.
     #[error("the membership is not sound: {0}")]
-    Unsound(Unsound),
+    Unsound(Box<Unsound>),
     /// No gate lets such a membership through. Trying again is of no use.
     #[error("the membership is malformed: {0}")]
-    Malformed(Malformed),
+    Malformed(Box<Malformed>),
     /// A leader counts at most 128 replicas at once. Remove some first.
     #[error("the change would take {replicas} replicas, and a leader counts at most 128")]
     TooManyReplicas {

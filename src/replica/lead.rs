@@ -8,7 +8,7 @@ use super::peer::{Peer, Source};
 use super::read::Reads;
 use super::rebuild::{self, Survey};
 use super::snapshot::{Lacking, most_purged};
-use super::{Replica, Role};
+use super::{Output, Replica, Role};
 use crate::base::{
     LeaderId, Lsn, Record, Records, ReplicaId, SharedRecord, Tail, TailBitmap, mask, mutant,
 };
@@ -411,7 +411,8 @@ impl Replica {
                 round,
                 repaired: peer.loss.as_ref().and_then(Loss::repaired),
             });
-            self.outputs.push(self.boxes.pack(self.options.id, peer.id, message));
+            let send = self.boxes.pack(self.options.id, peer.id, message);
+            Output::put(&mut self.outputs, || Output::Send(send));
         }
         lacking.into_iter().for_each(|(to, below)| self.give_state(to, below));
         more

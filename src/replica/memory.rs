@@ -77,7 +77,7 @@ impl Replica {
         let asked = lead.load_at.is_some_and(|at| self.now <= at + patience);
         if !wanted.is_empty() && !asked {
             lead.load_at = Some(self.now);
-            self.outputs.push(Output::Load(wanted));
+            self.outputs.push(Output::Load(Box::new(wanted)));
         }
     }
 }

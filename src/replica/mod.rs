@@ -399,7 +399,7 @@ impl Replica {
                     task.proposal = self.proposals.take(task.lsn, author);
                 }
             }
-            self.outputs.push(Output::Apply(tasks));
+            Output::put(&mut self.outputs, || Output::Apply(tasks));
         }
         self.serve_reads();
         self.serve_reads_here();
@@ -428,7 +428,7 @@ impl Replica {
     /// Sends a message that promises nothing.
     fn send(&mut self, to: ReplicaId, message: Message) {
         let send = self.boxes.pack(self.options.id, to, message);
-        self.outputs.push(send);
+        self.outputs.push(Output::Send(send));
     }
 
     fn check(&self) {

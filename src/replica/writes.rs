@@ -2,6 +2,7 @@
 
 use super::io::{Output, Write};
 use crate::base::{Lsn, Records};
+use crate::message::Envelope;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -20,7 +21,7 @@ pub(crate) struct Writes {
     bytes: usize,
     issued: u64,
     durable: u64,
-    withheld: VecDeque<(u64, Output)>,
+    withheld: VecDeque<(u64, Box<Envelope>)>,
     sizes: VecDeque<(u64, usize)>,
     unpersisted: usize,
 }
@@ -82,8 +83,8 @@ impl Writes {
         if self.dirty {
             write!(out, "{:?} ", self.current.as_deref().unwrap_or(&Write::default()))?;
         }
-        for (needs, output) in &self.withheld {
-            write!(out, "{} {output:?} ", self.since_durable(*needs))?;
+        for (needs, send) in &self.withheld {
+            write!(out, "{} {send:?} ", self.since_durable(*needs))?;
         }
         Ok(())
     }
@@ -93,13 +94,13 @@ impl Writes {
         self.unpersisted
     }
 
-    /// Lets `output` go once all that was decided before it is durable.
-    pub(crate) fn promise(&mut self, output: Output, outputs: &mut Vec<Output>) {
+    /// Lets a message go once all that was decided before it is durable.
+    pub(crate) fn promise(&mut self, send: Box<Envelope>, outputs: &mut Vec<Output>) {
         let needs = self.newest();
         if needs <= self.durable {
-            outputs.push(output);
+            Output::put(outputs, || Output::Send(send));
         } else {
-            self.withheld.push_back((needs, output));
+            self.withheld.push_back((needs, send));
         }
     }
 
@@ -116,17 +117,16 @@ impl Writes {
             records.append(std::mem::take(&mut write.records));
         }
         write.records = records;
-        outputs.push(Output::Persist(write));
+        Output::put(outputs, || Output::Persist(write));
     }
 
     /// Every write up to `number` is durable: releases what waited for them. A number that was
     /// never given out means nothing more than the newest that was.
     pub(crate) fn persisted(&mut self, number: u64, outputs: &mut Vec<Output>) {
         self.durable = self.durable.max(number.min(self.issued));
-        while let Some((_, output)) =
-            self.withheld.pop_front_if(|(needs, _)| *needs <= self.durable)
+        while let Some((_, send)) = self.withheld.pop_front_if(|(needs, _)| *needs <= self.durable)
         {
-            outputs.push(output);
+            Output::put(outputs, || Output::Send(send));
         }
         while let Some((_, size)) = self.sizes.pop_front_if(|(number, _)| *number <= self.durable) {
             self.unpersisted -= size;
