@@ -18,10 +18,11 @@ impl Clone for Boxes {
 }
 
 impl Boxes {
-    /// Keeps a box whose message was taken out.
-    pub(crate) fn keep(&mut self, empty: Box<Envelope>) {
+    /// Keeps a box. What is left of its message is let go: its records may fill memory.
+    pub(crate) fn keep(&mut self, mut envelope: Box<Envelope>) {
         if self.0.len() < KEPT_MAX {
-            self.0.push(empty);
+            envelope.message = NOTHING;
+            self.0.push(envelope);
         }
     }
 
@@ -45,3 +46,24 @@ impl Boxes {
 
 /// What is in a box when its message was taken out.
 pub(crate) const NOTHING: Message = Message::TakeOver(TakeOver { leader: LeaderId::NOBODY });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Lsn, Record, Records};
+    use crate::message::FetchReply;
+
+    /// Else the records of a message stayed in memory for as long as nothing is sent.
+    #[test]
+    fn a_box_that_is_kept_holds_no_records() {
+        let candidate = LeaderId::new(1, 1);
+        let records = Records::from(vec![Record::void(Lsn(3), candidate)]);
+        let message = Message::FetchReply(FetchReply { candidate, records });
+        let mut boxes = Boxes::default();
+        boxes.keep(Box::new(Envelope::new(ReplicaId(2), ReplicaId(1), message.clone())));
+        assert_eq!(boxes.0[0].message, NOTHING);
+        let sent = boxes.pack(ReplicaId(1), ReplicaId(3), message.clone());
+        assert_eq!(*sent, Envelope::new(ReplicaId(1), ReplicaId(3), message));
+        assert!(boxes.0.is_empty());
+    }
+}
