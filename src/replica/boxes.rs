@@ -21,7 +21,7 @@ impl Boxes {
     /// Keeps a box. What is left of its message is let go: its records may fill memory.
     pub(crate) fn keep(&mut self, mut envelope: Box<Envelope>) {
         if self.0.len() < KEPT_MAX {
-            envelope.message = NOTHING;
+            envelope.message = nothing();
             self.0.push(envelope);
         }
     }
@@ -44,8 +44,12 @@ impl Boxes {
     }
 }
 
-/// What is in a box when its message was taken out.
-pub(crate) const NOTHING: Message = Message::TakeOver(TakeOver { leader: LeaderId::NOBODY });
+/// What is in a box when its message was taken out. Not a constant: all of that would be copied,
+/// and of this only the few bytes are written that it has.
+#[inline(always)]
+pub(crate) fn nothing() -> Message {
+    Message::TakeOver(TakeOver { leader: LeaderId::NOBODY })
+}
 
 #[cfg(test)]
 mod tests {
@@ -61,7 +65,7 @@ mod tests {
         let message = Message::FetchReply(FetchReply { candidate, records });
         let mut boxes = Boxes::default();
         boxes.keep(Box::new(Envelope::new(ReplicaId(2), ReplicaId(1), message.clone())));
-        assert_eq!(boxes.0[0].message, NOTHING);
+        assert_eq!(boxes.0[0].message, nothing());
         let sent = boxes.pack(ReplicaId(1), ReplicaId(3), message.clone());
         assert_eq!(*sent, Envelope::new(ReplicaId(1), ReplicaId(3), message));
         assert!(boxes.0.is_empty());

@@ -275,6 +275,7 @@ impl Replica {
         if leader != self.voted || leader != self.lineage.leader() {
             return;
         }
+        // Made twice here, so that mostly, where it is not, it is written straight into its box.
         if self.options.acknowledge_to_all {
             self.acknowledge_to_all(&self.answer(leader));
         }

@@ -199,8 +199,7 @@ pub enum Output {
 
 impl Output {
     /// Adds one to `outputs`, made where it is to lie. One that is made before is copied there, and
-    /// a processor waits before it copies at once what was just written in parts: with few outputs
-    /// to a drain that is a good part of its time.
+    /// a processor waits before it copies at once what was just written in parts.
     #[inline(always)]
     pub(super) fn put(outputs: &mut Vec<Output>, make: impl FnOnce() -> Output) {
         outputs.extend(std::iter::once_with(make));

@@ -26,6 +26,7 @@ pub(crate) struct Log {
     /// How many of the latest lists no write has.
     unwritten: usize,
     bytes: usize,
+    /// Which positions have a record that is not plain.
     kinds: Kinds,
     departed: Departed,
 }

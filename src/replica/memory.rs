@@ -23,7 +23,6 @@ impl Replica {
     pub(super) fn trim_all(&mut self) {
         let needless = self.needless();
         if let Role::Leader(lead) = &mut self.role {
-            assert!(needless <= lead.next, "I-11 {} settled, next is {}", needless, lead.next);
             lead.index.trim(needless);
         }
         if self.is_durable() {
@@ -39,10 +38,10 @@ impl Replica {
     /// Everything below is done and settled, also as far as a leader knows.
     fn needless(&self) -> Lsn {
         let here = self.schedule.done().offset().min(self.settled.offset());
-        match &self.role {
-            Role::Leader(lead) => here.min(lead.settled.offset()),
-            _ => here,
-        }
+        let Role::Leader(lead) = &self.role else { return here };
+        let needless = here.min(lead.settled.offset());
+        assert!(needless <= lead.next, "I-11 {} settled, next is {}", needless, lead.next);
+        needless
     }
 
     fn log_bytes_max(&self) -> usize {

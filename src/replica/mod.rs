@@ -339,14 +339,14 @@ impl Replica {
             Message::Replicate(m) => self.on_replicate(from, m),
             Message::ReplicateReply(m) => self.on_replicate_reply(from, m),
             other => {
-                let message = std::mem::replace(other, boxes::NOTHING);
+                let message = std::mem::replace(other, boxes::nothing());
                 self.on_rare(from, message);
             }
         }
         self.boxes.keep(envelope);
     }
 
-    /// All that does not come with each command.
+    /// All that does not come with each command: neither of the two above.
     fn on_rare(&mut self, from: ReplicaId, message: Message) {
         match message {
             Message::PreVote(m) => self.on_pre_vote(from, m),

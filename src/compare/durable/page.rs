@@ -1,6 +1,7 @@
 //! `--durable DIR --report FILE.html`: the rows on one page, with how sure each figure is.
 
 use super::super::page::escaped;
+use super::print::figures;
 use super::{Report, Row, TURNS};
 use std::fmt::Write;
 
@@ -118,31 +119,33 @@ fn bars(text: &mut String, rows: &[&Row]) {
               the greatest; the upright line is the limit of the disk.</figcaption></figure>\n";
 }
 
+/// The columns of a table, and how many decimals each has.
+const COLUMNS: [(&str, usize); 11] = [
+    ("commits/s", 0),
+    ("from", 0),
+    ("to", 0),
+    ("p50 ms", 2),
+    ("p99 ms", 2),
+    ("max ms", 1),
+    ("syncs/s", 0),
+    ("a sync", 1),
+    ("bytes", 0),
+    ("limit/s", 0),
+    ("of limit", 2),
+];
+
 fn table(text: &mut String, rows: &[&Row]) {
     *text += "<div class=\"wide\"><table>\n<thead><tr><th class=\"name\" scope=\"col\">side</th>";
-    for head in
-        ["commits/s", "from", "to", "p50 ms", "p99 ms", "max ms", "a sync", "bytes", "of limit"]
-    {
+    for (head, _) in COLUMNS {
         let _ = write!(text, "<th scope=\"col\">{head}</th>");
     }
     *text += "</tr></thead>\n<tbody>\n";
     for row in rows {
-        let _ = writeln!(
-            text,
-            "<tr><td class=\"name\">{}</td><td>{:.0}</td><td>{:.0}</td><td>{:.0}</td>\
-             <td>{:.2}</td><td>{:.2}</td><td>{:.1}</td><td>{:.1}</td><td>{:.0}</td>\
-             <td>{:.2}</td></tr>",
-            row.side,
-            row.commits_per_s,
-            row.least_per_s,
-            row.most_per_s,
-            row.p50_ms,
-            row.p99_ms,
-            row.max_ms,
-            row.commits_per_sync,
-            row.bytes_per_commit,
-            row.of_limit
-        );
+        let _ = write!(text, "<tr><td class=\"name\">{}</td>", row.side);
+        for (figure, (_, places)) in figures(row).into_iter().zip(COLUMNS) {
+            let _ = write!(text, "<td>{figure:.places$}</td>");
+        }
+        *text += "</tr>\n";
     }
     *text += "</tbody>\n</table></div>\n";
 }
@@ -169,6 +172,9 @@ mod tests {
         assert!(sure.contains("confidence of 94 %") && sure.contains("real time"), "{sure}");
         assert!(sure.contains("omnipaxos has 1.05 times the commits</li>"), "{sure}");
         assert!(sure.contains("traft compare &lt;x&gt;"), "{sure}");
+        let row = "traft</td><td>12346</td><td>12000</td><td>12500</td><td>1.50</td><td>2.50</td>\
+                   <td>30.0</td><td>400</td><td>30.0</td><td>1024</td><td>15000</td><td>0.80</td>";
+        assert!(sure.contains(row), "{sure}");
         assert!(page(ahead(12_000.0)).contains("it may be chance"));
         assert!(!sure.contains("has a p99"), "{sure}");
         let quick = page(Row { commits_per_s: 9_000.0, p99_ms: 2.0, ..ahead(8_000.0) });

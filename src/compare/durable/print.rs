@@ -36,7 +36,8 @@ pub(in crate::compare) fn csv(report: &Report) -> String {
     text
 }
 
-fn figures(row: &Row) -> [f64; 11] {
+/// What was measured, in the order of the columns.
+pub(super) fn figures(row: &Row) -> [f64; 11] {
     [
         row.commits_per_s,
         row.least_per_s,
