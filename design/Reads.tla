@@ -6,28 +6,42 @@
 (* whatever must come before anything that it shows.                        *)
 (*                                                                          *)
 (* What a client may have been told of is whatever has been done anywhere.  *)
-(* There is one read: reads change nothing, so two are no harder than one.  *)
+(* There is one read. That two agree, whoever serves them, needs more than  *)
+(* each by itself: that of what two reads show of the keys that both want,  *)
+(* one is part of the other. It is, because each shows a beginning: of what *)
+(* the leader came to know, in that order (Later), or of its log, by        *)
+(* position (ByPosition; and of one key, whatever the rule). The latter is  *)
+(* what the invariant Beginning says.                                       *)
+(*                                                                          *)
+(* Hears: replicas conclude by themselves what is committed (Committing 4), *)
+(* and the leader may come to know it late, and in another order. What it   *)
+(* knows is then no measure, and reads of several keys show a beginning by  *)
+(* position.                                                                *)
 (*                                                                          *)
 (* Wrong, one at a time: Note = FALSE waits for nothing in the log, Confirm *)
 (* = FALSE does not ask whether it still leads, Later = FALSE waits for the *)
-(* noted records only, Promised = FALSE answers although it has promised    *)
-(* another leader, Same = FALSE answers at a replica that has taken another *)
-(* lineage since it asked.                                                  *)
+(* noted records only, First = FALSE is content with any record that writes *)
+(* all that is read, Hears without ByPosition waits for what the leader     *)
+(* knows, Promised = FALSE answers although it has promised another leader, *)
+(* Same = FALSE answers at a replica that has taken another lineage since   *)
+(* it asked.                                                                *)
 (*                                                                          *)
 (* Electing and replicating are those of Replication.tla, with sizes of     *)
-(* read and write quorums. Commands read what they write, and the read     *)
-(* wants all keys: with Distinct each position has a key of its own. (One   *)
-(* key alone hides much: what is done of it is always a beginning.)         *)
+(* read and write quorums. Commands read what they write, and the read      *)
+(* wants all keys: each position has a key of its own, but those in Wide    *)
+(* write all of them. (All in Wide: as if there were one key.)              *)
 (***************************************************************************)
 EXTENDS Integers, FiniteSets, Sequences, TLC
-CONSTANTS Replicas, ReadQ, WriteQ, MaxLeader, MaxLsn, Distinct, Elsewhere,
-          Note, Confirm, Later, Promised, Same
+CONSTANTS Replicas, ReadQ, WriteQ, MaxLeader, MaxLsn, Wide, Elsewhere,
+          Hears, ByPosition, Note, Confirm, Later, First, Promised, Same
 
 Leaders == 1..MaxLeader
 Lsns    == 1..MaxLsn
-Void    == "void"
-NoRec   == [author |-> 0, key |-> "none", deps |-> {}]
-IsReal(r) == r.author # 0 /\ r.key # Void
+All     == {"a", "b", "c"}
+KeysAt(l) == IF l \in Wide THEN All ELSE {<<"a", "b", "c">>[l]}
+Void    == {}
+NoRec   == [author |-> 0, keys |-> {"none"}, deps |-> {}]
+IsReal(r) == r.author # 0 /\ r.keys # Void
 Max(S) == CHOOSE x \in S : \A y \in S : y <= x
 Nobody == "nobody"
 
@@ -36,7 +50,7 @@ VARIABLES
   leading, llog, base, acks,
   host,       \* [Leaders -> replica]
   known,      \* [Leaders -> SUBSET Lsns]  settled, as far as the leader knows
-  committed,  \* {[lsn, author, key]}
+  committed,  \* {[lsn, author, keys]}
   learned,    \* [Replicas -> SUBSET Lsns]  settled, as far as the replica was told
   done,       \* [Replicas -> SUBSET Lsns]
   after,      \* [Leaders -> [Lsns -> SUBSET Lsns]]  done anywhere when it was proposed
@@ -76,7 +90,7 @@ Used(lg) == {l \in Lsns : lg[l] # NoRec}
 Top(lg)  == IF Used(lg) = {} THEN 0 ELSE Max(Used(lg))
 Filled(p, top, b) == [l \in Lsns |->
   IF l > top THEN NoRec
-  ELSE IF p[l] = NoRec THEN [author |-> b, key |-> Void, deps |-> {}] ELSE p[l]]
+  ELSE IF p[l] = NoRec THEN [author |-> b, keys |-> Void, deps |-> {}] ELSE p[l]]
 
 \* It leads as far as it knows: it has promised nobody else.
 Leads(b) == b \in leading /\ voted[host[b]] = b
@@ -99,9 +113,8 @@ Propose(b) ==
   /\ \E n \in {Cardinality(Used(llog[b])) + 1} :
        /\ n <= MaxLsn
        /\ after' = [after EXCEPT ![b][n] = Told]
-       /\ \E k \in {IF Distinct THEN <<"a", "b", "c">>[n] ELSE "a"} :
-            llog' = [llog EXCEPT ![b][n] = [author |-> b, key |-> k,
-                       deps |-> {l \in Used(llog[b]) : llog[b][l].key = k}]]
+       /\ llog' = [llog EXCEPT ![b][n] = [author |-> b, keys |-> KeysAt(n),
+                     deps |-> {l \in Used(llog[b]) : llog[b][l].keys \cap KeysAt(n) # {}}]]
   /\ UNCHANGED <<voted, committer, log, leading, base, acks, host, known, committed, learned, done,
                  read>>
 
@@ -125,14 +138,32 @@ Accept(b, r) ==
        /\ committer[r] # b \/ now # log[r]
        /\ log' = [log EXCEPT ![r] = now]
        /\ \E ak \in {[m \in Lsns |-> IF now[m] # NoRec THEN acks[b][m] \cup {r} ELSE acks[b][m]]} :
-          \E kn \in {Settled(b, ak, known[b])} :
+          \E facts \in {Settled(b, ak, known[b])} :
             /\ acks' = [acks EXCEPT ![b] = ak]
-            /\ known' = [known EXCEPT ![b] = kn]
+            /\ known' = IF Hears THEN known ELSE [known EXCEPT ![b] = facts]
             /\ committed' = committed \cup
-                 {[lsn |-> m, author |-> llog[b][m].author, key |-> llog[b][m].key] : m \in kn}
+                 {[lsn |-> m, author |-> llog[b][m].author, keys |-> llog[b][m].keys] : m \in facts}
   /\ voted' = [voted EXCEPT ![r] = b]
   /\ committer' = [committer EXCEPT ![r] = b]
   /\ UNCHANGED <<leading, llog, base, host, learned, done, after, read>>
+
+\* With Hears the leader counts when it hears: any part of what is committed, in any order that
+\* dependencies allow, and one at a time.
+Count(b) ==
+  /\ Hears /\ b \in leading
+  /\ \E l \in Settled(b, acks[b], known[b]) \ known[b] :
+       /\ llog[b][l].deps \subseteq known[b]
+       /\ known' = [known EXCEPT ![b] = @ \cup {l}]
+  /\ UNCHANGED <<voted, committer, log, leading, llog, base, acks, host, committed, learned, done,
+                 after, read>>
+
+\* A follower concludes by itself what it holds, under the leader whose lineage it took last.
+Conclude(r) ==
+  /\ Hears /\ committer[r] # 0
+  /\ \E l \in Settled(committer[r], acks[committer[r]], learned[r]) \ learned[r] :
+       /\ log[r][l] # NoRec /\ log[r][l].deps \subseteq learned[r]
+       /\ learned' = [learned EXCEPT ![r] = @ \cup {l}]
+  /\ UNCHANGED <<core, done, after, read>>
 
 Learn(r) ==
   /\ committer[r] # 0
@@ -147,9 +178,9 @@ Apply(r) ==
   /\ UNCHANGED <<core, learned, after, read>>
 
 -----------------------------------------------------------------------------
-KeyAt(l) == (CHOOSE x \in committed : x.lsn = l).key
-Interfering(S) == {l \in S : KeyAt(l) # Void}
-Noted(b) == IF Note THEN {l \in Used(llog[b]) : llog[b][l].key # Void} ELSE {}
+KeysOf(l) == (CHOOSE x \in committed : x.lsn = l).keys
+Interfering(S) == {l \in S : KeysOf(l) # Void}
+Noted(b) == IF Note THEN {l \in Used(llog[b]) : llog[b][l].keys # Void} ELSE {}
 
 ReadAtLeader(b) ==
   /\ ~Elsewhere /\ read.phase = "none" /\ Leads(b)
@@ -177,20 +208,36 @@ Echo(r) ==
 Confirmed == Cardinality(read.echo) >= ReadQ \/ Cardinality(read.echo) >= WriteQ \/ ~Confirm
 Knows(r) == IF Elsewhere THEN learned[r] ELSE known[read.leader]
 
+\* What is done at r of what interferes is a beginning, by position, as far as r can tell: of the
+\* log of the leader, or of its own, where a hole may be anything.
+InOrder(r) ==
+  \A m \in Interfering(done[r]) : \A l \in 1..(m - 1) :
+    \/ l \in done[r]
+    \/ IF Elsewhere THEN log[r][l].keys = Void ELSE llog[read.leader][l].keys = Void
+
+\* Of what interferes and is known settled, the first that is not done writes all that is read:
+\* everything after it comes after it.
+Complete(r) ==
+  \E undone \in {Interfering(Knows(r)) \ done[r]} :
+    \/ undone = {}
+    \/ IF First THEN KeysOf(CHOOSE l \in undone : \A m \in undone : l <= m) = All
+       ELSE \E l \in undone : KeysOf(l) = All
+
 Show(r) ==
   /\ read.phase = "noted" /\ r = read.at /\ Confirmed
   /\ IF Elsewhere THEN committer[r] = read.leader \/ ~Same
      ELSE voted[r] = read.leader \/ ~Promised
   /\ read.noted \subseteq done[r]
-  /\ ~Later \/ Interfering(Knows(r)) \subseteq done[r]
+  /\ IF ByPosition THEN InOrder(r) ELSE ~Later \/ Complete(r)
   /\ read' = [read EXCEPT !.phase = "shown", !.shown = Interfering(done[r])]
   /\ UNCHANGED <<core, learned, done, after>>
 
 Next ==
   \/ Asked
-  \/ \E b \in Leaders : Elect(b) \/ Propose(b) \/ ReadAtLeader(b)
+  \/ \E b \in Leaders : Elect(b) \/ Propose(b) \/ Count(b) \/ ReadAtLeader(b)
        \/ \E r \in Replicas : Accept(b, r)
-  \/ \E r \in Replicas : Learn(r) \/ Apply(r) \/ ReadElsewhere(r) \/ Echo(r) \/ Show(r)
+  \/ \E r \in Replicas : Conclude(r) \/ Learn(r) \/ Apply(r) \/ ReadElsewhere(r) \/ Echo(r)
+       \/ Show(r)
 
 -----------------------------------------------------------------------------
 \* I-6
@@ -200,6 +247,11 @@ Author(l) == (CHOOSE x \in committed : x.lsn = l).author
 Fresh == read.phase = "shown" =>
   /\ read.must \subseteq read.shown
   /\ \A l \in read.shown : Interfering(after[Author(l)][l]) \subseteq read.shown
+\* Nothing below what was shown is missing that is, or will ever be, committed: the leader that was
+\* asked has it in its log.
+Beginning == read.phase = "shown" =>
+  \A m \in read.shown : \A l \in 1..(m - 1) :
+    l \in read.shown \/ llog[read.leader][l].keys = Void
 \* Nothing that was shown matters once it was right.
 Over == read.phase # "shown"
 Symmetry == Permutations(Replicas)

@@ -209,6 +209,16 @@ pub struct ReadPoint {
     /// Everything below the first that interferes with the read, and all of the second, is to be
     /// done. `None`: the receiver does not lead, or as many reads wait as it allows.
     pub point: Option<(Lsn, Tail)>,
+    /// Under this leader replicas conclude by themselves what is settled: a read of several keys
+    /// shows a beginning of its log, by position (algorithm.md, Reading 4).
+    pub by_position: bool,
+}
+
+impl ReadPoint {
+    /// Somebody who has promised `leader` does not tell.
+    pub(crate) fn refusal(ticket: Ticket, leader: LeaderId) -> ReadPoint {
+        ReadPoint { ticket, leader, point: None, by_position: false }
+    }
 }
 
 /// A proposal passed on to the leader by a replica that does not lead.

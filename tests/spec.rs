@@ -120,25 +120,36 @@ fn memberships_have_the_states_of_their_specification() {
 /// `Reads` with the constants of a configuration.
 fn reads(name: &str) -> Reads {
     let text = configuration(name);
+    let wide = |l: &u8| constant(&text, "Wide").contains(&l.to_string());
     Reads {
         replicas: constant(&text, "Replicas").split(',').count() as u8,
         read_q: number(&text, "ReadQ"),
         write_q: number(&text, "WriteQ"),
         max_leader: number(&text, "MaxLeader"),
         max_lsn: number(&text, "MaxLsn"),
-        distinct: flag(&text, "Distinct"),
+        wide: (1..=3).filter(wide).map(|l| 1 << (l - 1)).sum(),
         elsewhere: flag(&text, "Elsewhere"),
+        hears: flag(&text, "Hears"),
+        by_position: flag(&text, "ByPosition"),
         note: flag(&text, "Note"),
         confirm: flag(&text, "Confirm"),
         later: flag(&text, "Later"),
+        first: flag(&text, "First"),
         promised: flag(&text, "Promised"),
         same: flag(&text, "Same"),
+        beginning: text.contains("INVARIANT Beginning"),
     }
 }
 
 #[test]
 fn reads_have_the_states_of_their_specification() {
-    for name in ["Reads", "Reads-elsewhere", "full/Reads-majority", "full/Reads"] {
+    let small = ["Reads", "Reads-elsewhere", "Reads-one-key", "Reads-one-key-elsewhere"];
+    let large = ["Reads-heard-elsewhere", "full/Reads-majority", "full/Reads", "full/Reads-heard"];
+    let wide = ["full/Reads-wide-elsewhere"];
+    // Minutes.
+    let all =
+        std::env::var_os("SPECS_ALL").map(|_| ["full/Reads-heard-elsewhere", "full/Reads-wide"]);
+    for name in small.into_iter().chain(large).chain(wide).chain(all.into_iter().flatten()) {
         holds(name, &count(&reads(name), u64::MAX));
     }
 }
@@ -153,6 +164,8 @@ fn a_read_that_leaves_a_rule_out_is_stale() {
         Reads { confirm: false, replicas: 3, read_q: 2, ..small },
         Reads { later: false, ..one_leader(2) },
         Reads { later: false, elsewhere: true, ..one_leader(3) },
+        Reads { first: false, wide: 0b100, ..one_leader(3) },
+        Reads { hears: true, ..one_leader(2) },
     ];
     for spec in wrong {
         let wrong = count(&spec, u64::MAX).wrong.unwrap_or_else(|| panic!("{spec:?} holds"));

@@ -11,7 +11,7 @@
 //! | Replicating | `lead.rs` and `peer.rs` at the leader, `follow.rs` at the follower |
 //! | Words: committed, settled | `commit.rs`; away from the leader `hearing.rs` |
 //! | Applying | `schedule.rs` |
-//! | Reading | `read.rs` at the leader, `read_here.rs` elsewhere, `lease.rs` |
+//! | Reading | `read.rs` at the leader, `read_here.rs` elsewhere, `shown.rs`, `lease.rs` |
 //! | Purging | `snapshot.rs` |
 //! | Doubt | `doubt.rs` |
 //! | Words: cluster, incarnation | `identity.rs` |
@@ -65,6 +65,7 @@ mod read;
 mod read_here;
 mod rebuild;
 mod schedule;
+mod shown;
 mod snapshot;
 mod state;
 mod step;

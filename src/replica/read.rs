@@ -1,6 +1,7 @@
 //! Linearizable reads at the leader (algorithm.md, Reading), and what reads elsewhere have to see.
 
 use super::peer::Peer;
+use super::shown::Shown;
 use super::{Output, ReadError, ReadLevel, Replica, Role};
 use crate::base::{Footprint, Lsn, ReplicaId, Tail, mutant};
 use crate::message::{Message, ReadPoint, ReadRequest, Ticket};
@@ -175,11 +176,11 @@ impl Replica {
         let ReadRequest { ticket, footprint } = message;
         let leader = self.role.leader();
         let Role::Leader(lead) = &mut self.role else {
-            let refusal = ReadPoint { ticket, leader: self.voted, point: None };
+            let refusal = ReadPoint::refusal(ticket, self.voted);
             return self.send(from, Message::ReadPoint(refusal));
         };
         if lead.reads.len() >= self.options.reads_max {
-            return self.send(from, Message::ReadPoint(ReadPoint { ticket, leader, point: None }));
+            return self.send(from, Message::ReadPoint(ReadPoint::refusal(ticket, leader)));
         }
         let below = self.schedule.done().offset().min(self.settled.offset());
         let below = below.min(lead.settled.offset());
@@ -219,33 +220,30 @@ impl Replica {
                 Reader::Other(to, life, below) => {
                     let ticket = Ticket { life, number: waiting.read };
                     let point = Some((below, waiting.noted));
-                    points.push((to, ReadPoint { ticket, leader, point }));
+                    let by_position = self.options.acknowledge_to_all;
+                    points.push((to, ReadPoint { ticket, leader, point, by_position }));
                 }
             }
         }
         points.into_iter().for_each(|(to, point)| self.send(to, Message::ReadPoint(point)));
     }
 
-    /// Reading 3: the noted records are done, and every interfering record that the leader knows
-    /// settled is done, later ones included: a later write may already be visible, so nothing
-    /// acknowledged before that write may be missing. Asked at the end of a drain only: an input
-    /// that is handled between the answer and the drain could raise the promise.
+    /// Reading 3: the noted records are done, and what is shown is a beginning: a later write may
+    /// already be visible, so nothing acknowledged before that write may be missing. Asked at the
+    /// end of a drain only: an input that is handled between the answer and the drain could raise
+    /// the promise.
     pub(super) fn serve_reads(&mut self) {
         let Role::Leader(lead) = &mut self.role else { return };
         if lead.reads.blocked.is_empty() {
             return;
         }
         assert!(self.voted == lead.id, "Reading 3: promised {} and leads {}", self.voted, lead.id);
-        let done = self.schedule.done();
-        let undone: Tail = lead.settled.difference(done);
-        let (log, outputs) = (&self.log, &mut self.outputs);
+        let (done, settled) = (self.schedule.done(), &lead.settled);
+        let by_position = self.options.acknowledge_to_all;
+        let shown = Shown { log: &self.log, done, settled, by_position };
+        let outputs = &mut self.outputs;
         lead.reads.blocked.retain(|waiting| {
-            let interferes = |lsn: Lsn| {
-                let command = log.get(lsn).and_then(|record| record.command());
-                command.is_none_or(|command| command.footprint.interferes(&waiting.footprint))
-            };
-            let ready = done.contains_all(&waiting.noted)
-                && !mutant!(OnlyNotedReads, undone.iter().any(interferes), false);
+            let ready = done.contains_all(&waiting.noted) && shown.is_beginning(&waiting.footprint);
             if ready {
                 outputs.push(Output::ReadReady { read: waiting.read });
             }

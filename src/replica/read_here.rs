@@ -1,5 +1,6 @@
 //! Linearizable reads at a replica that does not lead (algorithm.md, Reading 4).
 
+use super::shown::Shown;
 use super::{Output, ReadError, Replica};
 use crate::base::{Footprint, LeaderId, Lsn, Tail};
 use crate::message::{Message, ReadPoint, ReadRequest, Ticket};
@@ -15,6 +16,8 @@ struct Waiting {
     asked_at: u64,
     /// What it said: everything below that interferes is to be done, and this set.
     point: Option<(Lsn, Tail)>,
+    /// Under that leader replicas conclude by themselves what is settled.
+    by_position: bool,
 }
 
 /// Reads that are served here by what the leader says, in order of arrival.
@@ -42,7 +45,9 @@ impl Replica {
         let request = ReadRequest { ticket, footprint: footprint.clone() };
         self.send(to, Message::ReadRequest(request));
         let (leader, now) = (self.lineage.leader(), self.now);
-        let waiting = Waiting { read, footprint, leader, since: now, asked_at: now, point: None };
+        let (since, asked_at) = (now, now);
+        let (point, by_position) = (None, false);
+        let waiting = Waiting { read, footprint, leader, since, asked_at, point, by_position };
         self.reads_here.0.push(waiting);
     }
 
@@ -55,32 +60,27 @@ impl Replica {
             return self.give_up_reads_here(1);
         }
         if waiting.leader == message.leader {
-            waiting.point = message.point;
+            (waiting.point, waiting.by_position) = (message.point, message.by_position);
         }
     }
 
-    /// Reading 4: what the leader named is done here, whatever of it interferes, and so is every
-    /// interfering record known settled here. The lineage is still that of the leader, and no
-    /// snapshot has come since: then whatever the state shows, it is known here that everything
-    /// acknowledged before that was settled.
+    /// Reading 4: what the leader named is done here, whatever of it interferes, and what is shown
+    /// is a beginning. The lineage is still that of the leader, and no snapshot has come since:
+    /// then whatever the state shows, it is known here that everything acknowledged before that was
+    /// settled, or else it stands below.
     pub(super) fn serve_reads_here(&mut self) {
         if self.reads_here.0.iter().all(|waiting| waiting.point.is_none()) {
             return;
         }
-        let done = self.schedule.done();
-        let undone: Tail = self.settled.difference(done);
-        let (log, outputs) = (&self.log, &mut self.outputs);
+        let (log, done, settled) = (&self.log, self.schedule.done(), &self.settled);
+        let outputs = &mut self.outputs;
         self.reads_here.0.retain(|waiting| {
             let Some((below, noted)) = &waiting.point else { return true };
-            let interferes = |lsn: Lsn| {
-                let command = log.get(lsn).map(|record| record.command());
-                command.is_none_or(|command| {
-                    command.is_some_and(|c| c.footprint.interferes(&waiting.footprint))
-                })
-            };
+            let (read, by_position) = (&waiting.footprint, waiting.by_position);
+            let shown = Shown { log, done, settled, by_position };
             let ready = done.contains_all(noted)
-                && !done.holes(*below).any(interferes)
-                && !undone.iter().any(interferes);
+                && !done.holes(*below).any(|lsn| shown.interferes(lsn, read))
+                && shown.is_beginning(read);
             if ready {
                 outputs.push(Output::ReadReady { read: waiting.read });
             }

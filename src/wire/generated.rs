@@ -172,6 +172,9 @@ pub struct ReadPoint {
     pub point: ::core::option::Option<PositionSet>,
     #[prost(uint64, tag = "4")]
     pub life: u64,
+    /// Of several keys a read shows a beginning of the log.
+    #[prost(bool, tag = "5")]
+    pub by_position: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Placed {

@@ -225,6 +225,7 @@ impl Put for ReadPoint {
         to.message(2, &self.leader);
         self.point.iter().for_each(|point| to.message(3, point));
         to.uint(4, self.ticket.life);
+        to.uint(5, u64::from(self.by_position));
     }
 }
 

@@ -116,6 +116,7 @@ fn message(kind: Kind, version: Version, budget: &mut Budget) -> Taken<Message> 
             ticket: Ticket { life: m.life, number: m.read },
             leader: leader(m.leader)?,
             point: m.point.map(|m| point(m, budget)).transpose()?,
+            by_position: m.by_position,
         }),
         Kind::Refuse(m) => {
             Message::Refuse(Refuse { leader: leader(m.leader)?, voted: leader(m.voted)? })

@@ -1,5 +1,6 @@
 //! What must hold, by number. Knows the replica only by what it shows and does.
 
+use crate::reads::Reads;
 use crate::world::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 use traft::base::*;
@@ -47,10 +48,7 @@ pub(crate) struct Checks {
     proposals: BTreeMap<u64, Command>,
     acknowledged: BTreeSet<u64>,
     placed: BTreeMap<u64, Lsn>,
-    /// By key: the greatest position that a client knows to be written.
-    known: BTreeMap<Key, Lsn>,
-    reads: BTreeMap<u64, BTreeMap<Key, Lsn>>,
-    served: usize,
+    reads: Reads,
     elections: usize,
     restored: usize,
     losses: usize,
@@ -69,9 +67,7 @@ impl Checks {
             proposals: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             placed: BTreeMap::new(),
-            known: BTreeMap::new(),
-            reads: BTreeMap::new(),
-            served: 0,
+            reads: Reads::default(),
             elections: 0,
             restored: 0,
             losses: 0,
@@ -96,7 +92,7 @@ impl Checks {
     }
 
     pub(crate) fn reads_served(&self) -> usize {
-        self.served
+        self.reads.served()
     }
 
     pub(crate) fn trace(&mut self, at: usize, input: &Input) {
@@ -114,6 +110,7 @@ impl Checks {
 
     pub(crate) fn proposed(&mut self, proposal: u64, command: &Command) {
         self.proposals.insert(proposal, command.clone());
+        self.reads.proposed(proposal);
     }
 
     /// Looks at a replica after a step.
@@ -180,7 +177,6 @@ impl Checks {
             }
             self.placed.insert(proposal, record.lsn);
             self.acknowledged(proposal);
-            self.learn(record);
         }
     }
 
@@ -213,35 +209,31 @@ impl Checks {
         if !self.acknowledged.insert(proposal) {
             self.fail(&format!("proposal {proposal} answered twice"));
         }
-    }
-
-    fn learn(&mut self, record: &Record) {
-        let Some(command) = record.command() else { return };
-        for key in command.footprint.writes.points() {
-            let known = self.known.entry(key.clone()).or_default();
-            *known = (*known).max(record.lsn);
+        let command = self.proposals.get(&proposal);
+        let record = self.settled_commands().find(|record| record.command() == command);
+        if let Some(record) = record.cloned() {
+            self.reads.learn(&record);
         }
     }
 
+    fn settled_commands(&self) -> impl Iterator<Item = &SharedRecord> {
+        let record =
+            |(lsn, (author, _)): (&Lsn, &(LeaderId, LeaderId))| self.records.get(&(*lsn, *author));
+        self.settled.iter().filter_map(record).filter(|record| record.command().is_some())
+    }
+
     pub(crate) fn asked(&mut self, read: u64, keys: &[Key]) {
-        let at_least =
-            keys.iter().map(|k| (k.clone(), self.known.get(k).copied().unwrap_or_default()));
-        self.reads.insert(read, at_least.collect());
+        self.reads.asked(read, keys);
     }
 
     /// The replica says: read now.
     pub(crate) fn read(&mut self, at: usize, read: u64) {
-        let Some(at_least) = self.reads.remove(&read) else {
-            self.fail(&format!("read {read} answered twice"));
-        };
-        self.served += 1;
-        for (key, least) in at_least {
-            let found = self.seen[at].state.0.get(&key).map_or(Lsn::ZERO, |(lsn, _)| *lsn);
-            if found < least {
-                self.fail(&format!("stale read of {key:?}: {found}, known before: {least}"));
-            }
-            let known = self.known.entry(key).or_default();
-            *known = (*known).max(found);
+        let state = &self.seen[at].state.0;
+        let found = |key: &Key| state.get(key).map_or(Lsn::ZERO, |(lsn, _)| *lsn);
+        let settled: Vec<SharedRecord> = self.settled_commands().cloned().collect();
+        let settled = settled.iter().map(|record| &**record);
+        if let Err(what) = self.reads.show(read, found, settled) {
+            self.fail(&format!("n{} serves a {what}", at + 1));
         }
     }
 
@@ -263,8 +255,9 @@ impl Checks {
         for (at, replica) in replicas.iter().enumerate() {
             if replica.lineage().leader() == newest && self.seen[at].state != state {
                 let held = &self.seen[at].state;
-                let end = replica.done();
-                if end.offset().0 as usize >= self.settled.len() {
+                // Not all that is settled needs a record here: what is covered need not be held.
+                let last = self.settled.last_key_value().map(|(lsn, _)| *lsn);
+                if last.is_some_and(|last| replica.done().offset() > last) {
                     self.fail(&format!("I-9 n{} holds {held:?}, expected {state:?}", at + 1));
                 }
             }

@@ -3,6 +3,7 @@
 use crate::apply::Applying;
 use crate::checks::Checks;
 use crate::disk::{Disk, Snapshot};
+use crate::reads::body;
 use traft::base::*;
 use traft::message::Envelope;
 use traft::replica::*;
@@ -210,7 +211,7 @@ impl World {
             _ => Footprint::write(set),
         };
         let proposal = self.number();
-        let command = Command { footprint, body: Key::new() };
+        let command = Command { footprint, body: body(proposal) };
         self.checks.proposed(proposal, &command);
         self.input(at, Input::Propose { proposal, command });
     }
@@ -336,6 +337,7 @@ impl World {
         let mut loaded = Vec::new();
         let (mut asked, mut own) = (Vec::new(), None);
         self.nodes[at].replica.drain(&mut outputs);
+        self.checks.look(at, &self.nodes[at].replica);
         for output in outputs {
             let node = &mut self.nodes[at];
             match output {
@@ -369,8 +371,6 @@ impl World {
             }
         }
         asked.into_iter().for_each(|(to, below)| self.send_snapshot(at, to, below));
-        let replica = &self.nodes[at].replica;
-        self.checks.look(at, replica);
         if !loaded.is_empty() {
             self.input(at, Input::Loaded(Records::gather(&loaded)));
         }

@@ -8,7 +8,7 @@ use traft::base::{Mutant, switch_mutant};
 use traft::check::scenario;
 
 /// What `traft check mutants` may miss, and a scenario does not.
-const ONLY_HERE: [Mutant; 19] = [
+const ONLY_HERE: [Mutant; 21] = [
     Mutant::EmptyVictimForgotten,
     Mutant::CandidateAlone,
     Mutant::ClosureDropsOverridden,
@@ -25,6 +25,8 @@ const ONLY_HERE: [Mutant; 19] = [
     Mutant::HeardUnderAnyLeader,
     Mutant::HeardBeforeDependencies,
     Mutant::HeardWithoutTheLeader,
+    Mutant::HeardReadsByKnowledge,
+    Mutant::AnyWideReads,
     // Seeds find these only since more changes are forced on new voters that have not caught up.
     Mutant::CoveredIsNoHolding,
     Mutant::MembershipWithoutBarrier,

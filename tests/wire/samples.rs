@@ -117,7 +117,9 @@ fn forwards() -> Vec<(&'static str, Message)> {
     let placed = ForwardOutcome::Placed(LeaderId::new(3, 2), Lsn(77));
     let leader = LeaderId::new(3, 2);
     let ticket = Ticket { life: 6, number: 17 };
-    let read_point = |point| Message::ReadPoint(ReadPoint { ticket, leader, point });
+    let told =
+        |point, by_position| Message::ReadPoint(ReadPoint { ticket, leader, point, by_position });
+    let read_point = |point| told(point, false);
     let reply = |outcome| Message::ForwardReply(ForwardReply { ticket, outcome });
     vec![
         ("forward", Message::Forward(Forward { leader, ticket, command: command(update()) })),
@@ -125,6 +127,7 @@ fn forwards() -> Vec<(&'static str, Message)> {
         ("forward-rejected", reply(ForwardOutcome::Rejected)),
         ("read-request", Message::ReadRequest(ReadRequest { ticket, footprint: update() })),
         ("read-point", read_point(Some((Lsn(90), set(&[90, 91, 200]))))),
+        ("read-point-by-position", told(Some((Lsn(90), set(&[91]))), true)),
         ("read-refused", read_point(None)),
         ("take-over", Message::TakeOver(TakeOver { leader: LeaderId::new(3, 2) })),
         (

@@ -155,8 +155,12 @@ bank! {
     VictimsOfVictimsNotMarked "replica/schedule.rs" "near miss: Applying"
         "Applying a record marks its own victims only, not those of its held victims.";
 
-    OnlyNotedReads "replica/read.rs" "near miss: Reading 3"
-        "A read waits only for the records noted when it came.";
+    OnlyNotedReads "replica/shown.rs" "near miss: Reading 3"
+        "A read of several keys waits only for the records noted when it came.";
+    AnyWideReads "replica/shown.rs" "near miss: Reading 3"
+        "A read waits for nothing settled if any of that writes all keys, not only if the first does.";
+    HeardReadsByKnowledge "replica/shown.rs" "Reading 3; Committing 4"
+        "Where everybody hears, a read of several keys waits for what the leader knows settled.";
     ReadNotesNothing "replica/read.rs" "fault-C2, fault-G5; Reading 1"
         "A read notes nothing: it waits only for what the leader knows settled.";
     ReadUnconfirmed "replica/read.rs" "near miss: Reading 2; fault-C1"

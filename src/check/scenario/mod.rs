@@ -55,6 +55,7 @@ pub const RARE: &[(&str, &str)] = texts! {
     "member-any-voter-knows"
     "purge-snapshot-raises-the-promise"
     "purge-snapshot-takes-nothing-back"
+    "read-begins-where-everybody-hears"
     "read-no-lease-after-handing-over"
     "rebuild-dead-above-a-commit"
     "rebuild-keeps-what-is-overridden"

@@ -1,6 +1,9 @@
 //! `design/Reads.tla`, action by action.
 
+mod know;
+
 use super::{Action, Place, R, Spec, bit, bits, has, list, top};
+use know::is_beginning;
 
 /// The constants of the specification, by its names, and how many replicas there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,33 +14,38 @@ pub struct Reads {
     pub write_q: u8,
     pub max_leader: u8,
     pub max_lsn: u8,
-    pub distinct: bool,
+    pub wide: u8,
     pub elsewhere: bool,
+    pub hears: bool,
+    pub by_position: bool,
     pub note: bool,
     pub confirm: bool,
     pub later: bool,
+    pub first: bool,
     pub promised: bool,
     pub same: bool,
+    /// Whether the invariant `Beginning` is checked, too.
+    pub beginning: bool,
 }
 
 const LEADERS: usize = 2;
 const LSNS: usize = 3;
+/// Keys are bits; no record has none.
 const NONE: u8 = 0;
-const VOID: u8 = 1;
-/// The first key; the others follow.
-const KEY: u8 = 2;
+const ALL: u8 = 0b111;
+const VOID: u8 = 0b1000;
 const NOBODY: u8 = u8::MAX;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Rec {
     author: u8,
-    key: u8,
+    keys: u8,
     deps: u8,
 }
 
 impl Rec {
     fn is_real(self) -> bool {
-        self.author != 0 && self.key != VOID
+        self.author != 0 && self.keys != VOID
     }
 }
 
@@ -76,7 +84,7 @@ pub struct State {
     acks: [[u8; LSNS]; LEADERS],
     host: [u8; LEADERS],
     known: [u8; LEADERS],
-    /// (position, author, key), sorted.
+    /// (position, author, keys), sorted.
     committed: Vec<(u8, u8, u8)>,
     learned: [u8; R],
     done: [u8; R],
@@ -85,7 +93,7 @@ pub struct State {
 }
 
 fn used(log: &Log) -> u8 {
-    (0..LSNS).filter(|l| log[*l].key != NONE).map(|l| 1 << l).sum()
+    (0..LSNS).filter(|l| log[*l].keys != NONE).map(|l| 1 << l).sum()
 }
 
 impl State {
@@ -104,7 +112,7 @@ impl State {
 
     /// Those of the positions that no void stands at.
     fn interfering(&self, set: u8) -> u8 {
-        let interferes = |l: &usize| self.at(*l).is_some_and(|(.., key)| *key != VOID);
+        let interferes = |l: &usize| self.at(*l).is_some_and(|(.., keys)| *keys != VOID);
         bits(set).filter(interferes).map(|l| 1 << l).sum()
     }
 
@@ -127,13 +135,17 @@ impl Reads {
             write_q: 2,
             max_leader: 2,
             max_lsn: 1,
-            distinct: true,
+            wide: 0,
             elsewhere: false,
+            hears: false,
+            by_position: false,
             note: true,
             confirm: true,
             later: true,
+            first: true,
             promised: true,
             same: true,
+            beginning: false,
         }
     }
 
@@ -147,7 +159,7 @@ impl Reads {
                 }
                 c => rec.author == c,
             };
-            let mut held = bits(q).map(|r| s.log[r][l]).filter(|rec| rec.key != NONE);
+            let mut held = bits(q).map(|r| s.log[r][l]).filter(|rec| rec.keys != NONE);
             held.find(alive).unwrap_or_default()
         });
         loop {
@@ -169,8 +181,8 @@ impl Reads {
         let mut next = s.clone();
         let at = (b - 1) as usize;
         for (l, rec) in p.into_iter().enumerate().take(top as usize) {
-            next.llog[at][l] = match rec.key {
-                NONE => Rec { author: b, key: VOID, deps: 0 },
+            next.llog[at][l] = match rec.keys {
+                NONE => Rec { author: b, keys: VOID, deps: 0 },
                 _ => rec,
             };
         }
@@ -187,18 +199,18 @@ impl Reads {
         if !s.leads(b) || n >= self.max_lsn as usize {
             return None;
         }
-        let key = KEY + if self.distinct { n as u8 } else { 0 };
-        let deps = (0..LSNS).filter(|l| log[*l].key == key).map(|l| 1 << l).sum();
+        let keys = if has(self.wide, n) { ALL } else { 1 << n };
+        let deps = (0..LSNS).filter(|l| log[*l].keys & keys != 0).map(|l| 1 << l).sum();
         let mut next = s.clone();
         next.after[at][n] = s.told();
-        next.llog[at][n] = Rec { author: b, key, deps };
+        next.llog[at][n] = Rec { author: b, keys, deps };
         Some((next, n))
     }
 
     fn accept(&self, s: &State, b: u8, r: usize, l: usize) -> Option<State> {
         let at = (b - 1) as usize;
         let rec = s.llog[at][l];
-        if rec.key == NONE || s.voted[r] > b || (r as u8 == s.host[at] && s.voted[r] != b) {
+        if rec.keys == NONE || s.voted[r] > b || (r as u8 == s.host[at] && s.voted[r] != b) {
             return None;
         }
         let adopted = |m: usize| {
@@ -213,25 +225,15 @@ impl Reads {
         }
         let mut next = s.clone();
         next.log[r] = now;
-        for m in (0..LSNS).filter(|m| now[*m].key != NONE) {
+        for m in (0..LSNS).filter(|m| now[*m].keys != NONE) {
             next.acks[at][m] |= 1 << r;
         }
-        let enough = |m: &usize| {
-            let rec = s.llog[at][*m];
-            rec.key != NONE && next.acks[at][*m].count_ones() >= u32::from(self.write_q)
-        };
-        let held: u8 = (0..LSNS).filter(enough).map(|m| 1 << m).sum();
-        loop {
-            let known = next.known[at];
-            let ready = |m: &usize| s.llog[at][*m].deps & !known == 0;
-            let more: u8 = bits(held & !known).filter(ready).map(|m| 1 << m).sum();
-            if more == 0 {
-                break;
-            }
-            next.known[at] |= more;
+        let facts = self.settled(&next, b, s.known[at]);
+        if !self.hears {
+            next.known[at] = facts;
         }
-        for m in bits(next.known[at]) {
-            let entry = (m as u8 + 1, s.llog[at][m].author, s.llog[at][m].key);
+        for m in bits(facts) {
+            let entry = (m as u8 + 1, s.llog[at][m].author, s.llog[at][m].keys);
             if !next.committed.contains(&entry) {
                 next.committed.push(entry);
             }
@@ -243,7 +245,7 @@ impl Reads {
 
     fn noted(&self, s: &State, b: u8) -> u8 {
         let log = &s.llog[(b - 1) as usize];
-        let commands = (0..LSNS).filter(|l| log[*l].key != NONE && log[*l].key != VOID);
+        let commands = (0..LSNS).filter(|l| log[*l].keys != NONE && log[*l].keys != VOID);
         if self.note { commands.map(|l| 1 << l).sum() } else { 0 }
     }
 
@@ -291,11 +293,15 @@ impl Reads {
             true => s.committer[r] == leader || !self.same,
             false => s.voted[r] == leader || !self.promised,
         };
-        let knows = if self.elsewhere { s.learned[r] } else { s.known[(leader - 1) as usize] };
-        let done = s.done[r];
-        let later = !self.later || s.interfering(knows) & !done == 0;
+        let (done, llog) = (s.done[r], &s.llog[(leader - 1) as usize]);
+        let shown = s.interfering(done);
+        let later = match self.by_position {
+            true => is_beginning(if self.elsewhere { &s.log[r] } else { llog }, shown, done),
+            false => !self.later || self.is_complete(s),
+        };
         let may = confirmed && stands && noted & !done == 0 && later;
-        may && !s.is_fresh(s.interfering(done))
+        let begins = !self.beginning || is_beginning(llog, shown, shown);
+        may && !(begins && s.is_fresh(shown))
     }
 }
 
@@ -351,13 +357,16 @@ impl Spec for Reads {
             }
             let can = |l: &usize| {
                 let rec = s.log[r][*l];
-                rec.key != NONE && rec.deps & !s.done[r] == 0
+                rec.keys != NONE && rec.deps & !s.done[r] == 0
             };
             for l in bits(s.learned[r] & !s.done[r]).filter(can) {
                 let mut next = s.clone();
                 next.done[r] |= 1 << l;
                 take(next, Action::Learn(r));
             }
+        }
+        if self.hears {
+            self.hear(s, take);
         }
         self.read(s, take);
         if self.shows_wrong(s) {
@@ -392,17 +401,17 @@ impl Spec for Reads {
 
     fn place(&self, s: &State, b: u8, l: u8) -> Place {
         let rec = s.llog[(b - 1) as usize][(l - 1) as usize];
-        Place { what: show(rec.key), author: rec.author }
+        Place { what: show(rec.keys), author: rec.author }
     }
 
     fn log_of(&self, s: &State, b: u8) -> Vec<String> {
         let log = &s.llog[(b - 1) as usize];
-        (0..top(used(log))).map(|l| show(log[l as usize].key)).collect()
+        (0..top(used(log))).map(|l| show(log[l as usize].keys)).collect()
     }
 
     fn committed(&self, s: &State) -> Vec<(u8, String)> {
-        let say = |author: u8, key: u8| format!("{} of leader {author}", show(key));
-        s.committed.iter().map(|(l, author, key)| (*l, say(*author, *key))).collect()
+        let say = |author: u8, keys: u8| format!("{} of leader {author}", show(keys));
+        s.committed.iter().map(|(l, author, keys)| (*l, say(*author, *keys))).collect()
     }
 
     fn lost(&self, _: &State, _: &State, _: usize) -> String {
@@ -410,9 +419,10 @@ impl Spec for Reads {
     }
 }
 
-fn show(key: u8) -> String {
-    match key {
+fn show(keys: u8) -> String {
+    match keys {
         VOID => "void".into(),
-        key => format!("write {}", char::from(b'a' + key.saturating_sub(KEY))),
+        keys => bits(keys)
+            .fold("write".into(), |all, key| format!("{all} {}", char::from(b'a' + key as u8))),
     }
 }
