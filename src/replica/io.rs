@@ -152,7 +152,9 @@ pub enum Output {
         /// The proposal.
         proposal: u64,
     },
-    /// Read now, before the next input: the state has everything that the read must see.
+    /// Read now, before the next input: the state has everything that the read must see. It may
+    /// have commands that are out for execution, too, each whole or not at all, but none that is
+    /// given out later.
     ReadReady {
         /// The read.
         read: u64,

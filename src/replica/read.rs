@@ -240,7 +240,8 @@ impl Replica {
         assert!(self.voted == lead.id, "Reading 3: promised {} and leads {}", self.voted, lead.id);
         let (done, settled) = (self.schedule.done(), &lead.settled);
         let by_position = self.options.acknowledge_to_all;
-        let shown = Shown { log: &self.log, done, settled, by_position };
+        let started = self.schedule.all_started();
+        let shown = Shown { log: &self.log, done, started, settled, by_position };
         let outputs = &mut self.outputs;
         lead.reads.blocked.retain(|waiting| {
             let ready = done.contains_all(&waiting.noted) && shown.is_beginning(&waiting.footprint);

@@ -73,11 +73,11 @@ impl Replica {
             return;
         }
         let (log, done, settled) = (&self.log, self.schedule.done(), &self.settled);
-        let outputs = &mut self.outputs;
+        let (started, outputs) = (self.schedule.all_started(), &mut self.outputs);
         self.reads_here.0.retain(|waiting| {
             let Some((below, noted)) = &waiting.point else { return true };
             let (read, by_position) = (&waiting.footprint, waiting.by_position);
-            let shown = Shown { log, done, settled, by_position };
+            let shown = Shown { log, done, started, settled, by_position };
             let ready = done.contains_all(noted)
                 && !done.holes(*below).any(|lsn| shown.interferes(lsn, read))
                 && shown.is_beginning(read);

@@ -83,6 +83,11 @@ impl Schedule {
         &self.done
     }
 
+    /// Done, or given out.
+    pub(crate) fn all_started(&self) -> &TailBitmap {
+        &self.started
+    }
+
     /// What may lie below the floor of a record that runs.
     pub(crate) fn passed(&self) -> &TailBitmap {
         &self.passed

@@ -5,10 +5,12 @@ use crate::base::{Footprint, Lsn, TailBitmap, mutant};
 
 /// What is done here, for reads: of what two reads show, wherever they are served, one has to be
 /// part of the other, and a record that is shown brings all that was acknowledged before it was
-/// placed.
+/// placed. What is out for execution may be shown or not: that is for the driver to say.
 pub(super) struct Shown<'a> {
     pub(super) log: &'a Log,
     pub(super) done: &'a TailBitmap,
+    /// Done, or out for execution.
+    pub(super) started: &'a TailBitmap,
     /// Known settled: at the leader as it counts, elsewhere as it was told.
     pub(super) settled: &'a TailBitmap,
     /// Under this leader replicas conclude by themselves what is settled. The leader may learn it
@@ -22,7 +24,8 @@ impl Shown<'_> {
     /// Of one key it always is: whoever writes it comes after all before that write it. Of several
     /// keys it is a beginning of the log by position, where that is asked for, or else of what the
     /// leader came to know settled, in that order: if all that is known is done, or if the first
-    /// that is not writes all that is read, so that everything after it comes after it.
+    /// that is not writes all that is read, so that everything after it comes after it, and
+    /// whatever is out does too.
     pub(super) fn is_beginning(&self, read: &Footprint) -> bool {
         if is_one_key(read) {
             return true;
@@ -34,17 +37,21 @@ impl Shown<'_> {
         let undone = self.settled.difference_iter(self.done);
         let mut undone = undone.filter(|lsn| self.interferes(*lsn, read));
         let Some(first) = undone.next() else { return true };
-        let follows = self.writes_all(first, read);
+        let mut out = self.started.difference_iter(self.done);
+        let in_order = |lsn| !self.interferes(lsn, read) || self.writes_all(lsn, read);
+        let in_order = mutant!(OutIsForgotten, out.all(in_order), true);
+        let follows = self.writes_all(first, read) && in_order;
         let follows = follows || mutant!(OnlyNotedReads, false, true);
         follows || mutant!(AnyWideReads, false, undone.any(|lsn| self.writes_all(lsn, read)))
     }
 
-    /// Whether nothing that interferes is missing below something that interferes and is done.
+    /// Whether nothing that interferes is missing below something that interferes and is done or
+    /// out.
     fn is_beginning_of_log(&self, read: &Footprint) -> bool {
-        let mut missing = self.done.holes(self.done.end());
+        let mut missing = self.done.holes(self.started.end());
         let Some(first) = missing.find(|lsn| self.interferes(*lsn, read)) else { return true };
-        let mut above = self.done.tail().iter().filter(|lsn| *lsn > first);
-        !above.any(|lsn| self.interferes(lsn, read))
+        let mut above = (first.0 + 1..self.started.end().0).map(Lsn);
+        !above.any(|lsn| self.started.contains(lsn) && self.interferes(lsn, read))
     }
 
     /// Whether the record at `lsn` interferes with the read. What is not here may be anything; what
@@ -99,9 +106,10 @@ mod tests {
         TailBitmap::from_parts(Lsn::ZERO, tail)
     }
 
-    /// A position: what it writes, if it is here, and whether it is done and known settled.
-    fn position() -> impl Strategy<Value = (Option<u8>, bool, bool)> {
-        (prop::option::weighted(0.8, 1..8_u8), any::<bool>(), any::<bool>())
+    /// A position: what it writes, if it is here, and whether it is known settled (1), out (2) or
+    /// done (3).
+    fn position() -> impl Strategy<Value = (Option<u8>, u8)> {
+        (prop::option::weighted(0.8, 1..8_u8), 0..4_u8)
     }
 
     proptest! {
@@ -113,24 +121,27 @@ mod tests {
             by_position in any::<bool>(),
         ) {
             let mut held = Log::starting_at(Lsn::ZERO);
-            for (lsn, (mask, ..)) in (0..).zip(&log) {
+            for (lsn, (mask, _)) in (0..).zip(&log) {
                 mask.iter().for_each(|mask| { held.put(record(lsn, *mask)); });
             }
-            let done = set(&log.iter().map(|(_, done, _)| *done).collect::<Vec<_>>());
-            let known: Vec<bool> = log.iter().map(|(_, done, known)| *done || *known).collect();
-            let settled = set(&known);
+            let is = |at: usize, least: u8| log[at].1 >= least;
+            let at_least = |least| set(&(0..log.len()).map(|at| is(at, least)).collect::<Vec<_>>());
+            let (settled, started, done) = (at_least(1), at_least(2), at_least(3));
             let footprint = Footprint::read(keys(read));
-            let shown = Shown { log: &held, done: &done, settled: &settled, by_position };
+            let shown = Shown {
+                log: &held, done: &done, started: &started, settled: &settled, by_position,
+            };
 
             let interferes = |at: &usize| log[*at].0.is_none_or(|mask| mask & read != 0);
             let wide = |at: usize| log[at].0.is_some_and(|mask| mask & read == read);
             let all = || (0..log.len()).filter(interferes);
-            let missing = |at: &usize| !log[*at].1 && (by_position || known[*at]);
+            let missing = |at: &usize| !is(*at, 3) && (by_position || is(*at, 1));
             let twin = read.count_ones() == 1 || all().filter(missing).all(|low| {
                 if by_position {
-                    return !all().any(|high| high > low && log[high].1);
+                    return !all().any(|high| high > low && is(high, 2));
                 }
-                all().any(|first| first <= low && missing(&first) && wide(first)
+                let ordered = all().all(|at| !is(at, 2) || is(at, 3) || wide(at));
+                ordered && all().any(|first| first <= low && missing(&first) && wide(first)
                     && !all().any(|before| before < first && missing(&before)))
             });
             prop_assert_eq!(shown.is_beginning(&footprint), twin);

@@ -3,7 +3,7 @@
 use super::lead::Leadership;
 use super::peer::Peer;
 use super::{Output, Replica, Role, SnapshotMeta};
-use crate::base::{Lsn, ReplicaId, TailBitmap, mutant};
+use crate::base::{Lsn, ReplicaId, Tail, TailBitmap, mutant};
 use crate::message::{Message, SnapshotRequest};
 
 /// For how many election timeouts the same voter is to send a state to one that joins. A state may
@@ -72,9 +72,24 @@ impl Replica {
         let done = self.schedule.done();
         let kept = |lsn| self.log.get(lsn).is_some() || self.schedule.is_covered(lsn);
         let longer = snapshot.done.offset() > done.offset();
-        let held = done.difference_iter(&snapshot.done).all(kept);
+        let mut rest = done.difference_iter(&snapshot.done).filter(|lsn| !kept(*lsn)).peekable();
+        // What the state at the start had done, the schedule does not know covered.
+        let held = rest.peek().is_none() || {
+            let covered = self.covered_by_held();
+            rest.all(|lsn| covered.contains(lsn))
+        };
         let fits = longer && mutant!(InstallWithoutHeldCheck, held, true);
         mutant!(OlderSnapshotInstalled, fits, true)
+    }
+
+    /// What the settled records that are held override.
+    fn covered_by_held(&self) -> Tail {
+        let held = self.log.iter_from(self.schedule.done().offset());
+        let settled = held.filter(|record| self.settled.contains(record.lsn));
+        settled.fold(Tail::new(), |mut all, record| {
+            all.union_with(&record.overrides);
+            all
+        })
     }
 
     /// Nothing is out for execution: the snapshot takes the state's place. In the same durable step

@@ -12,9 +12,15 @@ pub(crate) struct Applying {
 }
 
 impl World {
-    /// Executes up to three records that are out, each after what it comes after.
+    /// Executes some records that are out, and says so.
     pub(crate) fn apply(&mut self, at: usize) {
-        let (mut applied, mut tasks) = (Tail::new(), Vec::new());
+        let tasks = self.execute(at);
+        self.executed(at, tasks);
+    }
+
+    /// Executes up to three records that are out, each after what it comes after.
+    pub(crate) fn execute(&mut self, at: usize) -> Vec<Task> {
+        let mut tasks = Vec::new();
         for _ in 0..1 + self.draw(3) {
             let applying = &self.nodes[at].applying;
             let runs = |lsn: Option<Lsn>| applying.iter().any(|o| Some(o.record.lsn) == lsn);
@@ -26,9 +32,21 @@ impl World {
             let pick = may[self.draw(may.len() as u64) as usize];
             let Applying { record, proposal, after } = self.nodes[at].applying.swap_remove(pick);
             self.checks.applied(at, &record, proposal);
-            applied.insert(record.lsn);
             tasks.push(Task { lsn: record.lsn, proposal, after });
         }
+        tasks
+    }
+
+    /// Reads. Whether that comes first, or some of what is out, is for the driver to say.
+    pub(crate) fn serve(&mut self, at: usize, read: u64) -> Vec<Task> {
+        let first = if self.draw(2) == 0 { self.execute(at) } else { Vec::new() };
+        self.checks.read(at, read);
+        first
+    }
+
+    /// The replica hears of it.
+    pub(crate) fn executed(&mut self, at: usize, tasks: Vec<Task>) {
+        let applied: Tail = tasks.iter().map(|task| task.lsn).collect();
         match applied.first() {
             Some(lsn) if applied.len() == 1 => self.input(at, Input::Applied(lsn)),
             Some(lsn) if lsn.0.is_multiple_of(2) => self.input(at, Input::AppliedTasks(tasks)),

@@ -335,7 +335,7 @@ impl World {
     fn outputs(&mut self, at: usize) {
         let mut outputs = Vec::new();
         let mut loaded = Vec::new();
-        let (mut asked, mut own) = (Vec::new(), None);
+        let (mut asked, mut own, mut executed) = (Vec::new(), None, Vec::new());
         self.nodes[at].replica.drain(&mut outputs);
         self.checks.look(at, &self.nodes[at].replica);
         for output in outputs {
@@ -351,7 +351,7 @@ impl World {
                     }
                 }
                 Output::Settled { proposal } => self.checks.acknowledged(proposal),
-                Output::ReadReady { read } => self.checks.read(at, read),
+                Output::ReadReady { read } => executed.extend(self.serve(at, read)),
                 Output::Load(positions) => {
                     let records = positions.iter().filter_map(|l| node.disk.records.get(&l));
                     loaded.extend(records.cloned());
@@ -370,6 +370,7 @@ impl World {
                 _ => {}
             }
         }
+        self.executed(at, executed);
         asked.into_iter().for_each(|(to, below)| self.send_snapshot(at, to, below));
         if !loaded.is_empty() {
             self.input(at, Input::Loaded(Records::gather(&loaded)));

@@ -8,7 +8,7 @@ use traft::base::{Mutant, switch_mutant};
 use traft::check::scenario;
 
 /// What `traft check mutants` may miss, and a scenario does not.
-const ONLY_HERE: [Mutant; 21] = [
+const ONLY_HERE: [Mutant; 22] = [
     Mutant::EmptyVictimForgotten,
     Mutant::CandidateAlone,
     Mutant::ClosureDropsOverridden,
@@ -27,6 +27,7 @@ const ONLY_HERE: [Mutant; 21] = [
     Mutant::HeardWithoutTheLeader,
     Mutant::HeardReadsByKnowledge,
     Mutant::AnyWideReads,
+    Mutant::OutIsForgotten,
     // Seeds find these only since more changes are forced on new voters that have not caught up.
     Mutant::CoveredIsNoHolding,
     Mutant::MembershipWithoutBarrier,

@@ -158,7 +158,9 @@ bank! {
     OnlyNotedReads "replica/shown.rs" "near miss: Reading 3"
         "A read of several keys waits only for the records noted when it came.";
     AnyWideReads "replica/shown.rs" "near miss: Reading 3"
-        "A read waits for nothing settled if any of that writes all keys, not only if the first does.";
+        "A read waits for nothing settled if any of that writes all keys, not the first alone.";
+    OutIsForgotten "replica/shown.rs" "Reading 3"
+        "A read goes by what is done, whatever is out for execution.";
     HeardReadsByKnowledge "replica/shown.rs" "Reading 3; Committing 4"
         "Where everybody hears, a read of several keys waits for what the leader knows settled.";
     ReadNotesNothing "replica/read.rs" "fault-C2, fault-G5; Reading 1"

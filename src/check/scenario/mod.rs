@@ -57,6 +57,7 @@ pub const RARE: &[(&str, &str)] = texts! {
     "purge-snapshot-takes-nothing-back"
     "read-begins-where-everybody-hears"
     "read-no-lease-after-handing-over"
+    "read-what-is-out-may-be-seen"
     "rebuild-dead-above-a-commit"
     "rebuild-keeps-what-is-overridden"
 };
