@@ -152,9 +152,9 @@ pub enum Output {
         /// The proposal.
         proposal: u64,
     },
-    /// Read now, before the next input: the state has everything that the read must see. It may
-    /// have commands that are out for execution, too, each whole or not at all, but none that is
-    /// given out later.
+    /// Read now, before the next input: the state has everything that the read must see
+    /// (algorithm.md, Reading 3). It may have commands that are out for execution, too, each whole
+    /// or not at all, but none that is given out later.
     ReadReady {
         /// The read.
         read: u64,

@@ -57,7 +57,8 @@ pub struct Options {
     /// Whether a replica acknowledges to everybody and not to the leader alone, so that each may
     /// conclude by itself what is settled, without the way back over the leader
     /// (design/everybody-hears.md). Default false: it costs a message from each replica to each
-    /// other one. Replicas with it and without it understand each other.
+    /// other one, and under a leader that has it a read of several keys may wait longer
+    /// (algorithm.md, Reading 3). Replicas with it and without it understand each other.
     pub acknowledge_to_all: bool,
     /// Whether a blind write overrides what it writes again (else it depends on it). Default true.
     pub overriding: bool,

@@ -73,11 +73,6 @@ impl Schedule {
         write!(out, "{below:?} ")
     }
 
-    /// Whether a settled record that is held here overrides the one at `lsn`.
-    pub(crate) fn is_covered(&self, lsn: Lsn) -> bool {
-        self.covered.contains(lsn)
-    }
-
     /// What has been applied or marked as done.
     pub(crate) fn done(&self) -> &TailBitmap {
         &self.done

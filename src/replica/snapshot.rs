@@ -70,19 +70,16 @@ impl Replica {
     /// is held, and runs again, or covered by something that is.
     fn can_install(&self, snapshot: &SnapshotMeta) -> bool {
         let done = self.schedule.done();
-        let kept = |lsn| self.log.get(lsn).is_some() || self.schedule.is_covered(lsn);
         let longer = snapshot.done.offset() > done.offset();
-        let mut rest = done.difference_iter(&snapshot.done).filter(|lsn| !kept(*lsn)).peekable();
-        // What the state at the start had done, the schedule does not know covered.
-        let held = rest.peek().is_none() || {
-            let covered = self.covered_by_held();
-            rest.all(|lsn| covered.contains(lsn))
-        };
+        let covered = self.covered_by_held();
+        let kept = |lsn| self.log.get(lsn).is_some() || covered.contains(lsn);
+        let held = done.difference_iter(&snapshot.done).all(kept);
         let fits = longer && mutant!(InstallWithoutHeldCheck, held, true);
         mutant!(OlderSnapshotInstalled, fits, true)
     }
 
-    /// What the settled records that are held override.
+    /// What the settled records that are held override. The schedule does not know it of those
+    /// that the state at the start had done: they were never offered for execution.
     fn covered_by_held(&self) -> Tail {
         let held = self.log.iter_from(self.schedule.done().offset());
         let settled = held.filter(|record| self.settled.contains(record.lsn));
